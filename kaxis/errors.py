@@ -1,0 +1,37 @@
+"""The one error class that users meet, and the hint that goes with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["KaxisError", "hint"]
+
+
+class KaxisError(ValueError):
+    """Something the user can mend. The message is one line: the value, what is allowed, the nearest match.
+
+    Parameters
+    ----------
+    message : str
+        One line.
+    exit_code : int
+        What the command line exits with: 2 (wrong usage) unless the work itself failed (1).
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 2) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code
+
+
+def hint(value: object, allowed: Iterable[str]) -> str:
+    """The allowed values and, where one is close, which was probably meant.
+
+    Examples
+    --------
+    >>> hint("bp_depsup", ["bp", "bp_deepsup"])
+    "one of: bp, bp_deepsup (did you mean 'bp_deepsup'?)"
+    """
+    names = list(allowed)
+    close = difflib.get_close_matches(str(value), names, n=1)
+    return f"one of: {', '.join(names)}" + (f" (did you mean '{close[0]}'?)" if close else "")

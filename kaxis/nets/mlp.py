@@ -1,0 +1,285 @@
+"""E multilayer perceptrons of one shape, trained side by side with a closed-form backward pass.
+
+Shape suffixes: E networks, B batch, D input features, H hidden units, K classes. Activations are feature-major
+(`a_EHB`), weights `[E, out, in]`, so that every product is one `baddbmm` without a transposed copy.
+
+Layer l: a = relu(W h + b), h the normalised activation below. Head of layer l: logits = R g / T + c with g = a^power.
+The loss is the sum over heads of the mean cross-entropy (paper, DTG-FF and BP-DeepSup); `gradient="local"` stops
+each head's gradient at its own layer. Why no autograd: half the elementwise passes and no graph to build, see
+`benchmarks/`; the tests compare every switch with a plain autograd network in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kaxis.nets import normalise
+from kaxis.streams import stream
+
+__all__ = ["MLPStack", "counts"]
+
+ALIGN = 16  # floats: a cache line, so that the optimizer's vector loop has no scalar tail, which would round otherwise
+
+
+class MLPStack:
+    """A stack of E networks that share a learner and a shape, and nothing else.
+
+    Parameters
+    ----------
+    networks : sequence of (seed, member)
+        Each network draws its weights from its own streams.
+    K, inputs, width, depth : int
+        Classes, input features, hidden units, hidden layers.
+    learner : mapping
+        The ``learner`` part of a cell's configuration: switches and settings.
+    device : torch.device
+    dtype : torch.dtype
+        float64 for comparisons; float32 otherwise.
+
+    Attributes
+    ----------
+    parameters : Tensor, shape (P,)
+        Every trained number of the stack in one flat tensor, `parameters.grad` beside it.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[tuple[int, int]],
+        *,
+        K: int,
+        inputs: int,
+        width: int,
+        depth: int,
+        learner: Mapping[str, Any],
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.E, self.K, self.width, self.depth, self.learner = len(networks), K, width, depth, learner
+        self.squared = learner["power"] == "2"
+        self.learned_t = learner["temperature"] == "learned"
+        self.learned_readout = learner["readout"] == "learned"
+        self.local = learner["gradient"] == "local"
+        self.headed = range(depth) if learner["heads"] == "every" else range(depth - 1, depth)
+        fan_in = [inputs] + [width] * (depth - 1)
+
+        sizes: dict[str, tuple[int, ...]] = {}
+        for layer in range(depth):
+            sizes[f"W{layer}"] = (self.E, width, fan_in[layer])
+            sizes[f"b{layer}"] = (self.E, width, 1)
+            if layer in self.headed and self.learned_readout:
+                sizes[f"R{layer}"] = (self.E, K, width)
+                sizes[f"c{layer}"] = (self.E, K, 1)
+            if layer in self.headed and self.learned_t:
+                sizes[f"alpha{layer}"] = (self.E, 1, 1)
+        total = sum(_padded(size) for size in sizes.values())
+        self.parameters = torch.nn.Parameter(torch.zeros(total, device=device, dtype=dtype))
+        self.parameters.grad = torch.zeros_like(self.parameters)
+        flat, grad = self.parameters.detach(), self.parameters.grad
+        self.p: dict[str, Tensor] = {}
+        self.g: dict[str, Tensor] = {}
+        start = 0
+        for name, size in sizes.items():
+            stop = start + int(np.prod(size))
+            self.p[name], self.g[name] = flat[start:stop].view(size), grad[start:stop].view(size)
+            start += _padded(size)
+        for i, (seed, member) in enumerate(networks):
+            for name, draw in _draws(seed, member, K, fan_in, width, self.headed, learner).items():
+                if name not in self.p:
+                    self.p[name] = torch.empty(self.E, *draw.shape, device=device, dtype=dtype)
+                self.p[name][i] = torch.from_numpy(draw)
+        self._buffers: dict[tuple[str, int], Tensor] = {}
+
+    # ---- forward -------------------------------------------------------------------------------------------------
+
+    def _out(self, name: str, rows: int, batch: int) -> Tensor:
+        """A buffer that is reused from step to step."""
+        key = (name, batch)
+        if key not in self._buffers:
+            self._buffers[key] = self.parameters.new_empty(self.E, rows, batch)
+        return self._buffers[key]
+
+    def temperature(self, layer: int) -> Tensor:
+        """T of one layer, shape (E, 1, 1)."""
+        low, high = self.learner["t_min"], self.learner["t_max"]
+        return low + (high - low) * torch.sigmoid(self.p[f"alpha{layer}"])
+
+    def _layer(self, layer: int, h_EDB: Tensor) -> Tensor:
+        out = self._out(f"a{layer}", self.width, h_EDB.shape[2])
+        return torch.baddbmm(self.p[f"b{layer}"], self.p[f"W{layer}"], h_EDB, out=out).relu_()
+
+    def _goodness(self, a_EHB: Tensor) -> Tensor:
+        return torch.mul(a_EHB, a_EHB, out=self._out("goodness", *a_EHB.shape[1:])) if self.squared else a_EHB
+
+    def _readout(self, layer: int) -> Tensor:
+        """R / T, shape (E, K, H): dividing the small matrix is cheaper than dividing the goodness."""
+        R = self.p[f"R{layer}"]
+        return R / self.temperature(layer) if self.learned_t else R
+
+    @torch.no_grad()
+    def logits(self, x_EBD: Tensor) -> list[Tensor]:
+        """Logits of every head, each of shape (E, K, B), from the lowest layer up."""
+        h, out = x_EBD.transpose(1, 2), []
+        for layer in range(self.depth):
+            a = self._layer(layer, h)
+            if layer in self.headed:
+                out.append(torch.baddbmm(self.p[f"c{layer}"], self._readout(layer), self._goodness(a)))
+            h, _ = normalise.forward(self.learner["norm"], a)
+        return out
+
+    # ---- backward ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def gradients(self, x_EBD: Tensor, y_EB: Tensor) -> None:
+        """Write the gradient of one batch's loss into ``parameters.grad``.
+
+        Parameters
+        ----------
+        x_EBD : Tensor, shape (E, B, D)
+        y_EB : Tensor of int64, shape (E, B)
+        """
+        norm = self.learner["norm"]
+        h = x_EBD.transpose(1, 2)
+        inputs, activations, scales = [], [], []
+        below: list[Tensor | None] = [None] * self.depth
+        for layer in range(self.depth):
+            a = self._layer(layer, h)
+            if layer in self.headed:
+                below[layer] = self._head_gradients(layer, a, y_EB)
+                if self.local:
+                    self._layer_gradients(layer, a, h, below[layer])
+            inputs.append(h)
+            activations.append(a)
+            h, scale = normalise.forward(norm, a)
+            scales.append((h, scale))
+        if self.local:
+            return
+        dz: Tensor | None = None
+        for layer in reversed(range(self.depth)):
+            a, da = activations[layer], below[layer]
+            if dz is not None:
+                W = self.p[f"W{layer + 1}"].transpose(1, 2)
+                if norm == "none" and da is not None:
+                    da.baddbmm_(W, dz)
+                else:
+                    dh = torch.bmm(W, dz, out=self._out(f"dh{layer % 2}", self.width, a.shape[2]))
+                    dh = normalise.backward(norm, dh, *scales[layer])
+                    da = dh if da is None else da.add_(dh)
+            assert da is not None
+            dz = self._layer_gradients(layer, a, inputs[layer], da)
+
+    def _head_gradients(self, layer: int, a_EHB: Tensor, y_EB: Tensor) -> Tensor:
+        """Gradients of a head; returns the loss's gradient on the layer's activation, shape (E, H, B)."""
+        batch = a_EHB.shape[2]
+        g = self._goodness(a_EHB)
+        R_over_T = self._readout(layer)
+        bias = self.p[f"c{layer}"]
+        logits = torch.baddbmm(bias, R_over_T, g, out=self._out("logits", self.K, batch))
+        # By hand: torch's softmax along any but the last dimension takes one exponential at a time.
+        d = torch.sub(logits, logits.amax(1, keepdim=True), out=self._out("d", self.K, batch)).exp_()
+        d /= d.sum(1, keepdim=True)
+        d.scatter_add_(1, y_EB[:, None, :], d.new_full((1, 1, 1), -1.0).expand(self.E, 1, batch))
+        d /= batch
+        if self.learned_readout:
+            torch.bmm(d, g.transpose(1, 2), out=self.g[f"R{layer}"])
+            torch.sum(d, 2, keepdim=True, out=self.g[f"c{layer}"])
+            if self.learned_t:
+                self.g[f"R{layer}"] /= self.temperature(layer)
+        if self.learned_t:
+            # d loss / dT = -sum(d * R g / T) / T, and R g / T is logits - bias.
+            s = torch.sigmoid(self.p[f"alpha{layer}"])
+            span = self.learner["t_max"] - self.learner["t_min"]
+            logits.sub_(bias).mul_(d)
+            d_t = -logits.sum((1, 2), keepdim=True) / self.temperature(layer)
+            self.g[f"alpha{layer}"].copy_(d_t * span * s * (1 - s))
+        if self.squared:  # d a^2 = 2 a da; the 2 goes to the small matrix
+            R_over_T = 2 * R_over_T
+        name = "da" if self.local else f"da{layer}"  # a local layer is done with it before the next one starts
+        da = torch.bmm(R_over_T.transpose(1, 2), d, out=self._out(name, self.width, batch))
+        return da.mul_(a_EHB) if self.squared else da
+
+    def _layer_gradients(self, layer: int, a_EHB: Tensor, h_EDB: Tensor, da_EHB: Tensor) -> Tensor:
+        """Gradients of W and b from that of the activation, which is overwritten by that of the pre-activation."""
+        dz = da_EHB
+        if not (self.local and self.squared):  # there da is a multiple of a, 0 already where a is
+            dz = torch.ops.aten.threshold_backward.grad_input(da_EHB, a_EHB, 0, grad_input=da_EHB)
+        torch.bmm(dz, h_EDB.transpose(1, 2), out=self.g[f"W{layer}"])
+        torch.sum(dz, 2, keepdim=True, out=self.g[f"b{layer}"])
+        return dz
+
+    @torch.no_grad()
+    def clip(self, largest: float) -> None:
+        """Scale down each layer's gradient (its weights, head and temperature) whose norm exceeds `largest`, network by network."""
+        for layer in range(self.depth):
+            group = [self.g[f"{name}{layer}"] for name in ("W", "b", "R", "c", "alpha") if f"{name}{layer}" in self.g]
+            norm = torch.stack([g.flatten(1).square().sum(1) for g in group]).sum(0).sqrt()
+            factor = (largest / (norm + 1e-6)).clamp(max=1.0)[:, None, None]
+            for g in group:
+                g *= factor
+
+
+def _padded(size: tuple[int, ...]) -> int:
+    return -(-int(np.prod(size)) // ALIGN) * ALIGN
+
+
+def _draws(
+    seed: int, member: int, K: int, fan_in: list[int], width: int, headed: range, learner: Mapping[str, Any]
+) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """One network's initial numbers. Hidden layers are the same for every K and learner of a seed, heads for every learner."""
+    out = {}
+    for layer, n in enumerate(fan_in):
+        out[f"W{layer}"], out[f"b{layer}"] = _linear(stream(seed, f"init/{member}/{layer}"), width, n)
+    drawn = learner["readout"] == "fixed" or learner["start"] == "draw"
+    if drawn:
+        scale = {"unit": 1.0, "rsqrt_width": width**-0.5, "rsqrt_K": K**-0.5}[learner["readout_scale"]]
+    for layer in headed:
+        if drawn:
+            rng = stream(seed, f"readout/{member}/{layer}", K)
+            out[f"R{layer}"] = scale * rng.standard_normal((K, width))
+            out[f"c{layer}"] = scale * learner["readout_bias"] * rng.standard_normal((K, 1))
+        else:
+            out[f"R{layer}"], out[f"c{layer}"] = _linear(stream(seed, f"head/{member}/{layer}", K), K, width)
+        if learner["temperature"] == "learned":
+            out[f"alpha{layer}"] = np.zeros((1, 1))
+    return out
+
+
+def _linear(rng: np.random.Generator, rows: int, n: int) -> tuple[Any, Any]:
+    """`torch.nn.Linear`'s default: weights and bias uniform in +-1/sqrt(fan_in)."""
+    bound = n**-0.5
+    return rng.uniform(-bound, bound, (rows, n)), rng.uniform(-bound, bound, (rows, 1))
+
+
+def counts(*, K: int, inputs: int, width: int, depth: int, batch: int, learner: Mapping[str, Any]) -> dict[str, int]:
+    """Parameters, buffers and arithmetic of a cell, by the paper's accounting.
+
+    DTG-FF trains the backbone and one temperature a layer, its readouts are buffers; an ensemble is its members with
+    their heads. FLOPs are those of matrix products (2 a multiply-add), of one training step and of one prediction.
+
+    Examples
+    --------
+    >>> from kaxis.learners import TABLE
+    >>> n = counts(K=10, inputs=32, width=128, depth=4, batch=256, learner=TABLE["dtg_ff"].switches())
+    >>> n["parameters"], n["buffers"]
+    (53764, 5160)
+    """
+    fan_in = [inputs] + [width] * (depth - 1)
+    heads = depth if learner["heads"] == "every" else 1
+    head_numbers = heads * K * (width + 1)
+    learned = learner["readout"] == "learned"
+    backbone = sum(width * (n + 1) for n in fan_in)
+    forward = sum(width * n for n in fan_in)
+    head = heads * K * width
+    through = sum(width * n for n in fan_in[1:]) if learner["gradient"] == "global" else 0
+    macs = 2 * forward + through + 2 * head + (head if learned else 0)
+    members = learner["members"]
+    return {
+        "parameters": members * (backbone + head_numbers * learned + heads * (learner["temperature"] == "learned")),
+        "buffers": members * head_numbers * (not learned),
+        "flops_step": members * 2 * macs * batch,
+        "flops_predict": members * 2 * (forward + head),
+    }

@@ -1,0 +1,76 @@
+"""Features of a real source: raw pixels or principal components, standardised; fitted once, on training images, without labels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from kaxis.errors import KaxisError
+from kaxis.sources.images import Images
+
+__all__ = ["features"]
+
+
+def features(images: Images, kind: str, cache: Path | None) -> NDArray[np.float32]:
+    """The feature matrix of a whole set, shared by every K, seed and learner.
+
+    Parameters
+    ----------
+    images : Images
+    kind : str
+        ``raw`` or ``pca:D``. Each feature has mean 0 and standard deviation 1 over the training images; a pixel that
+        never changes stays 0. Whitened components stand to the student as the synthetic task's inputs do.
+    cache : Path or None
+        Folder that keeps what was computed; mapped into memory from there, so that processes share it.
+
+    Returns
+    -------
+    array, shape (N, D), float32
+
+    Raises
+    ------
+    KaxisError
+        If D exceeds the number of pixels or of training images.
+    """
+    if kind.startswith("pca:"):
+        most = min(images.pixels.shape[1], images.n_train)
+        if int(kind[4:]) > most:
+            raise KaxisError(f"features '{kind}': these images have at most {most} components")
+    if cache is None or not images.checksums:
+        return _compute(images, kind)
+    key = hashlib.sha256(repr((kind, sorted(images.checksums.items()))).encode()).hexdigest()[:16]
+    path = cache / "features" / f"{key}.npy"
+    if not path.exists():
+        matrix = _compute(images, kind)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+                np.save(file, matrix)
+            os.replace(file.name, path)
+        except OSError:
+            return matrix
+    # Copy-on-write: torch takes only writable arrays without a warning.
+    return np.load(path, mmap_mode="c", allow_pickle=False)
+
+
+def _compute(images: Images, kind: str) -> NDArray[np.float32]:
+    x = images.pixels.astype(np.float32)
+    if kind != "raw":
+        from sklearn.decomposition import PCA
+
+        # One thread: the order of a sum over images must not depend on the machine's load or cores.
+        with threadpool_limits(1):
+            pca = PCA(int(kind[4:]), svd_solver="covariance_eigh").fit(x[: images.n_train])
+            x = pca.transform(x).astype(np.float32)
+    train = x[: images.n_train]
+    std = train.std(axis=0, dtype=np.float64)
+    std[std == 0] = 1.0
+    x -= train.mean(axis=0, dtype=np.float64).astype(np.float32)
+    x /= std.astype(np.float32)
+    return x

@@ -1,0 +1,95 @@
+"""Batches for a stack: which rows every network sees at every step, drawn ahead, each network from its own stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kaxis.sources.task import Task
+from kaxis.streams import stream
+
+__all__ = ["Feed", "Order"]
+
+BLOCK = 250  # steps drawn ahead at once: enough to amortise Python, little enough to stay small
+
+
+class Order:
+    """Positions of training images in the order in which one network sees them: shuffled epochs, end to end.
+
+    A batch may straddle two epochs, so that every image is seen equally often and no batch is short (ours; the paper
+    gives only batch size and steps).
+
+    Examples
+    --------
+    >>> a, b = Order(seed=0, member=0, n=5), Order(seed=0, member=0, n=5)
+    >>> bool((a.next(12) == np.concatenate([b.next(4), b.next(8)])).all())
+    True
+    >>> sorted(Order(seed=0, member=0, n=5).next(5).tolist())
+    [0, 1, 2, 3, 4]
+    """
+
+    def __init__(self, *, seed: int, member: int, n: int) -> None:
+        self._rng, self._n = stream(seed, f"order/{member}"), n
+        self._left = np.empty(0, np.int64)
+
+    def next(self, count: int) -> NDArray[np.int64]:
+        parts = [self._left]
+        have = len(self._left)
+        while have < count:
+            parts.append(self._rng.permutation(self._n))
+            have += self._n
+        drawn = np.concatenate(parts)
+        self._left = drawn[count:]
+        return drawn[:count]
+
+
+class Feed:
+    """The data of a stack on its device.
+
+    Parameters
+    ----------
+    networks : sequence of (seed, member)
+    tasks : dict of int to Task
+        By seed. Tasks that share a feature matrix share it here too.
+    """
+
+    def __init__(self, networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: torch.device | str) -> None:
+        self.networks, self.tasks, self.device = list(networks), tasks, device
+        matrices: dict[int, NDArray[np.float32]] = {id(t.features): t.features for t in tasks.values()}
+        starts = np.cumsum([0, *(len(m) for m in matrices.values())])
+        self._offset = dict(zip(matrices, starts.tolist(), strict=False))
+        whole = next(iter(matrices.values())) if len(matrices) == 1 else np.concatenate(list(matrices.values()))
+        self.features = torch.from_numpy(whole).to(device)
+
+    def batches(self, steps: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows of `features`, shape (E * B,), and labels, shape (E, B), step by step."""
+        tasks = [self.tasks[seed] for seed, _ in self.networks]
+        orders = [Order(seed=s, member=m, n=len(t.y_train)) for (s, m), t in zip(self.networks, tasks, strict=True)]
+        for start in range(0, steps, BLOCK):
+            count = min(BLOCK, steps - start)
+            picks = [order.next(count * batch) for order in orders]
+            rows = np.stack([self._rows(t, "train")[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1)
+            y = np.stack([t.y_train[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1)
+            rows_TE = torch.from_numpy(rows.reshape(count, -1)).to(self.device)
+            y_TEB = torch.from_numpy(y).to(self.device)
+            yield from zip(rows_TE, y_TEB, strict=True)
+
+    def chunks(self, split: str, size: int) -> Iterator[tuple[Tensor, list[NDArray[np.int64]]]]:
+        """All rows of a split in chunks of a fixed size, so that no result hangs on who else is in the stack.
+
+        Yields rows of shape (E * size,), padded with each network's first row, and each network's labels unpadded.
+        """
+        tasks = [self.tasks[seed] for seed, _ in self.networks]
+        labels = [t.y_train if split == "train" else t.y_test for t in tasks]
+        rows = [self._rows(t, split) for t in tasks]
+        for start in range(0, max(len(y) for y in labels), size):
+            block = np.stack([np.resize(r[start : start + size], size) if start < len(r) else np.full(size, r[0]) for r in rows])
+            yield torch.from_numpy(block.reshape(-1)).to(self.device), [y[start : start + size] for y in labels]
+
+    def _rows(self, task: Task, split: str) -> NDArray[np.int64]:
+        rows = task.train_rows if split == "train" else task.test_rows
+        return rows + self._offset[id(task.features)]
