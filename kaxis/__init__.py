@@ -1,1 +1,62 @@
+"""How does the difference between two learning algorithms move with the number of classes K?
 
+The public names; each is imported when it is first used, so that ``import kaxis`` costs nothing.
+
+>>> import kaxis
+>>> study = kaxis.Study.of("try", {"source": "digits", "K": [3, 5], "seeds": "0-4", "steps": 1000})
+>>> len(study.cells())
+40
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = [
+    "Cell",
+    "KaxisError",
+    "Learner",
+    "Leg",
+    "Store",
+    "Study",
+    "build_cube",
+    "contrast",
+    "estimate",
+    "gap",
+    "load_cube",
+    "load_task",
+    "paired",
+    "published",
+    "register",
+    "run",
+]
+
+_HOME = {
+    "Cell": "cell",
+    "KaxisError": "errors",
+    "Learner": "learners",
+    "Leg": "leg",
+    "Store": "store.records",
+    "Study": "study",
+    "build_cube": "store.cube",
+    "contrast": "stats.effects",
+    "estimate": "stats.arrays",
+    "gap": "stats.effects",
+    "load_cube": "store.cube",
+    "load_task": "sources.load",
+    "paired": "stats.effects",
+    "published": "reference",
+    "register": "learners",
+    "run": "execute",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"kaxis.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'kaxis' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

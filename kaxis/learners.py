@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, get_args, Literal
+from typing import Any, Literal, get_args
 
 from kaxis.errors import KaxisError, hint
 
@@ -74,9 +74,13 @@ class Learner:
     def __post_init__(self) -> None:
         for switch, allowed in SWITCHES.items():
             if getattr(self, switch) not in allowed:
-                raise KaxisError(f"learner {self.name}: {switch}={getattr(self, switch)} is not {hint(getattr(self, switch), allowed)}")
+                raise KaxisError(
+                    f"learner {self.name}: {switch}={getattr(self, switch)} is not {hint(getattr(self, switch), allowed)}"
+                )
         if self.gradient == "local" and self.heads == "last":
-            raise KaxisError(f"learner {self.name}: gradient=local needs heads=every, else the lower layers have no loss")
+            raise KaxisError(
+                f"learner {self.name}: gradient=local needs heads=every, else the lower layers have no loss"
+            )
         if self.members < 1:
             raise KaxisError(f"learner {self.name}: members={self.members} is not 1 or more")
         if self.members > 1 and self.inference != "softmax_mean":
@@ -151,10 +155,12 @@ def parse(text: str) -> Learner:
     row = TABLE[match[1]]
     changes: dict[str, Any] = {}
     switch_names = [f.name for f in fields(Learner) if f.name not in ("name", "overrides")]
-    for item in filter(None, (match[2] or "").split(",")):
+    for item in filter(str.strip, (match[2] or "").split(",")):
         key, equals, value = (part.strip() for part in item.partition("="))
         if not equals or key not in (*switch_names, *SETTINGS):
-            raise KaxisError(f"learner '{text}': '{item}' is not key=value with a key out of {hint(key, [*switch_names, *SETTINGS])}")
+            raise KaxisError(
+                f"learner '{text}': '{item}' is not key=value with a key out of {hint(key, [*switch_names, *SETTINGS])}"
+            )
         if key == "members":
             if not value.isdigit():
                 raise KaxisError(f"learner '{text}': members={value} is not a whole number")

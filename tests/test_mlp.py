@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from kaxis import learners
+from kaxis.leg import Leg
 from kaxis.nets.mlp import MLPStack, counts
-from kaxis.study import Leg
 
 from .reference import PlainMLP
 
@@ -22,7 +22,11 @@ D, H, L, K, B = 6, 16, 3, 7, 32
 
 
 def config(learner: str, **options: Any) -> dict[str, Any]:
-    return Leg.of({"source": "synthetic", "K": K, "seeds": "0", "learners": learner, **options}).cells()[0].config["learner"]
+    return (
+        Leg.of({"source": "synthetic", "K": K, "seeds": "0", "learners": learner, **options})
+        .cells()[0]
+        .config["learner"]
+    )
 
 
 def stack(learner: dict[str, Any], networks: int = 3) -> MLPStack:
@@ -76,7 +80,9 @@ def test_training_with_clipping_equals_plain_adam(learner: str) -> None:
             torch.testing.assert_close(net.p[name][e].view(parameter.shape), parameter.data, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("learner", [name for name in [*learners.TABLE, *COMBINATIONS] if learners.parse(name).gradient == "local"])
+@pytest.mark.parametrize(
+    "learner", [name for name in [*learners.TABLE, *COMBINATIONS] if learners.parse(name).gradient == "local"]
+)
 def test_no_gradient_crosses_a_layer(learner: str) -> None:
     """Change a layer's head: a local learner's gradients on the layers below must not move by a single bit."""
     x, y = batch()
@@ -111,7 +117,11 @@ def test_learners_of_a_seed_start_alike() -> None:
 
 @pytest.mark.parametrize(("scale", "expected"), [("unit", 1.0), ("rsqrt_width", 128**-0.5), ("rsqrt_K", 50**-0.5)])
 def test_readout_scale(scale: str, expected: float) -> None:
-    learner = Leg.of({"source": "synthetic", "K": 50, "learners": "dtg_ff", "readout_scale": scale}).cells()[0].config["learner"]
+    learner = (
+        Leg.of({"source": "synthetic", "K": 50, "learners": "dtg_ff", "readout_scale": scale})
+        .cells()[0]
+        .config["learner"]
+    )
     net = MLPStack([(0, 0)], K=50, inputs=32, width=128, depth=4, learner=learner)
     assert float(net.p["R0"].std()) == pytest.approx(expected, rel=0.05)
     assert float(net.p["c0"].std()) == pytest.approx(expected, rel=0.4)
@@ -134,6 +144,10 @@ def test_counts_follow_the_papers_accounting() -> None:
 @pytest.mark.parametrize("learner", list(learners.TABLE))
 def test_counted_parameters_are_those_of_the_net(learner: str) -> None:
     row = config(learner)
-    trained = sum(view[0].numel() for view in stack(row).p.values() if view.untyped_storage().nbytes() == stack(row).parameters.nbytes)
+    trained = sum(
+        view[0].numel()
+        for view in stack(row).p.values()
+        if view.untyped_storage().nbytes() == stack(row).parameters.nbytes
+    )
     expected = counts(K=K, inputs=D, width=H, depth=L, batch=B, learner=row)["parameters"]
     assert trained * row["members"] == expected

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaxis.sources import load_task
-from kaxis.study import Cell, Leg
+from kaxis.cell import Cell
+from kaxis.leg import Leg
+from kaxis.sources.load import load_task
 from kaxis.train.feed import Feed, Order
 from kaxis.train.loop import DIVERGED, checkpoints, networks_of, train
 
@@ -37,7 +38,9 @@ def test_bitwise_the_same_in_any_stack(learner: str, K: int) -> None:
             assert result == results[together.index(cell)]
 
 
-@pytest.mark.parametrize("options", [{"norm": "layernorm"}, {"norm": "rmsnorm"}, {"clip": 0.1}, {"width": 33, "batch_size": 37}])
+@pytest.mark.parametrize(
+    "options", [{"norm": "layernorm"}, {"norm": "rmsnorm"}, {"clip": 0.1}, {"width": 33, "batch_size": 37}]
+)
 def test_bitwise_with_options_and_odd_sizes(options: dict[str, Any]) -> None:
     together = cells("dtg_ff", 7, **options)
     results, _ = train(together)
@@ -82,7 +85,9 @@ def test_whole_run_against_plain_pytorch() -> None:
         cell = cells(learner, seeds="1")[0]
         result = train([cell])[0][0]
         task = load_task(cell.config["source"], cell.K, 1)
-        stack = MLPStack([(1, 0)], K=cell.K, inputs=32, width=128, depth=4, learner=cell.config["learner"], dtype=torch.float64)
+        stack = MLPStack(
+            [(1, 0)], K=cell.K, inputs=32, width=128, depth=4, learner=cell.config["learner"], dtype=torch.float64
+        )
         net = PlainMLP(stack, 0)
         adam = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-3)
         x, y = torch.from_numpy(task.features).double(), torch.from_numpy(task.y_train)
@@ -137,7 +142,9 @@ def test_one_network_that_diverges_leaves_the_others_as_they_are(monkeypatch: py
 def test_training_learns() -> None:
     """Better than naming the majority class, for every learner, on easy images."""
     for learner in ALL:
-        result = train(Leg.of({"source": "digits", "K": 10, "seeds": "0", "learners": learner, "steps": 300}).cells())[0][0]
+        result = train(Leg.of({"source": "digits", "K": 10, "seeds": "0", "learners": learner, "steps": 300}).cells())[
+            0
+        ][0]
         assert result["metrics"]["test_accuracy"] > 0.85
         assert result["curves"]["train_loss"][0] > result["curves"]["train_loss"][-1]
         assert 0.05 < result["data"]["chance"] < 0.15 < DIVERGED

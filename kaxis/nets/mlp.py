@@ -149,9 +149,9 @@ class MLPStack:
         for layer in range(self.depth):
             a = self._layer(layer, h)
             if layer in self.headed:
-                below[layer] = self._head_gradients(layer, a, y_EB)
+                da = below[layer] = self._head_gradients(layer, a, y_EB)
                 if self.local:
-                    self._layer_gradients(layer, a, h, below[layer])
+                    self._layer_gradients(layer, a, h, da)
             inputs.append(h)
             activations.append(a)
             h, scale = normalise.forward(norm, a)
@@ -160,17 +160,17 @@ class MLPStack:
             return
         dz: Tensor | None = None
         for layer in reversed(range(self.depth)):
-            a, da = activations[layer], below[layer]
+            a, onto = activations[layer], below[layer]
             if dz is not None:
                 W = self.p[f"W{layer + 1}"].transpose(1, 2)
-                if norm == "none" and da is not None:
-                    da.baddbmm_(W, dz)
+                if norm == "none" and onto is not None:
+                    onto.baddbmm_(W, dz)
                 else:
                     dh = torch.bmm(W, dz, out=self._out(f"dh{layer % 2}", self.width, a.shape[2]))
                     dh = normalise.backward(norm, dh, *scales[layer])
-                    da = dh if da is None else da.add_(dh)
-            assert da is not None
-            dz = self._layer_gradients(layer, a, inputs[layer], da)
+                    onto = dh if onto is None else onto.add_(dh)
+            assert onto is not None
+            dz = self._layer_gradients(layer, a, inputs[layer], onto)
 
     def _head_gradients(self, layer: int, a_EHB: Tensor, y_EB: Tensor) -> Tensor:
         """Gradients of a head; returns the loss's gradient on the layer's activation, shape (E, H, B)."""

@@ -40,7 +40,9 @@ CATALOG: dict[str, SourceInfo] = {
         SourceInfo("synthetic", {}, "random ReLU teacher on standard normal inputs, any K"),
         SourceInfo("digits", {"fine": 10}, "8 x 8 grey digits of scikit-learn, embedded, 1,797 images"),
         SourceInfo("cifar10", {"fine": 10}, "CIFAR-10, 32 x 32 colour, 60,000 images, download 162 MiB"),
-        SourceInfo("cifar100", {"fine": 100, "coarse": 20}, "CIFAR-100, 32 x 32 colour, 60,000 images, download 161 MiB"),
+        SourceInfo(
+            "cifar100", {"fine": 100, "coarse": 20}, "CIFAR-100, 32 x 32 colour, 60,000 images, download 161 MiB"
+        ),
     )
 }
 

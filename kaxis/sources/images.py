@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kaxis.errors import KaxisError
 from kaxis.sources.classes import CIFAR10, CIFAR100_COARSE, CIFAR100_FINE
 
-__all__ = ["Archive", "Images", "ARCHIVES", "data_dir", "download", "load_images", "missing_files"]
+__all__ = ["ARCHIVES", "Archive", "Images", "data_dir", "download", "load_images", "missing_files"]
 
 PIXELS = 3 * 32 * 32
 
@@ -122,7 +122,9 @@ def download(name: str, folder: Path) -> Path:
             processor=pooch.Untar(members=members, extract_dir="."),
         )
     except (OSError, ValueError, requests.RequestException) as error:
-        reason = "what came is not the official file (checksum)" if "hash" in str(error).lower() else type(error).__name__
+        reason = (
+            "what came is not the official file (checksum)" if "hash" in str(error).lower() else type(error).__name__
+        )
         raise KaxisError(
             f"{name}: download of {archive.url} failed: {reason}; or put {archive.folder}/ into a folder and name that with --data"
         ) from None
@@ -152,7 +154,9 @@ def load_images(name: str, folder: Path) -> Images:
         raw = (folder / archive.folder / file).read_bytes()
         expected = records * (views + PIXELS)
         if len(raw) != expected:
-            raise KaxisError(f"{folder / archive.folder / file}: {len(raw)} bytes, the official file has {expected}; truncated or another format")
+            raise KaxisError(
+                f"{folder / archive.folder / file}: {len(raw)} bytes, the official file has {expected}; truncated or another format"
+            )
         checksums[file] = hashlib.md5(raw, usedforsecurity=False).hexdigest()
         if official and checksums[file] != official:
             warnings.warn(f"{file}: MD5 {checksums[file]} is not the official {official}; used as it is", stacklevel=2)
@@ -162,7 +166,9 @@ def load_images(name: str, folder: Path) -> Images:
     labels = {view: rows[:, i].astype(np.int64) for i, view in enumerate(view_names)}
     for view, y in labels.items():
         if y.max() >= len(view_names[view]):
-            raise KaxisError(f"{folder / archive.folder}: {view} label {y.max()} of {len(view_names[view])} classes; not a {name} file")
+            raise KaxisError(
+                f"{folder / archive.folder}: {view} label {y.max()} of {len(view_names[view])} classes; not a {name} file"
+            )
     return Images(rows[:, views:], sum(n for n, _ in archive.train.values()), labels, view_names, checksums)
 
 
@@ -177,5 +183,9 @@ def _digits() -> Images:
         rank[y == k] = np.arange((y == k).sum())
     order = np.concatenate([np.flatnonzero(rank % 3 != 2), np.flatnonzero(rank % 3 == 2)])
     return Images(
-        bunch.data.astype(np.uint8)[order], int((rank % 3 != 2).sum()), {"fine": y[order]}, {"fine": tuple("0123456789")}, {}
+        bunch.data.astype(np.uint8)[order],
+        int((rank % 3 != 2).sum()),
+        {"fine": y[order]},
+        {"fine": tuple("0123456789")},
+        {},
     )

@@ -83,5 +83,3 @@ def draw_sample(y: NDArray[np.int64], K: int, seed: int, source: Mapping[str, An
             raise KaxisError(f"{wanted[k]} training images a class asked for; a class of K = {K} has {len(members)}")
         picks.append(members[: wanted[k]])
     return np.sort(np.concatenate(picks))
-
-

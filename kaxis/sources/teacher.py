@@ -47,7 +47,9 @@ def teacher_task(source: Mapping[str, Any], K: int, seed: int) -> Task:
     return Task(x, rows[:n_train], y_train, rows[n_train:], y_test, facts)
 
 
-def _labels(x_ND: NDArray[np.float64], source: Mapping[str, Any], K: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _labels(
+    x_ND: NDArray[np.float64], source: Mapping[str, Any], K: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Argmax of the teacher's logits. Float64, so that no label hangs on the order of a sum."""
     hidden = [source["teacher_width"]] * (source["teacher_depth"] - 1)
     h = x_ND

@@ -1,1 +1,1 @@
-
+"""Estimates over seeds, and effects over cubes."""

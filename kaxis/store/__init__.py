@@ -1,1 +1,1 @@
-
+"""Records and the cube they make."""

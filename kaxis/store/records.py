@@ -14,8 +14,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.study import Cell, Study
+from kaxis.study import Study
 
 __all__ = ["Store"]
 
@@ -82,7 +83,11 @@ class Store:
     def _read(self, file: Path) -> dict[str, Any] | None:
         try:
             record = json.loads(file.read_bytes())
-            whole = Cell(record["config"]).id == file.stem and record["status"] in ("done", "failed") and "provenance" in record
+            whole = (
+                Cell(record["config"]).id == file.stem
+                and record["status"] in ("done", "failed")
+                and "provenance" in record
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return record if whole else None

@@ -1,1 +1,1 @@
-
+"""The trainer and what feeds it."""

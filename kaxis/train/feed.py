@@ -72,7 +72,9 @@ class Feed:
         for start in range(0, steps, BLOCK):
             count = min(BLOCK, steps - start)
             picks = [order.next(count * batch) for order in orders]
-            rows = np.stack([self._rows(t, "train")[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1)
+            rows = np.stack(
+                [self._rows(t, "train")[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1
+            )
             y = np.stack([t.y_train[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1)
             rows_TE = torch.from_numpy(rows.reshape(count, -1)).to(self.device)
             y_TEB = torch.from_numpy(y).to(self.device)
@@ -87,7 +89,9 @@ class Feed:
         labels = [t.y_train if split == "train" else t.y_test for t in tasks]
         rows = [self._rows(t, split) for t in tasks]
         for start in range(0, max(len(y) for y in labels), size):
-            block = np.stack([np.resize(r[start : start + size], size) if start < len(r) else np.full(size, r[0]) for r in rows])
+            block = np.stack(
+                [np.resize(r[start : start + size], size) if start < len(r) else np.full(size, r[0]) for r in rows]
+            )
             yield torch.from_numpy(block.reshape(-1)).to(self.device), [y[start : start + size] for y in labels]
 
     def _rows(self, task: Task, split: str) -> NDArray[np.int64]:

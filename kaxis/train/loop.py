@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kaxis.cell import Cell
 from kaxis.nets.mlp import MLPStack, counts
-from kaxis.sources import load_task
-from kaxis.study import Cell
+from kaxis.sources.load import load_task
 from kaxis.train.feed import Feed
 from kaxis.train.precision import cpu_matmul, one_thread
 
@@ -83,7 +83,13 @@ def train(
 
 def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Callable[[int], None]) -> list[dict[str, Any]]:
     config = cells[0].config
-    K, shape, learner, steps, batch = cells[0].K, config["net"], config["learner"], config["train"]["steps"], config["train"]["batch_size"]
+    K, shape, learner, steps, batch = (
+        cells[0].K,
+        config["net"],
+        config["learner"],
+        config["train"]["steps"],
+        config["train"]["batch_size"],
+    )
     networks = networks_of(cells)
     tasks = {seed: load_task(config["source"], K, seed, data) for seed in dict.fromkeys(s for s, _ in networks)}
     feed = Feed(networks, tasks, device)
@@ -102,7 +108,10 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Callable
         optimizer.step()
 
     run_step = _captured(step, net, optimizer) if device == "cuda" else step
-    results = [_Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])]) for cell in cells]
+    results = [
+        _Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])])
+        for cell in cells
+    ]
     evaluate_at = checkpoints(steps)
     _evaluate(net, feed, results, 0)
     for done, (next_rows, next_y) in enumerate(feed.batches(steps, batch), start=1):
@@ -116,7 +125,10 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Callable
             if all(r.reason for r in results):
                 tick(len(networks) * (steps - done))
                 break
-    return [r.as_dict(net, tasks[r.cell.seed], counts(**size, batch=batch, learner=r.cell.config["learner"])) for r in results]
+    return [
+        r.as_dict(net, tasks[r.cell.seed], counts(**size, batch=batch, learner=r.cell.config["learner"]))
+        for r in results
+    ]
 
 
 class _Result:
@@ -134,11 +146,20 @@ class _Result:
         facts = task.facts | {"epochs": train["steps"] * train["batch_size"] / task.facts["n_train"]}
         metrics: dict[str, Any] = {}
         if not self.reason:
-            metrics = {k: v[-1] for k, v in self.curves.items() if k != "step"} | {"layer_test_accuracy": self.layer_test_accuracy}
+            metrics = {k: v[-1] for k, v in self.curves.items() if k != "step"} | {
+                "layer_test_accuracy": self.layer_test_accuracy
+            }
             if net.learned_t:
                 metrics["temperature"] = [float(net.temperature(layer)[self.networks[0], 0, 0]) for layer in net.headed]
         status = "failed" if self.reason else "done"
-        return {"status": status, "reason": self.reason, "metrics": metrics, "curves": self.curves, "data": facts, "counts": count}
+        return {
+            "status": status,
+            "reason": self.reason,
+            "metrics": metrics,
+            "curves": self.curves,
+            "data": facts,
+            "counts": count,
+        }
 
 
 def _evaluate(net: MLPStack, feed: Feed, results: list[_Result], step: int, *, by_layer: bool = False) -> None:
@@ -151,7 +172,9 @@ def _evaluate(net: MLPStack, feed: Feed, results: list[_Result], step: int, *, b
             heads = net.logits(feed.features.index_select(0, rows).view(net.E, CHUNK, -1))
             for r, result in enumerate(results):
                 y = labels[result.networks[0]]
-                log_p = _log_probability([h[result.networks] for h in heads], result.cell.config["learner"]["inference"])
+                log_p = _log_probability(
+                    [h[result.networks] for h in heads], result.cell.config["learner"]["inference"]
+                )
                 sums[r] += _hits(log_p, y), -float(log_p.cpu().numpy()[y, np.arange(len(y))].sum(dtype=np.float64))
                 total[r] += len(y)
                 if by_layer and split == "test":

@@ -1,0 +1,35 @@
+# make study: the central picture, measured here.   make test: the test suite.   Both set up .venv by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: study test test-slow lint bench
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kaxis needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+study: .venv/ready
+	$(BIN)/kaxis run synthetic --K 5 10 50 --seeds 0-4
+	$(BIN)/kaxis run digits --K 3 5 10 --seeds 0-4 --steps 1000
+	$(BIN)/kaxis analyze paired --baseline bp_deepsup --learner dtg_ff
+	$(BIN)/kaxis analyze contrast --baseline bp_deepsup --learner dtg_ff
+	$(BIN)/kaxis figure k-conflict --paper --out runs/figures
+	@echo
+	@echo 'The figure is runs/figures/k_conflict.png. To add real photographs (161 MiB, or --data DIR with cifar-100-binary/ in it):'
+	@echo '  $(BIN)/kaxis run cifar100 --K 5 10 50 --seeds 0-4 --features pca:32 && $(BIN)/kaxis figure k-conflict --paper --out runs/figures'
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/trainer.py

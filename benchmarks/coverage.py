@@ -1,0 +1,49 @@
+"""What nominal 95 % intervals of a mean really cover with n normal seeds: t, percentile bootstrap, BCa.
+
+    python benchmarks/coverage.py        # about two minutes
+
+The percentile column is `kaxis.stats.arrays.BOOTSTRAP_COVERAGE`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.stats
+
+DATASETS, RESAMPLES = 10_000, 1_000
+
+
+def coverage(n: int, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Shares of standard normal data sets whose interval holds the true mean 0."""
+    t_hits = percentile_hits = bca_hits = 0
+    normal = scipy.stats.norm
+    for _ in range(DATASETS // 1000):
+        d = rng.normal(size=(1000, n))
+        half = scipy.stats.t.ppf(0.975, n - 1) * d.std(axis=1, ddof=1) / np.sqrt(n)
+        t_hits += (np.abs(d.mean(axis=1)) <= half).sum()
+        means = np.stack(
+            [d[np.arange(1000)[:, None], rng.integers(0, n, (1000, n))].mean(axis=1) for _ in range(RESAMPLES)], axis=1
+        )
+        low, high = np.quantile(means, [0.025, 0.975], axis=1)
+        percentile_hits += ((low <= 0) & (high >= 0)).sum()
+        z0 = normal.ppf(np.clip((means < d.mean(axis=1, keepdims=True)).mean(axis=1), 1e-4, 1 - 1e-4))
+        centred = d - d.mean(axis=1, keepdims=True)
+        a = (centred**3).sum(axis=1) / (6 * (centred**2).sum(axis=1) ** 1.5)
+        for i in range(1000):
+            z = z0[i] + normal.ppf([0.025, 0.975])
+            low_q, high_q = normal.cdf(z0[i] + z / (1 - a[i] * z))
+            lo, hi = np.quantile(means[i], [low_q, high_q])
+            bca_hits += lo <= 0 <= hi
+    return t_hits / DATASETS, percentile_hits / DATASETS, bca_hits / DATASETS
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    print(f"{'n':>3} {'t':>6} {'percentile':>11} {'BCa':>6}   (standard error below {0.5 / DATASETS**0.5:.3f})")
+    for n in (3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20):
+        t, percentile, bca = coverage(n, rng)
+        print(f"{n:3} {t:6.3f} {percentile:11.3f} {bca:6.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

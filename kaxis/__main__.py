@@ -1,0 +1,6 @@
+"""``python -m kaxis``."""
+
+from kaxis.cli import main
+
+if __name__ == "__main__":
+    main()

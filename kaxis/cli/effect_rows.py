@@ -1,0 +1,126 @@
+"""From effects to rows and to the sentences below a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kaxis.errors import KaxisError, hint
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from kaxis.store.records import Store
+
+__all__ = ["attrs", "learners", "plans", "remarks", "rows"]
+
+
+def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[str]:
+    there = [str(name) for name in cube.learner.values]
+    if baseline not in there:
+        raise KaxisError(f"baseline '{baseline}' is not in the store, which has {hint(baseline, there)}")
+    names = asked or [name for name in there if name != baseline]
+    if not names:
+        raise KaxisError(f"the store holds no learner but '{baseline}'; run another, e.g. --learners {baseline} dtg_ff")
+    return names
+
+
+def attrs(result: xr.Dataset) -> dict[str, Any]:
+    return {k: v for k, v in result.attrs.items() if k not in ("notes", "learner")}
+
+
+def rows(
+    result: xr.Dataset, learner: str, baseline: str, *, extra: tuple[str, ...] = (), normalised: str = ""
+) -> list[dict[str, Any]]:
+    """Plain rows, one for each source (and K) that has any seeds."""
+    rows = []
+    places = [
+        {"source": s, "K": k} for s in result.source.values for k in (result.K.values if "K" in result.dims else [None])
+    ]
+    for place in places:
+        at = {key: value for key, value in place.items() if value is not None}
+        one = result.sel(at)
+        if int(one.n_seeds) == 0:
+            continue
+        row = {
+            "source": str(place["source"]),
+            "K": None if place["K"] is None else int(place["K"]),
+            "learner": learner,
+            "baseline": baseline,
+            "effect": float(one.effect),
+            **_bounds("ci", one.ci),
+            "n_seeds": int(one.n_seeds),
+            "p": float(one.p),
+            "wins": int(one.wins),
+            **_bounds("bootstrap", one.bootstrap_ci),
+        }
+        if normalised:
+            value, bounds = normalised.split()
+            row |= {"effect_normalised": float(one[value]), **_bounds("normalised", one[bounds])}
+        for name in extra:
+            row[name] = float(one[name])
+            if f"{name}_ci" in one:
+                row |= _bounds(name, one[f"{name}_ci"])
+        rows.append(row)
+    return rows
+
+
+def _bounds(name: str, ci: xr.DataArray) -> dict[str, float]:
+    return {f"{name}_{bound}": float(ci.sel(ci_bound=bound)) for bound in ("lower", "upper")}
+
+
+def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = True) -> list[str]:
+    """What the numbers are worth, said once below the table."""
+    from kaxis.stats.arrays import BOOTSTRAP_COVERAGE
+
+    out = []
+    sizes = sorted({r["n_seeds"] for r in rows})
+    known = [f"{100 * BOOTSTRAP_COVERAGE[n]:.0f} % at n = {n}" for n in sizes if n in BOOTSTRAP_COVERAGE]
+    if bootstrap and known:
+        out.append(
+            f"The 95 % percentile bootstrap really covers {', '.join(known)} (normal seeds); the t interval about 95 %."
+        )
+    if sizes and sizes[0] == 1:
+        out.append("One seed gives no interval: run more, e.g. --seeds 0-4.")
+    if few := [n for n in sizes if 1 < n < 6]:
+        out.append(
+            f"With {few[0]} seeds the exact test cannot fall below p = {2 / 2 ** few[0]:.4g}, whatever they show."
+        )
+    if any(not r["source"].startswith("synthetic") for r in rows):
+        out.append(
+            "On a real set seeds vary initialisation, batch order and classes drawn, not the sampling of its images."
+        )
+    if notes:
+        out.append(f"{len(notes)} cells of the grid are not done; the rows use the seeds that both learners have:")
+        out += [f"  {note}" for note in notes[:12]]
+        out += [f"  and {len(notes) - 12} more"] if len(notes) > 12 else []
+    return out
+
+
+def plans(store: Store, cube: xr.Dataset, result: xr.Dataset) -> list[str]:
+    """Whether this contrast was planned before the results, for each source."""
+    low_high = "" if result.attrs["contrast"].startswith("slope") else result.attrs["contrast"]
+    out = []
+    for source in result.source.values:
+        times = cube.finished.sel(
+            source=source, learner=[result.attrs["learner"], result.attrs["baseline"]]
+        ).values.ravel()
+        first = min((t for t in times if t), default="")
+        for study, created in store.studies():
+            plan = study.plan
+            planned = f"high {list(plan.high)} minus low {list(plan.low)}" if plan.low else ""
+            same = (plan.learner, plan.baseline, planned) == (
+                result.attrs["learner"],
+                result.attrs["baseline"],
+                low_high,
+            )
+            if same and source in {cell.source for cell in study.cells()}:
+                when = "before" if created <= first else "after"
+                out.append(
+                    f"{source}: primary contrast of the study '{study.name}', planned {when} the first result ({created[:16]} UTC)."
+                )
+                break
+        else:
+            out.append(
+                f"{source}: {result.attrs['learner']} - {result.attrs['baseline']} is a secondary contrast, in no study's plan."
+            )
+    return out

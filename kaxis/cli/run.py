@@ -1,0 +1,153 @@
+"""``kaxis run``: train every cell of a study that the store lacks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
+
+from cyclopts import Parameter
+
+from kaxis.cli.common import StorePath, open_store
+from kaxis.errors import KaxisError
+from kaxis.leg import Help, Leg
+from kaxis.study import Study
+
+if TYPE_CHECKING:
+    from kaxis.execute import Progress, Summary
+
+__all__ = ["run"]
+
+
+def _flags() -> dict[str, Any]:
+    """The fields of `Leg` as flags. Values stay text: `Leg.of` is the one place that checks them."""
+    flags = {}
+    for name, hint in get_type_hints(Leg, include_extras=True).items():
+        if name == "source":
+            continue
+        base, *extras = get_args(hint)
+        while get_origin(base) is Annotated:
+            base = get_args(base)[0]
+        kind: Any = bool if base is bool else list[str] if get_origin(base) is tuple else str
+        text = next(extra.text for extra in extras if isinstance(extra, Help))
+        if get_origin(base) is Literal:
+            text += f" ({', '.join(get_args(base))})"
+        default = Leg.__dataclass_fields__[name].default
+        text += (
+            ""
+            if default in ((), None, False)
+            else f" [{' '.join(map(str, default)) if isinstance(default, tuple) else default}]"
+        )
+        negative = f"--no-{name.replace('_', '-')}" if base is bool else ""
+        flags[name] = Annotated[kind, Parameter(name=f"--{name.replace('_', '-')}", help=text, negative=negative)]
+    return flags
+
+
+Options = TypedDict("Options", _flags(), total=False)  # type: ignore[misc]
+
+
+def run(
+    source: str,
+    /,
+    *,
+    options: Annotated[Options | None, Parameter(name="*")] = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    jobs: int | None = None,
+    store: StorePath = None,
+    data: Path | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+) -> int:
+    """Train every cell (source, K, learner, seed) that the store lacks.
+
+    Example: kaxis run synthetic --K 5 10 50 --seeds 0-4
+
+    Example: kaxis run studies/synthetic.toml --jobs 2
+
+    Parameters
+    ----------
+    source
+        synthetic, digits, cifar10, cifar100, or a study file (*.toml); flags go over the file's own values.
+    device
+        Where to train; auto takes a GPU if there is one.
+    jobs
+        Processes, one thread each; by default one a core.
+    data
+        Folder of image files; $KAXIS_DATA, else the user's cache.
+    dry_run
+        List the cells and stop.
+    force
+        Train finished cells again.
+    """
+    given: dict[str, Any] = dict(options or {})
+    for name, value in given.items():
+        if value == []:
+            raise KaxisError(f"--{name.replace('_', '-')} needs a value")
+    if jobs is not None and jobs < 1:
+        raise KaxisError(f"--jobs {jobs}: 1 process or more")
+    study = (
+        Study.load(Path(source), given) if source.endswith(".toml") else Study.of(source, {"source": source, **given})
+    )
+    target = open_store(store)
+    if dry_run:
+        return _dry_run(study, target)
+    from kaxis.execute import run as execute
+
+    with _progress() as show:
+        summary = execute(study, target, jobs=jobs, device=device, data=data, force=force, on_progress=show)
+    return _report(study, target.path, summary)
+
+
+def _dry_run(study: Study, store: Any) -> int:
+    cells = study.cells()
+    done = [store.has(cell) for cell in cells]
+    for cell, is_done in zip(cells, done, strict=True):
+        print(f"{'done   ' if is_done else 'to do  '} {cell}")
+    print(f"{len(cells)} cells, {len(cells) - sum(done)} to do")
+    return 0
+
+
+def _report(study: Study, path: Path, summary: Summary) -> int:
+    ended = f"{summary.asked} cells in {path}: {summary.trained} trained in {summary.seconds:.0f} s, {summary.found} there before"
+    print(f"{study.name}: {ended}" + (f", {len(summary.failed)} failed" if summary.failed else ""))
+    for failure in summary.failed:
+        print(f"kaxis: failed: {failure}", file=sys.stderr)
+    return 1 if summary.failed else 0
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """A live line on a terminal, nothing into a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.fields[cells]} cells"), BarColumn(), TextColumn("{task.fields[rate]} network-steps/s"))
+    with Bar(
+        *columns,
+        TextColumn("{task.fields[left]} left"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", cells="0", rate="-", left="-")
+        started = time.monotonic()
+
+        def show(p: Progress) -> None:
+            seconds = time.monotonic() - started
+            rate = p.network_steps_done / seconds if seconds > 0 else 0.0
+            left = (p.network_steps - p.network_steps_done) / rate if rate else 0.0
+            shown: dict[str, Any] = {
+                "cells": f"{p.cells_done}/{p.cells}",
+                "rate": f"{rate:,.0f}",
+                "left": f"{left // 60:.0f}:{left % 60:02.0f}" if rate else "-",
+            }
+            bar.update(task, total=p.network_steps, completed=p.network_steps_done, **shown)
+
+        yield show

@@ -1,0 +1,58 @@
+"""``kaxis status``: what was asked for, and how far it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from kaxis.cli.common import Json, StorePath, open_store
+from kaxis.cli.report import console
+from kaxis.errors import KaxisError
+
+__all__ = ["status"]
+
+
+def status(*, store: StorePath = None, json: Json = False) -> int:
+    """Done, failed and missing cells of every study that was asked for, and why the failed ones failed.
+
+    Example: kaxis status --store runs
+    """
+    from kaxis.cell import Cell
+
+    place = open_store(store)
+    if not place.path.is_dir():
+        raise KaxisError(f"no store at {place.path}; fill one with, for example: kaxis run digits --K 3 5 10")
+    records = {Cell(r["config"]).id: r for r in place.records()}
+    wanted = {cell.id: cell for study, _ in place.studies() for cell in study.cells()}
+    wanted |= {key: Cell(r["config"]) for key, r in records.items()}
+    counts: Counter[tuple[str, str, str]] = Counter()
+    failures = {}
+    for key, cell in wanted.items():
+        state = records[key]["status"] if key in records else "missing"
+        counts[cell.source, cell.learner, state] += 1
+        if state == "failed":
+            failures[str(cell)] = records[key]["reason"]
+    if json:
+        import json as js
+
+        rows = [{"source": s, "learner": n, "status": state, "cells": c} for (s, n, state), c in sorted(counts.items())]
+        print(js.dumps({"rows": rows, "failed": failures, "problems": place.problems}, indent=1))
+        return 0
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("source", "learner", title=f"cells in {place.path}", title_justify="left")
+    for state in ("done", "failed", "missing"):
+        table.add_column(state, justify="right")
+    for source, learner in dict.fromkeys((s, n) for s, n, _ in counts):
+        table.add_row(
+            source,
+            Text(learner),
+            *(str(counts[source, learner, state] or "") for state in ("done", "failed", "missing")),
+        )
+    out = console()
+    out.print(table)
+    for name, reason in failures.items():
+        out.print(f"failed: {name}: {reason}", markup=False)
+    for problem in place.problems:
+        out.print(f"skipped: {problem}", markup=False)
+    return 0

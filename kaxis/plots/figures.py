@@ -1,0 +1,233 @@
+"""The figures: the K-conflict, the paired plot, learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kaxis.plots.style import BLACK, SERIES, learner_look, style
+from kaxis.reference import published
+
+__all__ = ["curves", "k_conflict", "paired"]
+
+Rows = list[dict[str, Any]]
+HOLLOW: dict[str, Any] = {
+    "linestyle": "",
+    "markerfacecolor": "none",
+    "markersize": 3.5,
+    "markeredgewidth": 0.8,
+    "alpha": 0.55,
+}
+
+
+def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Rows]:
+    """The difference between two learners along K, every source on one logarithmic axis (after the paper's central figure).
+
+    Parameters
+    ----------
+    effects : Dataset
+        From `kaxis.stats.effects.paired`.
+    paper : bool
+        Overlay the published points.
+
+    Returns
+    -------
+    figure : Figure
+    rows : list of dict
+        The plotted numbers.
+    """
+    learner, baseline = effects.attrs["learner"], effects.attrs["baseline"]
+    rows: Rows = []
+    with style():
+        figure = Figure(figsize=(6.6, 4.2))
+        ax = figure.add_subplot()
+        sources = [str(s) for s in effects.source.values if int(effects.n_seeds.sel(source=s).sum())]
+        for i, source in enumerate(sources):
+            colour, marker = SERIES[i % len(SERIES)]
+            one = effects.sel(source=source)
+            one = one.isel(K=np.flatnonzero(one.n_seeds.values > 0))
+            # Sources stand side by side at one K, so that intervals do not hide each other.
+            x = one.K.values * 1.035 ** (i - (len(sources) - 1) / 2)
+            seeds = one.difference.transpose("K", "seed").values
+            ax.plot(np.repeat(x * 1.012, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
+            _mean_with_interval(
+                ax, x, one, colour=colour, marker=marker, label=f"{source} (n = {_span(one.n_seeds.values)})"
+            )
+            rows += _effect_rows(one, source)
+        if paper:
+            rows += _published_points(ax, learner, baseline)
+        _k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
+        ax.set_title("Difference along the number of classes; mean and 95% t interval over seeds", fontsize=9)
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure, rows
+
+
+def paired(cube: xr.Dataset, effects: xr.Dataset, source: str) -> tuple[Figure, Rows]:
+    """Same-seed slopes baseline -> learner at each K above; below, every seed's difference along K.
+
+    Parameters
+    ----------
+    cube : Dataset
+    effects : Dataset
+        From `kaxis.stats.effects.paired` on that cube.
+    source : str
+    """
+    learner, baseline = effects.attrs["learner"], effects.attrs["baseline"]
+    one = effects.sel(source=source)
+    one = one.isel(K=np.flatnonzero(one.n_seeds.values > 0))
+    K = one.K.values
+    position = np.arange(len(K))
+    accuracy = 100 * cube.test_accuracy.sel(source=source, K=K)
+    done = np.isfinite(one.difference)
+    with style():
+        figure = Figure(figsize=(max(4.2, 1.1 * len(K)), 5.2))
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+        ends = {
+            name: accuracy.sel(learner=name).where(done).transpose("K", "seed").values for name in (baseline, learner)
+        }
+        for i in range(len(K)):
+            top.plot([i - 0.18, i + 0.18], [ends[baseline][i], ends[learner][i]], color="0.7", linewidth=0.8, zorder=1)
+        for name, shift in ((baseline, -0.18), (learner, 0.18)):
+            look = learner_look(name)
+            x = np.repeat(position + shift, done.sizes["seed"])
+            top.plot(x, ends[name].ravel(), **{**HOLLOW, "alpha": 0.9, **look}, label=name)
+        top.set_ylabel("test accuracy (%)")
+        top.set_title(source, fontsize=9)
+        top.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+        look = learner_look(learner)
+        seeds = one.difference.transpose("seed", "K").values
+        for line in seeds:
+            bottom.plot(position - 0.1, line, color="0.8", linewidth=0.6, zorder=1)
+            bottom.plot(position - 0.1, line, **{**HOLLOW, **look})
+        _mean_with_interval(bottom, position + 0.1, one, colour=look["color"], marker=look["marker"], line=False)
+        bottom.axhline(0, color=BLACK, linewidth=0.8)
+        bottom.set_xticks(position, [str(k) for k in K])
+        bottom.set_xlabel("number of classes K")
+        bottom.set_ylabel(f"{learner} - {baseline} (pp)")
+    return figure, _effect_rows(one, source)
+
+
+def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figure, Rows]:
+    """Train (dashed) and test accuracy along training, mean over seeds, a panel for each K."""
+    one = cube.sel(source=source, learner=list(learners))
+    K = [k for k in one.K.values if (one.status.sel(K=k) == "done").any()]
+    rows: Rows = []
+    with style():
+        figure = Figure(figsize=(2.4 * len(K) + 0.8, 2.8))
+        axes = figure.subplots(1, len(K), sharey=True, squeeze=False)[0]
+        for ax, k in zip(axes, K, strict=True):
+            for name in learners:
+                for split, dash in (("test", "-"), ("train", "--")):
+                    line = 100 * one[f"{split}_accuracy_curve"].sel(K=k, learner=name)
+                    line = line.isel(step=np.flatnonzero(line.notnull().any("seed"))).mean("seed")
+                    ax.plot(
+                        line.step + 1,
+                        line,
+                        dash,
+                        **learner_look(name),
+                        markersize=3,
+                        label=name if split == "test" else None,
+                    )
+                    rows += [
+                        {
+                            "source": source,
+                            "K": int(k),
+                            "learner": name,
+                            "split": split,
+                            "step": int(s),
+                            "accuracy": float(v),
+                        }
+                        for s, v in zip(line.step.values, line.values, strict=True)
+                    ]
+            ax.set_xscale("log")
+            ax.set_title(f"K = {k}")
+            ax.set_xlabel("step + 1")
+        axes[0].set_ylabel("accuracy (%), train dashed")
+        axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure, rows
+
+
+def _mean_with_interval(
+    ax: Axes, x: Any, one: xr.Dataset, *, colour: str, marker: str, label: str | None = None, line: bool = True
+) -> None:
+    mean, ci = one.effect.values, one.ci.transpose("ci_bound", "K").values
+    # A source with one K has a point and no line; one seed has no interval.
+    reach = np.nan_to_num(np.abs(ci - mean))
+    ax.errorbar(
+        x,
+        mean,
+        yerr=reach,
+        color=colour,
+        marker=marker,
+        linestyle="-" if line else "",
+        capsize=2.5,
+        elinewidth=1.1,
+        label=label,
+        zorder=3,
+    )
+
+
+def _k_axis(ax: Axes, K: set[int], ylabel: str) -> None:
+    ax.axhline(0, color=BLACK, linewidth=0.8, zorder=0)
+    ax.set_xscale("log")
+    ticks = sorted(K)
+    ax.set_xticks(ticks, [str(k) for k in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel("number of classes K")
+    ax.set_ylabel(ylabel)
+
+
+def _published_points(ax: Axes, learner: str, baseline: str) -> Rows:
+    tables = published()
+    test = {(row["K"], row["learner"]): row["test"] for row in tables["synthetic"]}
+    K = sorted({k for k, name in test if name == learner and (k, baseline) in test})
+    rows: Rows = []
+    if K:
+        values = [round(test[k, learner] - test[k, baseline], 2) for k in K]
+        ax.plot(
+            K,
+            values,
+            color="0.45",
+            marker="*",
+            markersize=8,
+            linestyle=":",
+            label="published, synthetic (n = 5, means)",
+            zorder=2,
+        )
+        rows += [{"source": "published synthetic", "K": k, "effect": v} for k, v in zip(K, values, strict=True)]
+    real = [row for row in tables["real"] if (row["learner"], row["baseline"]) == (learner, baseline)]
+    if real:
+        label = f"published, CIFAR ({real[0]['note']})"
+        ax.plot(
+            [r["K"] for r in real],
+            [r["effect"] for r in real],
+            color="0.45",
+            marker="P",
+            markersize=7,
+            linestyle=":",
+            label=label,
+            zorder=2,
+        )
+        rows += [{"source": f"published {r['source']}", "K": r["K"], "effect": r["effect"]} for r in real]
+    return rows
+
+
+def _effect_rows(one: xr.Dataset, source: str) -> Rows:
+    rows = []
+    for k in one.K.values:
+        at = one.sel(K=k)
+        row = {"source": source, "K": int(k), "effect": float(at.effect), "n_seeds": int(at.n_seeds)}
+        row |= {f"ci_{bound}": float(at.ci.sel(ci_bound=bound)) for bound in ("lower", "upper")}
+        row |= {f"seed_{int(s)}": float(at.difference.sel(seed=s)) for s in one.seed.values}
+        rows.append(row)
+    return rows
+
+
+def _span(counts: Any) -> str:
+    low, high = int(min(counts)), int(max(counts))
+    return str(low) if low == high else f"{low}-{high}"

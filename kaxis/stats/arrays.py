@@ -1,0 +1,179 @@
+"""One number per seed in, an estimate out: the numpy layer of the statistics.
+
+Every linear question across K is first made one number per seed; what is left is a one-sample problem over seeds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "BOOTSTRAP_COVERAGE",
+    "Estimate",
+    "as_published",
+    "bootstrap_interval",
+    "estimate",
+    "seed_correlation",
+    "sign_flip_p",
+    "t_interval",
+]
+
+EXACT_UP_TO = 20
+"""Largest n whose 2^n sign patterns are all counted."""
+
+BOOTSTRAP_COVERAGE = {3: 0.695, 4: 0.783, 5: 0.836, 6: 0.863, 8: 0.888, 10: 0.898, 15: 0.919, 20: 0.929}
+"""What a nominal 95 % percentile bootstrap interval of a mean covers with n normal seeds (`benchmarks/coverage.py`)."""
+
+
+class Estimate(NamedTuple):
+    """The mean of one number per seed, with what it is worth.
+
+    `lower`, `upper`: t interval. `boot_lower`, `boot_upper`: percentile bootstrap over seeds. `p`: exact two-sided
+    sign-flip test. `wins`: seeds above 0. `n`: seeds. NaN where n does not allow it.
+    """
+
+    mean: float
+    lower: float
+    upper: float
+    boot_lower: float
+    boot_upper: float
+    p: float
+    wins: int
+    n: int
+
+
+def _finite(d: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(d, dtype=np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"one number per seed: a 1-d array is wanted, got shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("one number per seed: NaN or infinity among them; drop those seeds by name first")
+    return values
+
+
+def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of the mean; NaN for fewer than 2 seeds, a point for constant ones.
+
+    Examples
+    --------
+    >>> low, high = t_interval([1.0, 2.0, 3.0])
+    >>> round(low, 3), round(high, 3)
+    (-0.484, 4.484)
+    """
+    values = _finite(d)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    interval = scipy.stats.ttest_1samp(values, 0).confidence_interval(prob)
+    return float(interval.low), float(interval.high)
+
+
+def sign_flip_p(d: ArrayLike) -> float:
+    """Two-sided sign-flip test of a mean of 0, over all 2^n sign patterns; 99,999 random ones beyond n = 20.
+
+    With n seeds no p is below 2 / 2^n: 5 seeds cannot reach .05, whatever they show.
+
+    Examples
+    --------
+    >>> sign_flip_p([1.0, 2.0, 3.0, 4.0, 5.0])
+    0.0625
+    """
+    values = _finite(d)
+    if len(values) == 0:
+        return float("nan")
+    if len(values) == 1 or not values.any():
+        return 1.0
+    if len(values) > EXACT_UP_TO:
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], (99_999, len(values)))
+        as_large = np.abs(signs @ values) >= abs(values.sum()) - _tie(values)
+        return float((as_large.sum() + 1) / (len(signs) + 1))
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums + value, sums - value])
+    return float(np.mean(np.abs(sums) >= abs(values.sum()) - _tie(values)))
+
+
+def _tie(values: NDArray[np.float64]) -> float:
+    """Sums closer than this are equal but for rounding. `scipy.stats.permutation_test` scales its tolerance by the
+    observed mean instead, so that for a mean near 0 its p depends on the order of the seeds."""
+    return float(1e-12 * np.abs(values).sum())
+
+
+def bootstrap_interval(d: ArrayLike, prob: float = 0.95, method: str = "percentile") -> tuple[float, float]:
+    """Bootstrap interval of the mean over seeds, 9,999 resamples from a fixed generator.
+
+    Too narrow at few seeds: see `BOOTSTRAP_COVERAGE`.
+    """
+    values = _finite(d)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    rng = np.random.default_rng(0)
+    result = scipy.stats.bootstrap((values,), np.mean, confidence_level=prob, method=method, rng=rng)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def estimate(d: ArrayLike, prob: float = 0.95) -> Estimate:
+    """Everything that is said of one number per seed.
+
+    Examples
+    --------
+    >>> e = estimate([0.5, 1.0, 0.0, 2.0])
+    >>> e.mean, e.wins, e.n, e.p
+    (0.875, 3, 4, 0.25)
+    """
+    values = _finite(d)
+    mean = float(values.mean()) if len(values) else float("nan")
+    return Estimate(
+        mean,
+        *t_interval(values, prob),
+        *bootstrap_interval(values, prob),
+        sign_flip_p(values),
+        int((values > 0).sum()),
+        len(values),
+    )
+
+
+def seed_correlation(d_SK: ArrayLike) -> float:
+    """Mean correlation of effects between pairs of K, over seeds; NaN for fewer than 3 seeds or 2 values of K.
+
+    What decides whether (seed, K) observations may be counted as independent: they may not where this is not near 0.
+    """
+    d = np.asarray(d_SK, dtype=np.float64)
+    if d.shape[0] < 3 or d.shape[1] < 2 or not np.isfinite(d).all():
+        return float("nan")
+    d = d[:, np.ptp(d, axis=0) > 0]
+    if d.shape[1] < 2:
+        return float("nan")
+    r = np.atleast_2d(np.corrcoef(d, rowvar=False))
+    return float(r[np.triu_indices_from(r, 1)].mean())
+
+
+def as_published(low: ArrayLike, high: ArrayLike, prob: float = 0.95) -> tuple[float, float, float]:
+    """The paper's contrast: mean over the high-K observations minus mean over the low-K ones, percentile bootstrap.
+
+    Resamples (K, seed) observations as if they were independent. They share seeds, so the interval is not to be
+    trusted; it is here to reproduce the paper.
+
+    Returns
+    -------
+    effect, lower, upper : float
+    """
+    a, b = _finite(np.ravel(low)), _finite(np.ravel(high))
+
+    def statistic(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        return np.mean(y, axis=axis) - np.mean(x, axis=axis)
+
+    effect = float(b.mean() - a.mean())
+    if min(len(a), len(b)) < 2 or np.ptp(a) == np.ptp(b) == 0:
+        return effect, effect, effect
+    result = scipy.stats.bootstrap(
+        (a, b), statistic, confidence_level=prob, method="percentile", rng=np.random.default_rng(0)
+    )
+    return effect, float(result.confidence_interval.low), float(result.confidence_interval.high)

@@ -1,0 +1,276 @@
+"""Cubes in, effects out: seed-matched differences between two learners along K.
+
+Every function returns an `xarray.Dataset`: the interval has a dim ``ci_bound = [lower, upper]``, attrs say kind,
+probability, units and family, and ``notes`` name the cells that are missing or failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from kaxis.errors import KaxisError, hint
+from kaxis.stats.arrays import as_published, estimate, seed_correlation
+
+__all__ = ["SCALES", "contrast", "gap", "normalise", "paired"]
+
+SCALES = ("pp", "normalised")
+CI = {"ci_kind": "t", "ci_prob": 0.95}
+
+
+def normalise(accuracy: xr.DataArray, chance: xr.DataArray) -> xr.DataArray:
+    """Accuracy as a share of the way from chance to 1; chance is the training set's majority class on the test set."""
+    return (accuracy - chance) / (1 - chance)
+
+
+def paired(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
+    """Seed-matched effects ``learner - baseline`` on test accuracy, for each source and K.
+
+    Parameters
+    ----------
+    cube : Dataset
+        Dims ``source, K, learner, seed``; see `kaxis.store.cube.build_cube`.
+    learner, baseline : str
+
+    Returns
+    -------
+    Dataset
+        Over (source, K): ``effect`` (pp), ``ci`` (t interval), ``bootstrap_ci`` (percentile), ``p`` (exact sign-flip),
+        ``wins``, ``n_seeds``; the same effect chance-normalised (``effect_normalised``, ``ci_normalised``, in per cent of
+        the headroom above chance); ``difference`` (source, K, seed), in pp. A seed counts where both learners are done.
+
+    Raises
+    ------
+    KaxisError
+        If a learner is not in the cube, or is compared with itself.
+    """
+    _check(cube, learner, baseline)
+    pp = 100 * _difference(cube.test_accuracy, learner, baseline)
+    normalised = 100 * _difference(normalise(cube.test_accuracy, cube.chance), learner, baseline)
+    out = _estimates(pp).merge(
+        _estimates(normalised)[["effect", "ci"]].rename(effect="effect_normalised", ci="ci_normalised")
+    )
+    out["difference"] = pp
+    out.attrs |= {
+        **CI,
+        "units": "pp",
+        "learner": learner,
+        "baseline": baseline,
+        "family": "one per source and K, not adjusted",
+    }
+    out.attrs["notes"] = _incomplete(cube, learner, baseline)
+    return out
+
+
+def gap(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
+    """Train-test gaps (train minus test accuracy) of both learners and their seed-matched difference.
+
+    Returns
+    -------
+    Dataset
+        Over (source, K): ``effect`` (difference of gaps, pp) with intervals as in `paired`; ``gap_learner`` and
+        ``gap_baseline`` with ``gap_learner_ci`` and ``gap_baseline_ci``; ``train_effect`` and ``test_effect`` with theirs.
+        The gap effect is the train effect minus the test effect, so it shares the test term with the accuracy effect.
+        ``effect_normalised``: the difference of gaps as a share of the headroom above chance.
+    """
+    _check(cube, learner, baseline)
+    gaps = 100 * (cube.train_accuracy - cube.test_accuracy)
+    out = _estimates(_difference(gaps, learner, baseline))
+    both = np.isfinite(_difference(gaps, learner, baseline))
+    parts = {
+        "gap_learner": gaps.sel(learner=learner, drop=True).where(both),
+        "gap_baseline": gaps.sel(learner=baseline, drop=True).where(both),
+        "train_effect": 100 * _difference(cube.train_accuracy, learner, baseline),
+        "test_effect": 100 * _difference(cube.test_accuracy, learner, baseline),
+        "effect_normalised": _difference(gaps / (1 - cube.chance), learner, baseline),
+    }
+    for name, values in parts.items():
+        part = _estimates(values)
+        out[name], out[f"{name}_ci"] = part.effect, part.ci
+    out.attrs |= {
+        **CI,
+        "units": "pp",
+        "learner": learner,
+        "baseline": baseline,
+        "family": "one per source and K, not adjusted",
+    }
+    out.attrs["notes"] = _incomplete(cube, learner, baseline)
+    return out
+
+
+def contrast(
+    cube: xr.Dataset,
+    *,
+    learner: str,
+    baseline: str,
+    low: Sequence[int] = (),
+    high: Sequence[int] = (),
+    scale: str = "pp",
+    drop_incomplete: bool = False,
+    published: bool = False,
+) -> xr.Dataset:
+    """One contrast of the paired effects along K: the slope on log K, or high K minus low K.
+
+    Each seed gives one number, the weighted sum of its effects; the estimate is their mean, so that effects which
+    share a seed are not taken for independent ones.
+
+    Parameters
+    ----------
+    low, high : sequences of int
+        Both or neither. Without them: the least-squares slope on ln K.
+    scale : {"pp", "normalised"}
+    drop_incomplete : bool
+        Leave out seeds that lack a K, instead of refusing.
+    published : bool
+        The paper's procedure instead: percentile bootstrap over (K, seed) observations, taken as independent.
+
+    Returns
+    -------
+    Dataset
+        Over (source,): ``effect``, ``ci``, ``bootstrap_ci``, ``p``, ``wins``, ``n_seeds``, ``seed_correlation`` (mean
+        correlation of effects between K), ``n_K``; ``per_seed`` (source, seed).
+
+    Raises
+    ------
+    KaxisError
+        For incomplete seeds (named), a source with fewer than two K, or a K that is not there.
+    """
+    _check(cube, learner, baseline)
+    if bool(low) != bool(high):
+        raise KaxisError("a low-high contrast needs both --low and --high")
+    if published and not low:
+        raise KaxisError(
+            "the published procedure compares low with high K: name them, e.g. --low 5 10 15 --high 20 30 50"
+        )
+    if scale not in SCALES:
+        raise KaxisError(f"scale '{scale}' is not {hint(scale, SCALES)}")
+    accuracy = cube.test_accuracy if scale == "pp" else normalise(cube.test_accuracy, cube.chance)
+    difference = 100 * _difference(accuracy, learner, baseline)
+    rows = []
+    for source in cube.source.values:
+        table = difference.sel(source=source).where(_asked(cube, learner, baseline).sel(source=source))
+        expected = _asked(cube, learner, baseline).sel(source=source)
+        table = table.isel(K=np.flatnonzero(expected.any("seed")), seed=np.flatnonzero(expected.any("K")))
+        if low:
+            absent = [k for k in (*low, *high) if k not in table.K]
+            if absent:
+                if cube.sizes["source"] > 1:
+                    continue
+                raise KaxisError(f"{source} has no K = {absent[0]}; it has {', '.join(map(str, table.K.values))}")
+            table = table.sel(K=[*low, *high])
+        if table.sizes["K"] < 2:
+            if cube.sizes["source"] > 1:
+                continue
+            raise KaxisError(f"{source}: a contrast along K needs two values of K or more, there is {table.sizes['K']}")
+        complete = table.notnull().all("K")
+        if not complete.all():
+            names = [
+                f"{source} K={k} seed {s}"
+                for s in table.seed.values
+                for k in table.K.values
+                if not np.isfinite(table.sel(K=k, seed=s))
+            ]
+            if not drop_incomplete:
+                raise KaxisError(
+                    f"incomplete seeds ({learner} or {baseline} not done): {', '.join(names)}; finish them, or use --drop-incomplete"
+                )
+            table = table.isel(seed=np.flatnonzero(complete))
+        rows.append(_contrast_row(str(source), table, low, high, published))
+    if not rows:
+        raise KaxisError("no source has the values of K that this contrast needs")
+    out = xr.concat(rows, "source", join="outer")
+    log = not low
+    out.attrs |= {
+        **CI,
+        "ci_kind": "percentile bootstrap over (K, seed) observations, as published" if published else "t",
+        "contrast": "slope on ln K" if log else f"high {list(high)} minus low {list(low)}",
+        "units": ("pp" if scale == "pp" else "% of headroom") + (" per unit of ln K" if log else ""),
+        "scale": scale,
+        "learner": learner,
+        "baseline": baseline,
+        "family": "one primary contrast per source",
+        "notes": _incomplete(cube, learner, baseline),
+    }
+    return out
+
+
+def _contrast_row(
+    source: str, table: xr.DataArray, low: Sequence[int], high: Sequence[int], published: bool
+) -> xr.Dataset:
+    K = table.K.values
+    if low:
+        weights = np.where(np.isin(K, high), 1 / len(high), -1 / len(low))
+    else:
+        x = np.log(K) - np.log(K).mean()
+        weights = x / (x**2).sum()
+    per_seed = xr.dot(table, xr.DataArray(weights, {"K": K}, "K"), dim="K")
+    row = _estimates(per_seed)
+    if published:
+        effect, lower, upper = as_published(table.sel(K=list(low)).values, table.sel(K=list(high)).values)
+        row["effect"], row["ci"] = xr.DataArray(effect), xr.DataArray([lower, upper], dims="ci_bound")
+        row["p"] = xr.DataArray(np.nan)
+        row["bootstrap_ci"] = row["ci"]
+    row["seed_correlation"] = xr.DataArray(seed_correlation(table.transpose("seed", "K").values))
+    row["n_K"] = xr.DataArray(len(K))
+    row["per_seed"] = per_seed
+    return row.drop_vars("source", errors="ignore").expand_dims(source=[source])
+
+
+def _difference(values: xr.DataArray, learner: str, baseline: str) -> xr.DataArray:
+    return values.sel(learner=learner, drop=True) - values.sel(learner=baseline, drop=True)
+
+
+def _estimates(difference: xr.DataArray) -> xr.Dataset:
+    """`estimate` over the finite seeds of each remaining coordinate."""
+
+    def one(d: Any) -> Any:
+        return tuple(np.float64(v) for v in estimate(d[np.isfinite(d)]))
+
+    mean, low, high, boot_low, boot_high, p, wins, n = xr.apply_ufunc(
+        one, difference, input_core_dims=[["seed"]], output_core_dims=[[]] * 8, vectorize=True
+    )
+    bound = xr.IndexVariable("ci_bound", ["lower", "upper"])
+    return xr.Dataset(
+        {
+            "effect": mean,
+            "ci": xr.concat([low, high], bound),
+            "bootstrap_ci": xr.concat([boot_low, boot_high], bound),
+            "p": p,
+            "wins": wins.astype(int),
+            "n_seeds": n.astype(int),
+        }
+    ).drop_attrs()
+
+
+def _asked(cube: xr.Dataset, learner: str, baseline: str) -> xr.DataArray:
+    """Which (source, K, seed) the source's grid spans: its K times its seeds, as far as either learner was ever run."""
+    there = (cube.status.sel(learner=[learner, baseline]) != "missing").any("learner")
+    return there.any("seed") & there.any("K")
+
+
+def _incomplete(cube: xr.Dataset, learner: str, baseline: str) -> list[str]:
+    """The cells of the grid that are missing or failed, by name."""
+    asked = _asked(cube, learner, baseline)
+    notes = []
+    for name in (learner, baseline):
+        status, reason = cube.status.sel(learner=name), cube.reason.sel(learner=name)
+        for source, K, seed in zip(
+            *np.nonzero((asked & (status != "done")).transpose("source", "K", "seed").values), strict=True
+        ):
+            at = {"source": source, "K": K, "seed": seed}
+            where = f"{cube.source.values[source]} K={cube.K.values[K]} {name} seed {cube.seed.values[seed]}"
+            why = str(reason.isel(at).item())
+            notes.append(f"{where}: {status.isel(at).item()}" + (f", {why}" if why else ""))
+    return notes
+
+
+def _check(cube: xr.Dataset, learner: str, baseline: str) -> None:
+    there = [str(name) for name in cube.learner.values]
+    for role, name in (("learner", learner), ("baseline", baseline)):
+        if name not in there:
+            raise KaxisError(f"{role} '{name}' is not in the store, which has {hint(name, there)}")
+    if learner == baseline:
+        raise KaxisError(f"learner and baseline are both '{learner}'; their difference is 0 by definition")

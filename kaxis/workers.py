@@ -1,0 +1,158 @@
+"""One stack in one process, and many processes on one queue of stacks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+from kaxis.cell import Cell
+from kaxis.errors import KaxisError
+from kaxis.store.records import Store
+
+__all__ = ["Job", "Progress", "in_processes", "provenance", "work"]
+
+
+@dataclass
+class Progress:
+    """Where a run stands, for whoever draws it."""
+
+    cells: int
+    cells_done: int = 0
+    network_steps: int = 0
+    network_steps_done: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every stack of a run has in common."""
+
+    store: Path
+    device: str
+    data: Path | None
+    force: bool
+    provenance: dict[str, Any]
+
+
+def work(job: Job, stack: list[Cell], tick: Callable[[int], None]) -> int:
+    """Train a stack and keep its records; returns the number of cells. Cells that another run finished meanwhile are skipped."""
+    import torch
+
+    from kaxis.train.loop import networks_of, train
+
+    store = Store(job.store)
+    todo = [cell for cell in stack if job.force or not store.has(cell)]
+    steps = stack[0].config["train"]["steps"]
+    if spared := len(networks_of(stack)) - len(networks_of(todo)):
+        tick(spared * steps)
+    if not todo:
+        return len(stack)
+    started = time.monotonic()
+    results, backend = train(todo, data=job.data, device=job.device, tick=tick)
+    seconds = time.monotonic() - started
+    for cell, result in zip(todo, results, strict=True):
+        own = {
+            "backend": backend,
+            "torch_deterministic": torch.are_deterministic_algorithms_enabled(),
+            "stack_cells": len(todo),
+            "stack_seconds": round(seconds, 3),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        store.write(cell, {**result, "provenance": {**job.provenance, **own}})
+    return len(stack)
+
+
+def provenance(device: str) -> dict[str, Any]:
+    import torch
+
+    gpu = {"gpu": torch.cuda.get_device_name()} if device == "cuda" else {}
+    packages = {name: version(name) for name in ("kaxis", "torch", "numpy", "scikit-learn")}
+    return {
+        "versions": {"python": platform.python_version(), **packages},
+        "git": _git(),
+        "device": device,
+        **gpu,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": 1,
+    }
+
+
+def _git() -> dict[str, Any]:
+    """Commit of the checkout that holds this package, and whether it has uncommitted changes; empty elsewhere."""
+    package = Path(__file__).parent
+
+    def git(*args: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(package), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "execute.py")
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--untracked-files=no", ".")),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+# ---- many processes ------------------------------------------------------------------------------------------------
+
+_ticks: Any = None  # the pipe to the parent, set once in each worker
+
+
+def _start_worker(ticks: Any) -> None:
+    global _ticks
+    _ticks = ticks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        wait_for([parent.sentinel])
+        os._exit(1)  # a killed parent leaves no orphans behind
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _work_in_worker(job: Job, stack: list[Cell]) -> int:
+    return work(job, stack, _ticks.put)
+
+
+def in_processes(
+    job: Job, stacks: list[list[Cell]], jobs: int, progress: Progress, on_progress: Callable[[Progress], None]
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    ticks = context.SimpleQueue()
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(ticks,))
+    pending: set[Future[int]] = {pool.submit(_work_in_worker, job, stack) for stack in stacks}
+    try:
+        while pending:
+            done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            progress.cells_done += sum(future.result() for future in done)
+            while not ticks.empty():
+                progress.network_steps_done += ticks.get()
+            on_progress(progress)
+    except BrokenProcessPool:
+        raise KaxisError(
+            "a worker process was killed (out of memory?); run the same command again to go on", exit_code=1
+        ) from None
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,328 @@
+"""The command line as a user meets it: exit codes, one-line errors, tables, JSON, resume after a kill."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarray as xr
+
+from kaxis.cli import main
+from kaxis.store.cube import load_cube
+from kaxis.store.records import Store
+
+from .conftest import noisy
+
+Fill = Callable[..., Store]
+TINY = ["--learners", "bp_deepsup", "dtg_ff", "--steps", "30", "--batch-size", "32"]
+
+
+def kaxis(*arguments: str | Path) -> int:
+    """Exit code of the command line, in this process."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(a) for a in arguments])
+    return int(exit_.value.code or 0)
+
+
+def command(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+    """The command line as a process of its own."""
+    line = [sys.executable, "-W", "error", "-m", "kaxis", *map(str, arguments)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def records(path: Path) -> dict[str, Any]:
+    """All records without their provenance."""
+    return {
+        json.dumps(r["config"], sort_keys=True): {k: v for k, v in r.items() if k != "provenance"}
+        for r in Store(path).records()
+    }
+
+
+# ---- help and errors -----------------------------------------------------------------------------------------------
+
+VERBS = ["run", "status", "cube", "analyze paired", "analyze contrast", "analyze slope", "analyze gap"]
+VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verbs_help_shows_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kaxis(*verb.split(), "--help") == 0
+    out = capsys.readouterr().out
+    assert f"Example: kaxis {verb}" in " ".join(out.split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, kaxis.cli\n"
+        "try: kaxis.cli.main(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'xarray', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+BAD = [
+    ("run synthetic --K 1", "K = 1"),
+    ("run synthetic --K 0", "K = 0"),
+    ("run synthetic --K -3", "K = -3"),
+    ("run digits --K 11", "2 to 10 classes"),
+    ("run digits --K", "--K needs a value"),
+    ("run digits --seeds 4-0", "write 0-4"),
+    ("run digits --seeds 0 0", "0 is given twice"),
+    ("run digits --learners dtgff", "did you mean 'dtg_ff'"),
+    ("run digitz", "did you mean 'digits'"),
+    ("run digits --stepz 3", "Did you mean --steps"),
+    ("rum digits", 'Did you mean "run"'),
+    ("run digits --steps 0", "steps = 0"),
+    ("run digits --jobs 0", "--jobs 0"),
+    ("run digits --device tpu", "tpu"),
+    ("run nosuch.toml", "nosuch.toml"),
+    ("run digits --store {file}", "is a file"),
+    ("run digits --store {file}/below", "cannot be written"),
+    ("run cifar100 --K 5 --data {cifar}", "bytes, the official file has"),
+    ("run {toml}", "did you mean 'steps'"),
+    ("analyze paired --store {none}", "no store at"),
+    ("analyze paird", 'Did you mean "paired"'),
+    ("status --store {none}", "no store at"),
+    ("cube --where K", "write key=value"),
+    ("figure paired --store {none}", "no store at"),
+    ("data get cifar", "did you mean 'cifar1"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), BAD, ids=[line for line, _ in BAD])
+def test_bad_input_is_one_line_and_exit_2(
+    line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "s.toml").write_text("source = 'digits'\nstepz = 3")
+    (tmp_path / "cifar" / "cifar-100-binary").mkdir(parents=True)
+    for name in ("train.bin", "test.bin"):
+        (tmp_path / "cifar" / "cifar-100-binary" / name).write_bytes(b"short")
+    places = {
+        "file": tmp_path / "file",
+        "none": tmp_path / "none",
+        "cifar": tmp_path / "cifar",
+        "toml": tmp_path / "s.toml",
+    }
+    assert kaxis(*line.format(**places).split()) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path.chmod(0o500)
+    assert kaxis("run", "digits", "--store", tmp_path / "s") == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_debug_shows_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kaxis("run", "digits", "--K", "99", "--debug") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+# ---- running -------------------------------------------------------------------------------------------------------
+
+
+def test_run_status_cube_analyze_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The main road, end to end, on real images."""
+    store = ("--store", tmp_path / "s")
+    assert kaxis("run", "digits", "--K", "3", "5", "--seeds", "0-2", *TINY, "--jobs", "1", *store) == 0
+    out = capsys.readouterr()
+    assert "12 cells" in out.out
+    assert out.err == ""
+    assert kaxis("run", "digits", "--K", "3", "5", "--seeds", "0-2", *TINY, "--jobs", "1", *store) == 0
+    assert "0 trained" in capsys.readouterr().out
+    assert kaxis("run", "digits", "--K", "3", "10", "--seeds", "0-2", *TINY, "--dry-run", *store) == 0
+    assert "12 cells, 6 to do" in capsys.readouterr().out
+    assert kaxis("status", "--json", *store) == 0
+    assert sum(row["cells"] for row in json.loads(capsys.readouterr().out)["rows"]) == 12
+    assert kaxis("cube", "--out", tmp_path / "cube.nc", *store) == 0
+    with xr.open_dataset(tmp_path / "cube.nc") as cube:
+        assert cube.test_accuracy.dims == ("source", "K", "learner", "seed")
+        assert (cube.status == "done").all()
+    capsys.readouterr()
+    assert kaxis("analyze", "paired", "--baseline", "bp_deepsup", "--json", "--csv", tmp_path / "p.csv", *store) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["analysis"] == "paired"
+    assert result["attrs"]["units"] == "pp"
+    assert [(r["source"], r["K"], r["learner"], r["baseline"], r["n_seeds"]) for r in result["rows"]] == [
+        ("digits", 3, "dtg_ff", "bp_deepsup", 3),
+        ("digits", 5, "dtg_ff", "bp_deepsup", 3),
+    ]
+    assert all(r["ci_lower"] <= r["effect"] <= r["ci_upper"] for r in result["rows"])
+    with (tmp_path / "p.csv").open() as file:
+        assert [float(row["effect"]) for row in csv.DictReader(file)] == [r["effect"] for r in result["rows"]]
+    for verb in ("paired", "contrast", "slope", "gap"):
+        assert kaxis("analyze", verb, *store) == 0
+    assert "planned before the first result" in capsys.readouterr().out
+    for verb in ("k-conflict", "paired", "curves"):
+        assert kaxis("figure", verb, "--out", tmp_path / "f", *store) == 0
+    assert {f.suffix for f in (tmp_path / "f").iterdir()} == {".svg", ".pdf", ".png", ".csv"}
+
+
+def test_one_cell_alone_equals_itself_out_of_a_sweep(tmp_path: Path) -> None:
+    options = ["--steps", "60", "--n-train", "900", "--n-test", "300"]
+    assert (
+        kaxis("run", "synthetic", "--K", "5", "--seeds", "0", *options, "--jobs", "1", "--store", tmp_path / "a") == 0
+    )
+    assert (
+        kaxis(
+            "run",
+            "synthetic",
+            "--K",
+            "5",
+            "10",
+            "50",
+            "--seeds",
+            "0-4",
+            *options,
+            "--jobs",
+            "2",
+            "--store",
+            tmp_path / "b",
+        )
+        == 0
+    )
+    one, sweep = records(tmp_path / "a"), records(tmp_path / "b")
+    assert (len(one), len(sweep)) == (4, 60)
+    assert all(sweep[key] == record for key, record in one.items())
+
+
+def test_a_diverging_run_is_a_failed_cell_and_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = ("--store", tmp_path)
+    line = (
+        "run",
+        "digits",
+        "--K",
+        "3",
+        "--seeds",
+        "0-1",
+        "--learners",
+        "bp_deepsup",
+        "dtg_ff[lr=1e6]",
+        "--steps",
+        "40",
+        "--jobs",
+        "1",
+    )
+    assert kaxis(*line, *store) == 1
+    err = capsys.readouterr().err
+    assert "dtg_ff[lr=1e6] seed 0: diverged: training loss" in err
+    assert kaxis("status", *store) == 0
+    assert "diverged" in capsys.readouterr().out
+    assert kaxis("analyze", "paired", *store) == 0
+    assert "dtg_ff[lr=1e6] seed 1: failed, diverged" in capsys.readouterr().out
+
+
+def test_one_seed_and_one_learner(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
+    store = fill(noisy(), seeds="3")
+    assert kaxis("analyze", "paired", "--store", store.path) == 0
+    assert "One seed gives no interval" in capsys.readouterr().out
+    assert kaxis("analyze", "paired", "--store", store.path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["ci_lower"] is None
+    assert kaxis("analyze", "paired", "--store", store.path, "--where", "learner=bp_deepsup") == 2
+    assert "no learner but 'bp_deepsup'" in capsys.readouterr().err
+
+
+def test_an_incomplete_grid_is_named(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
+    store = fill(lambda c: None if (c.K, c.seed, c.learner) == (5, 2, "dtg_ff") else noisy()(c))
+    assert kaxis("analyze", "paired", "--store", store.path) == 0
+    assert "digits K=5 dtg_ff seed 2: missing" in capsys.readouterr().out
+    assert kaxis("analyze", "contrast", "--store", store.path) == 2
+    assert "digits K=5 seed 2" in capsys.readouterr().err
+    assert kaxis("analyze", "contrast", "--store", store.path, "--drop-incomplete") == 0
+
+
+def test_as_published_is_labelled(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
+    store = fill(noisy())
+    assert kaxis("analyze", "contrast", "--low", "3", "--high", "10", "--as-published", "--store", store.path) == 0
+    assert "do not trust this interval" in capsys.readouterr().out
+
+
+def test_brackets_in_names_are_shown(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
+    store = fill(noisy(), learners=["bp_deepsup", "dtg_ff[t_max=1]"])
+    assert kaxis("analyze", "paired", "--store", store.path) == 0
+    assert "dtg_ff[t_max=1] - bp_deepsup" in capsys.readouterr().out
+
+
+# ---- kills and company ---------------------------------------------------------------------------------------------
+
+LONG = ["run", "digits", "--K", "3", "5", "--seeds", "0-5", "--learners", "bp_deepsup", "dtg_ff", "--steps", "400"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("whole")
+    process = command(*LONG, "--jobs", "1", "--store", path)
+    process.communicate(timeout=300)
+    assert process.returncode == 0
+    return records(path)
+
+
+def _wait_for_records(path: Path, process: subprocess.Popen[str]) -> None:
+    while not list((path / "cells").glob("*.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
+def _nobody_in(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_kill_9_then_the_same_command(tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
+    process = command(*LONG, "--jobs", "2", "--store", tmp_path, start_new_session=True)
+    _wait_for_records(tmp_path, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while not _nobody_in(process.pid):
+        assert time.monotonic() < deadline, "workers outlive a killed parent"
+        time.sleep(0.05)
+    kept = records(tmp_path)
+    assert 0 < len(kept) < len(uninterrupted)
+    stamps = {f: f.stat().st_mtime_ns for f in (tmp_path / "cells").glob("*.json")}
+    again = command(*LONG, "--jobs", "2", "--store", tmp_path)
+    again.communicate(timeout=300)
+    assert again.returncode == 0
+    assert records(tmp_path) == uninterrupted
+    assert all(f.stat().st_mtime_ns == stamp for f, stamp in stamps.items()), "a finished cell was done again"
+    cube = load_cube(Store(tmp_path))
+    assert (cube.status == "done").all()
+
+
+def test_interrupt_exits_130_and_keeps_what_is_done(tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
+    process = command(*LONG, "--jobs", "2", "--store", tmp_path, start_new_session=True)
+    _wait_for_records(tmp_path, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1].startswith("kaxis: interrupted")
+    kept = records(tmp_path)
+    assert kept
+    assert all(uninterrupted[key] == record for key, record in kept.items())
+
+
+def test_two_processes_on_one_store(tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
+    both = [command(*LONG, "--jobs", "1", "--store", tmp_path) for _ in range(2)]
+    for process in both:
+        process.communicate(timeout=300)
+        assert process.returncode == 0
+    assert records(tmp_path) == uninterrupted
+    assert not list((tmp_path / "cells").glob("*.part"))

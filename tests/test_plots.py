@@ -1,0 +1,74 @@
+"""Figures: every seed is drawn, looks are fixed by name, the same numbers give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kaxis import plots
+from kaxis.plots.style import LEARNERS, learner_look
+from kaxis.stats import effects
+from kaxis.store.cube import load_cube
+from kaxis.store.records import Store
+
+from .conftest import noisy
+
+Fill = Callable[..., Store]
+
+
+def test_k_conflict_draws_every_seed_every_source_and_the_paper(fill: Fill) -> None:
+    fill(noisy())
+    cube = load_cube(fill(noisy(), source="synthetic"))
+    result = effects.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+    figure, rows = plots.k_conflict(result, paper=True)
+    (ax,) = figure.axes
+    assert ax.get_xscale() == "log"
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+    drawn = np.sort(np.concatenate([np.asarray(line.get_ydata()) for line in hollow]))
+    assert drawn == pytest.approx(np.sort(result.difference.values.ravel()))
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert {"synthetic (n = 5)", "digits (n = 5)"} <= set(labels)
+    assert any(label.startswith("published, synthetic") for label in labels)
+    overlay = {r["K"]: r["effect"] for r in rows if r["source"] == "published synthetic"}
+    assert overlay == {5: -0.2, 10: 0.8, 15: 0.5, 20: 0.6, 30: 1.6, 50: 2.0}
+    assert any(np.allclose(line.get_ydata(), 0) for line in ax.lines), "zero line"
+
+
+def test_paired_joins_each_seed_to_itself(fill: Fill) -> None:
+    cube = load_cube(fill(noisy()))
+    result = effects.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+    figure, rows = plots.paired(cube, result, "digits")
+    top, bottom = figure.axes
+    slopes = [c for c in top.lines if len(np.asarray(c.get_xdata())) == 2 and c.get_linestyle() == "-"]
+    assert len(slopes) == 3 * 5
+    risen = sorted(float(np.diff(np.asarray(c.get_ydata()))[0]) for c in slopes)
+    assert risen == pytest.approx(sorted(result.difference.values.ravel()))
+    assert [t.get_text() for t in bottom.get_xticklabels()] == ["3", "5", "10"]
+    assert [row["n_seeds"] for row in rows] == [5, 5, 5]
+
+
+def test_curves_have_a_panel_for_each_K(fill: Fill) -> None:
+    figure, rows = plots.curves(load_cube(fill(noisy())), "digits", ["bp_deepsup", "dtg_ff"])
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["K = 3", "K = 5", "K = 10"]
+    assert {row["split"] for row in rows} == {"train", "test"}
+
+
+def test_looks_differ_in_colour_and_marker_and_are_fixed_by_name() -> None:
+    assert len({look[0] for look in LEARNERS.values()}) == len({look[1] for look in LEARNERS.values()}) == len(LEARNERS)
+    assert learner_look("dtg_ff[t_max=1]") == learner_look("dtg_ff[t_max=1]")
+
+
+def test_files_are_stable_byte_for_byte_and_come_with_their_numbers(fill: Fill, tmp_path: Path) -> None:
+    result = effects.paired(load_cube(fill(noisy())), learner="dtg_ff", baseline="bp_deepsup")
+    for name in ("one", "two"):
+        plots.save(*plots.k_conflict(result), tmp_path / name, "f")
+    for kind in ("svg", "pdf", "png", "csv"):
+        assert (tmp_path / "one" / f"f.{kind}").read_bytes() == (tmp_path / "two" / f"f.{kind}").read_bytes(), kind
+    with (tmp_path / "one" / "f.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["effect"]) for row in rows] == pytest.approx(result.effect.values[0])
+    assert float(rows[0]["seed_2"]) == pytest.approx(float(result.difference.sel(K=3, seed=2)[0]))

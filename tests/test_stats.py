@@ -1,0 +1,253 @@
+"""Estimates against independent values, and properties that any paired analysis must have."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kaxis.errors import KaxisError
+from kaxis.stats import effects
+from kaxis.stats.arrays import as_published, bootstrap_interval, estimate, seed_correlation, sign_flip_p, t_interval
+from kaxis.store.cube import build_cube, load_cube
+from kaxis.store.records import Store
+
+from .conftest import noisy
+
+Fill = Callable[..., Store]
+numbers = st.lists(st.floats(-50, 50, allow_nan=False).map(lambda v: round(v, 3)), min_size=3, max_size=8)
+
+
+def test_t_interval_against_a_textbook() -> None:
+    """Student's sleep data, differences of two drugs (R: t.test(extra ~ group, paired = TRUE) gives 0.7001142 2.4598858)."""
+    d = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    assert t_interval(d) == pytest.approx((0.7001142, 2.4598858), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "d", [[1.0, 2.0, -0.5], [0.3, 0.3, 0.3, -1.0], [2.0, -2.0, 1.0, 0.5, 0.0], [1, 2, 3, 4, 5, -6]]
+)
+def test_sign_flip_by_enumeration(d: list[float]) -> None:
+    """Count all 2^n sign patterns by hand."""
+    means = [np.mean(np.multiply(d, signs)) for signs in itertools.product((-1, 1), repeat=len(d))]
+    expected = np.mean(np.abs(means) >= abs(np.mean(d)) - 1e-12)
+    assert sign_flip_p(d) == pytest.approx(expected)
+
+
+def test_sign_flip_does_not_hang_on_the_order_of_seeds() -> None:
+    """A mean near 0, where rounding decides ties unless they are given a tolerance."""
+    d = [1.5, 13.5, 49.5, -13.0, -50.0, -1.219]
+    assert {sign_flip_p(order) for order in itertools.permutations(d)} == {1.0}
+
+
+def test_sign_flip_by_sampling_beyond_20_seeds() -> None:
+    d = np.random.default_rng(1).normal(0.4, 1, 21)
+    from scipy.stats import ttest_1samp
+
+    assert sign_flip_p(d) == pytest.approx(ttest_1samp(d, 0).pvalue, abs=0.02)
+
+
+def test_smallest_p_is_two_in_two_to_the_n() -> None:
+    for n in range(1, 9):
+        assert sign_flip_p(np.arange(1.0, n + 1)) == pytest.approx(min(1, 2 / 2**n))
+
+
+def test_bootstrap_percentiles_against_full_enumeration() -> None:
+    """All 4^4 resamples of four values."""
+    d = [0.0, 1.0, 3.0, 7.0]
+    means = [np.mean(pick) for pick in itertools.product(d, repeat=4)]
+    assert bootstrap_interval(d) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.26)
+
+
+def test_few_and_constant_seeds() -> None:
+    one = estimate([2.0])
+    assert math.isnan(one.lower)
+    assert math.isnan(one.boot_upper)
+    assert (one.mean, one.p, one.n) == (2.0, 1.0, 1)
+    same = estimate([0.0] * 5)
+    assert (same.lower, same.upper, same.p, same.wins) == (0.0, 0.0, 1.0, 0)
+    assert math.isnan(estimate([]).mean)
+    with pytest.raises(ValueError, match="NaN"):
+        estimate([1.0, np.nan])
+    with pytest.raises(ValueError, match="1-d"):
+        estimate([[1.0]])  # type: ignore[list-item]
+
+
+@given(numbers, st.floats(-10, 10), st.sampled_from([0.5, 2.0, 3.0]))
+@settings(max_examples=25, deadline=None)
+def test_estimates_shift_scale_flip_and_ignore_order(d: list[float], shift: float, scale: float) -> None:
+    base, moved = estimate(d), estimate(np.multiply(d, scale) + shift)
+    assert moved.mean == pytest.approx(base.mean * scale + shift, abs=1e-9)
+    assert moved.lower == pytest.approx(base.lower * scale + shift, abs=1e-6)
+    flipped = estimate(np.negative(d))
+    assert flipped.p == pytest.approx(base.p)
+    assert (flipped.lower, flipped.upper) == pytest.approx((-base.upper, -base.lower), abs=1e-9)
+    turned = estimate(d[::-1])
+    assert (turned.lower, turned.p, turned.wins) == pytest.approx((base.lower, base.p, base.wins))
+    assert base.lower <= base.mean <= base.upper
+
+
+def test_seed_correlation_finds_shared_seeds() -> None:
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(200, 1))
+    assert seed_correlation(np.repeat(shared, 3, axis=1)) == pytest.approx(1)
+    assert abs(seed_correlation(rng.normal(size=(500, 4)))) < 0.1
+    assert math.isnan(seed_correlation([[1.0, 2.0]]))
+
+
+# ---- over cubes ----------------------------------------------------------------------------------------------------
+
+
+def test_paired_is_the_mean_of_seed_matched_differences(fill: Fill) -> None:
+    cube = load_cube(fill(noisy()))
+    out = effects.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+    a, b = (cube.test_accuracy.sel(source="digits", K=10, learner=name).values for name in ("dtg_ff", "bp_deepsup"))
+    assert float(out.effect.sel(source="digits", K=10)) == pytest.approx(100 * np.mean(a - b))
+    assert out.ci.sel(source="digits", K=10).values == pytest.approx(t_interval(100 * (a - b)))
+    assert (out.attrs["ci_kind"], out.attrs["ci_prob"], out.attrs["units"]) == ("t", 0.95, "pp")
+    assert out.ci.ci_bound.values.tolist() == ["lower", "upper"]
+    assert float(out.effect_normalised.sel(K=10)[0]) == pytest.approx(100 * np.mean(a - b) / 0.8)
+    reverse = effects.paired(cube, learner="bp_deepsup", baseline="dtg_ff")
+    xr.testing.assert_allclose(reverse.effect, -out.effect)
+    xr.testing.assert_allclose(reverse.p, out.p)
+
+
+def test_an_irrelevant_learner_or_K_changes_nothing(fill: Fill) -> None:
+    small = effects.paired(load_cube(fill(noisy())), learner="dtg_ff", baseline="bp_deepsup")
+    more = fill(noisy(), K="3 5 7 10", learners=["bp", "bp_deepsup", "dtg_ff"])
+    large = effects.paired(load_cube(more), learner="dtg_ff", baseline="bp_deepsup")
+    xr.testing.assert_identical(small.effect, large.effect.sel(K=[3, 5, 10]))
+    xr.testing.assert_identical(small.bootstrap_ci, large.bootstrap_ci.sel(K=[3, 5, 10]))
+
+
+def test_paired_uses_the_seeds_that_both_have_and_names_the_rest(fill: Fill) -> None:
+    def accuracy(cell):  # type: ignore[no-untyped-def]
+        return None if (cell.K, cell.seed, cell.learner) == (5, 2, "dtg_ff") else noisy()(cell)
+
+    out = effects.paired(load_cube(fill(accuracy)), learner="dtg_ff", baseline="bp_deepsup")
+    assert out.n_seeds.values.tolist() == [[5, 4, 5]]
+    assert out.attrs["notes"] == ["digits K=5 dtg_ff seed 2: missing"]
+    assert np.isfinite(out.p).all()
+
+
+def test_a_source_with_fewer_seeds_is_not_incomplete(fill: Fill) -> None:
+    fill(noisy(), seeds="0-1", K="3 5")
+    cube = load_cube(fill(noisy(), source="synthetic"))
+    out = effects.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+    assert out.attrs["notes"] == []
+    assert out.n_seeds.sel(source="digits").values.tolist() == [2, 2, 0]
+
+
+def test_slope_is_that_of_least_squares_per_seed(fill: Fill) -> None:
+    cube = load_cube(fill(noisy(0.03)))
+    out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+    d = 100 * (cube.test_accuracy.sel(learner="dtg_ff") - cube.test_accuracy.sel(learner="bp_deepsup"))
+    slopes = [np.polyfit(np.log([3, 5, 10]), d.sel(source="digits", seed=s).values, 1)[0] for s in range(5)]
+    assert out.per_seed.values[0] == pytest.approx(slopes)
+    assert float(out.effect[0]) == pytest.approx(np.mean(slopes))
+    assert out.ci.values[0] == pytest.approx(t_interval(slopes))
+    assert out.attrs["units"] == "pp per unit of ln K"
+
+
+def test_low_high_contrast_by_hand(fill: Fill) -> None:
+    cube = load_cube(fill(noisy()))
+    out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", low=[3, 5], high=[10])
+    d = 100 * (cube.test_accuracy.sel(learner="dtg_ff") - cube.test_accuracy.sel(learner="bp_deepsup")).sel(
+        source="digits"
+    )
+    assert out.per_seed.values[0] == pytest.approx((d.sel(K=10) - (d.sel(K=3) + d.sel(K=5)) / 2).values)
+    published = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", low=[3, 5], high=[10], published=True)
+    assert float(published.effect[0]) == pytest.approx(float(out.effect[0]))
+    assert "as published" in published.attrs["ci_kind"]
+    assert np.isnan(published.p).all()
+
+
+def test_as_published_reproduces_the_papers_contrast_from_its_means() -> None:
+    """Low {5, 10, 15} and high {20, 30, 50} of the published means: +1.03 pp."""
+    from kaxis.reference import published
+
+    test = {(r["K"], r["learner"]): r["test"] for r in published()["synthetic"]}
+    d = {k: test[k, "dtg_ff"] - test[k, "bp_deepsup"] for k in (5, 10, 15, 20, 30, 50)}
+    effect, low, high = as_published([d[5], d[10], d[15]], [d[20], d[30], d[50]])
+    assert effect == pytest.approx(1.03, abs=0.01)
+    assert low < effect < high
+
+
+def test_contrast_refuses_incomplete_seeds_by_name_or_drops_them_when_asked(fill: Fill) -> None:
+    cube = load_cube(fill(lambda c: "failed" if (c.K, c.seed, c.learner) == (5, 2, "dtg_ff") else noisy()(c)))
+    with pytest.raises(KaxisError, match=r"incomplete seeds .*digits K=5 seed 2"):
+        effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+    out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", drop_incomplete=True)
+    assert int(out.n_seeds[0]) == 4
+
+
+def test_contrast_refuses_what_it_cannot_answer(fill: Fill) -> None:
+    cube = load_cube(fill(noisy()))
+    ask = {"learner": "dtg_ff", "baseline": "bp_deepsup"}
+    with pytest.raises(KaxisError, match="both"):
+        effects.contrast(cube, **ask, low=[3])
+    with pytest.raises(KaxisError, match="has no K = 50"):
+        effects.contrast(cube, **ask, low=[3], high=[50])
+    with pytest.raises(KaxisError, match="name them"):
+        effects.contrast(cube, **ask, published=True)
+    with pytest.raises(KaxisError, match="two values of K"):
+        effects.contrast(cube.sel(K=[3]), **ask)
+    with pytest.raises(KaxisError, match="did you mean 'dtg_ff'"):
+        effects.paired(cube, learner="dtg_f", baseline="bp_deepsup")
+    with pytest.raises(KaxisError, match="are both"):
+        effects.paired(cube, learner="dtg_ff", baseline="dtg_ff")
+
+
+def test_gap_effect_is_train_effect_minus_test_effect(fill: Fill) -> None:
+    cube = load_cube(fill(noisy()))
+    cube["train_accuracy"] = cube.train_accuracy + 0.02 * (cube.learner == "bp_deepsup")
+    out = effects.gap(cube, learner="dtg_ff", baseline="bp_deepsup")
+    xr.testing.assert_allclose(out.effect, out.train_effect - out.test_effect)
+    xr.testing.assert_allclose(out.effect, out.gap_learner - out.gap_baseline)
+    assert float(out.effect.mean()) == pytest.approx(-2, abs=1e-6)
+
+
+def test_normalised_scale_uses_the_stored_chance() -> None:
+    accuracy, chance = xr.DataArray([0.6, 0.9]), xr.DataArray([0.5, 0.5])
+    assert effects.normalise(accuracy, chance).values == pytest.approx([0.2, 0.8])
+
+
+def test_identical_learners_differ_by_nothing(fill: Fill) -> None:
+    cube = load_cube(fill(lambda c: 0.7, learners=["bp_deepsup", "bp_deepsup[lr=0.001]"]))
+    out = effects.paired(cube, learner="bp_deepsup[lr=0.001]", baseline="bp_deepsup")
+    assert (out.effect == 0).all()
+    assert (out.p == 1).all()
+    assert (out.ci == 0).all()
+
+
+def test_statistics_do_not_import_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import kaxis.stats.effects, kaxis.store.cube, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_t_interval_covers_and_bootstrap_does_not() -> None:
+    """Nominal 95 % at n = 5 normal seeds: t within 1.5 points, the percentile bootstrap as the table says."""
+    from kaxis.stats.arrays import BOOTSTRAP_COVERAGE
+
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(2000, 5))
+    hits = [(t_interval(d), bootstrap_interval(d)) for d in draws]
+    t = np.mean([low <= 0 <= high for (low, high), _ in hits])
+    b = np.mean([low <= 0 <= high for _, (low, high) in hits])
+    assert t == pytest.approx(0.95, abs=0.015)
+    assert b == pytest.approx(BOOTSTRAP_COVERAGE[5], abs=0.025)
+
+
+def test_build_cube_takes_records_from_anywhere(fill: Fill) -> None:
+    store = fill(noisy())
+    xr.testing.assert_identical(build_cube(list(store.records())), load_cube(store).drop_attrs(deep=False))
