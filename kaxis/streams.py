@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-__all__ = ["SHARED", "stream"]
+__all__ = ["SHARED", "keys", "stream"]
 
 SHARED = "shared"
 """Key of a stream that a seed's cells share along K."""
@@ -34,3 +36,31 @@ def stream(seed: int, purpose: str, key: object = SHARED) -> np.random.Generator
     """
     digest = hashlib.blake2b(f"kaxis/{seed}/{purpose}/{key}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+
+
+def keys(config: Mapping[str, Any]) -> dict[str, int | str]:
+    """Which streams a cell draws from, each with its key: K where it is redrawn at every K, else "shared".
+
+    `init`, `head`, `readout` and `order` are further keyed by member, the first three by layer too.
+
+    Examples
+    --------
+    >>> from kaxis.leg import Leg
+    >>> keys(Leg.of({"source": "digits", "K": 3, "learners": "bp"}).cells()[0].config)
+    {'classes': 'shared', 'init': 'shared', 'head': 3, 'order': 'shared'}
+    """
+    source, learner, K = config["source"], config["learner"], config["K"]
+    used: dict[str, int | str] = {}
+    if source["name"] == "synthetic":
+        used |= dict.fromkeys(("inputs", "teacher"), SHARED if source["nested_teacher"] else K)
+        if source["label_noise"]:
+            used["label_noise"] = used["teacher"]
+    else:
+        if source["labels"].startswith("merge:"):
+            used["merge"] = SHARED
+        if not source["classes"]:
+            used["classes"] = SHARED
+        if source["per_class"] or source["train_total"]:
+            used["sample"] = SHARED
+    drawn = learner["readout"] == "fixed" or learner["start"] == "draw"
+    return used | {"init": SHARED, "readout" if drawn else "head": K, "order": SHARED}

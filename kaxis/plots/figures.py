@@ -52,9 +52,9 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
             one = effects.sel(source=source)
             one = one.isel(K=np.flatnonzero(one.n_seeds.values > 0))
             # Sources stand side by side at one K, so that intervals do not hide each other.
-            x = one.K.values * 1.035 ** (i - (len(sources) - 1) / 2)
+            x = one.K.values * 1.06 ** (i - (len(sources) - 1) / 2)
             seeds = one.difference.transpose("K", "seed").values
-            ax.plot(np.repeat(x * 1.012, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
+            ax.plot(np.repeat(x * 1.025, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
             _mean_with_interval(
                 ax, x, one, colour=colour, marker=marker, label=f"{source} (n = {_span(one.n_seeds.values)})"
             )

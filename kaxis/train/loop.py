@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kaxis import streams
 from kaxis.cell import Cell
 from kaxis.nets.mlp import MLPStack, counts
 from kaxis.sources.load import load_task
@@ -69,7 +70,7 @@ def train(
     Returns
     -------
     results : list of dict
-        For each cell ``status``, ``reason``, ``metrics``, ``curves``, ``data``, ``counts``. Bitwise the same on one
+        For each cell ``status``, ``reason``, ``metrics``, ``curves``, ``data``, ``streams``, ``counts``. Bitwise the same on one
         CPU backend whatever shares the stack, in whatever order, on however many threads.
     backend : str
         What multiplied matrices: ``onednn``, ``mkl`` or ``cuda``.
@@ -158,6 +159,7 @@ class _Result:
             "metrics": metrics,
             "curves": self.curves,
             "data": facts,
+            "streams": streams.keys(self.cell.config),
             "counts": count,
         }
 

@@ -1,0 +1,52 @@
+# %% [markdown]
+# # The same students on CIFAR-100: does the difference move with K as on synthetic tasks?
+# The synthetic study's MLP, optimizer, batch and steps; inputs are 32 whitened principal components, as many as the
+# synthetic task has. K classes are drawn by the seed, nested along K. Three sampling legs: all images of the classes
+# (the set grows with K), 100 images a class, 2,500 images in all (constant in K, as the synthetic task is).
+# At K = 100 there is one class subset, all of them: seeds vary initialisation and batch order alone.
+
+# %%
+from pathlib import Path
+
+import kaxis
+from kaxis import plots
+
+ROOT = Path(__file__).parent.parent
+cube = kaxis.load_cube(kaxis.Store(ROOT / "studies/results/main"))
+real = cube.sel(source=[s for s in cube.source.values if s.startswith("cifar100")])
+
+# %%
+for baseline in ("bp_deepsup", "bp"):
+    effect = kaxis.paired(real, learner="dtg_ff", baseline=baseline)
+    gaps = kaxis.gap(real, learner="dtg_ff", baseline=baseline)
+    slope = kaxis.contrast(real, learner="dtg_ff", baseline=baseline)
+    scaled = kaxis.contrast(real, learner="dtg_ff", baseline=baseline, scale="normalised")
+    for source in real.source.values:
+        print(f"\n{source}: dtg_ff - {baseline}")
+        print(
+            "| K | epochs | dtg_ff test, % | effect, pp [95% t], n = 10 | wins | % of headroom | train effect | gap difference |\n"
+            + "|---" * 8
+            + "|"
+        )
+        for K in effect.K.values[effect.n_seeds.sel(source=source) > 0]:
+            at = {"source": source, "K": K}
+            e, g, cell = effect.sel(at), gaps.sel(at), real.sel(at).sel(learner="dtg_ff")
+            ours = f"{float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}] | {int(e.wins)}/{int(e.n_seeds)}"
+            rest = f"{float(e.effect_normalised):+.2f} | {float(g.train_effect):+.2f} | {float(g.effect):+.2f}"
+            print(
+                f"| {K} | {float(cell.epochs.mean()):.0f} | {100 * float(cell.test_accuracy.mean()):.1f} | {ours} | {rest} |"
+            )
+        for name, result in (("pp", slope), ("% of headroom", scaled)):
+            c = result.sel(source=source)
+            print(
+                f"slope on ln K, {name}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}"
+            )
+
+# %% [markdown]
+# ## The K-conflict: synthetic and real on one axis, then each leg by itself
+
+# %%
+effect = kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+plots.save(*plots.k_conflict(effect, paper=True), ROOT / "figures", "k_conflict")
+for source, name in zip(real.source.values, ("all", "per_class", "train_total"), strict=True):
+    plots.save(*plots.paired(cube, effect, str(source)), ROOT / "figures", f"cifar100_paired_{name}")

@@ -1,0 +1,44 @@
+"""Random streams: what a record says of them is what was drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kaxis import streams
+from kaxis.leg import Leg
+from kaxis.nets import mlp
+from kaxis.sources import relabel, teacher
+from kaxis.train import feed
+from kaxis.train.loop import train
+
+CASES: list[dict[str, Any]] = [
+    {"source": "synthetic", "learners": "dtg_ff", "n_train": 64, "n_test": 8},
+    {"source": "synthetic", "learners": "bp", "n_train": 64, "n_test": 8, "nested_teacher": True, "label_noise": 0.1},
+    {"source": "digits", "learners": "bp_ensemble"},
+    {"source": "digits", "learners": "dtg_ff[readout=learned]", "labels": "merge:5", "per_class": 20},
+    {"source": "digits", "learners": "bp_deepsup", "classes": ["1", "2", "3"], "train_total": 30},
+]
+
+
+@pytest.mark.parametrize("options", CASES, ids=str)
+def test_records_list_the_streams_that_were_drawn(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, object] = {}
+
+    def spy(seed: int, purpose: str, key: object = streams.SHARED) -> Any:
+        assert seed == 7
+        drawn[purpose.split("/")[0]] = key
+        return streams.stream(seed, purpose, key)
+
+    for module in (mlp, relabel, teacher, feed):
+        monkeypatch.setattr(module, "stream", spy)
+    (result,), _ = train(Leg.of({"K": 3, "seeds": "7", "steps": 2, **options}).cells())
+    assert result["streams"] == drawn
+
+
+def test_streams_differ_by_each_part_of_their_key() -> None:
+    draws = [
+        streams.stream(*key).random() for key in ((0, "a"), (1, "a"), (0, "b"), (0, "a", 5), (0, "a", 6), (0, "a5"))
+    ]
+    assert len(set(draws)) == len(draws)
