@@ -76,7 +76,7 @@ def train(
         What multiplied matrices: ``onednn``, ``mkl`` or ``cuda``.
     """
     if device == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
         return _train(cells, data, device, tick), "cuda"
     with one_thread(), cpu_matmul() as backend:
         return _train(cells, data, device, tick), backend
