@@ -18,12 +18,9 @@ ROOT = Path(__file__).parent.parent
 cube = kaxis.load_cube(kaxis.Store(ROOT / "studies/results/unstated_choices"))
 base = "synthetic"
 PAIRS = [(base, "dtg_ff", "bp_deepsup")]
-PAIRS += [
-    (base, f"dtg_ff[{s}]", "bp_deepsup")
-    for s in ("readout_scale=rsqrt_width", "readout_scale=rsqrt_K", "readout_bias=0")
-]
+PAIRS += [(base, f"dtg_ff[{s}]", "bp_deepsup") for s in ("readout_scale=rsqrt_width", "readout_scale=rsqrt_K")]
 PAIRS += [(base, f"dtg_ff[{s}]", "bp_deepsup") for s in ("t_min=0.5", "temperature=1")]
-PAIRS += [(base, f"dtg_ff[{s}]", f"bp_deepsup[{s}]") for s in ("norm=layernorm", "lr=3e-4", "lr=3e-3")]
+PAIRS += [(base, f"dtg_ff[{s}]", f"bp_deepsup[{s}]") for s in ("norm=layernorm", "lr=0.0003", "lr=0.003")]
 PAIRS += [(str(s), "dtg_ff", "bp_deepsup") for s in cube.source.values if s != base]
 
 # %%

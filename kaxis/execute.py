@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,10 +108,10 @@ def run(
     started = time.monotonic()
     device = _device(device)
     store.prepare()
-    _prepare_sources(study, data)
-    store.note_study(study)
+    checksums = _prepare_sources(study, data)
     cells = study.cells()
-    wanted = [cell for cell in cells if force or not store.has(cell)]
+    wanted = [cell for cell in cells if force or not _finished(cell, store, checksums)]
+    store.note_study(study)
     stacks = stacks_of(wanted, STACK if device == "cpu" else 1024)
     progress = Progress(len(wanted), network_steps=sum(_networks(s) * s[0].config["train"]["steps"] for s in stacks))
     jobs = min(len(stacks), jobs or (cores() if device == "cpu" else 1))
@@ -142,13 +142,32 @@ def _device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _prepare_sources(study: Study, data: Path | None) -> None:
-    """Read files and fit features once, before processes start, so that their errors come early and once."""
-    from kaxis.sources.images import data_dir
-    from kaxis.sources.load import prepare
+def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str]]:
+    """Read files, fit features and try the samples once, before anything starts; returns the files' checksums by set."""
+    from kaxis.sources.images import data_dir, load_images
+    from kaxis.sources.load import load_task, prepare
 
-    for name, kind in {(leg.source, leg.features) for leg in study.legs if CATALOG[leg.source].real}:
-        prepare(name, kind, data_dir(data))
+    checksums = {}
+    for leg in study.legs:
+        if not CATALOG[leg.source].real:
+            continue
+        prepare(leg.source, leg.features, data_dir(data))
+        checksums[leg.source] = load_images(leg.source, data_dir(data)).checksums
+        if leg.classes or leg.per_class or leg.train_total:
+            for cell in {(c.K, c.seed): c for c in leg.cells()}.values():
+                load_task(cell.config["source"], cell.K, cell.seed, data)
+    return checksums
+
+
+def _finished(cell: Cell, store: Store, checksums: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether the store holds the cell, trained on the files that are here now."""
+    record = store.read(cell)
+    here = checksums.get(cell.config["source"]["name"])
+    if record and here is not None and record["data"].get("checksums", {}) != here:
+        raise KaxisError(
+            f"{cell} in {store.path} was trained on other files; use --force to do it again, or another --store"
+        )
+    return record is not None
 
 
 def _failures(store: Store, cells: Sequence[Cell]) -> list[str]:

@@ -161,15 +161,27 @@ def parse(text: str) -> Learner:
             raise KaxisError(
                 f"learner '{text}': '{item}' is not key=value with a key out of {hint(key, [*switch_names, *SETTINGS])}"
             )
-        if key == "members":
+        if key in SETTINGS:
+            changes[key] = _canonical(value)
+        elif key == "members":
             if not value.isdigit():
                 raise KaxisError(f"learner '{text}': members={value} is not a whole number")
             changes[key] = int(value)
         else:
             changes[key] = value
     changes = {k: v for k, v in sorted(changes.items()) if k in SETTINGS or v != getattr(row, k)}
+    if changes.get("readout", row.readout) == "fixed" and changes.get("start") == "torch":
+        raise KaxisError(f"learner '{text}': start has no effect on a fixed readout")
     if not changes:
         return row
     name = f"{row.name}[{','.join(f'{k}={v}' for k, v in changes.items())}]"
     overrides = {k: changes.pop(k) for k in SETTINGS if k in changes}
     return replace(row, name=name, overrides={**row.overrides, **overrides}, **changes)
+
+
+def _canonical(value: str) -> str:
+    """One spelling for each number: 1e-3 and 0.001 are the same learner."""
+    try:
+        return repr(float(value)).removesuffix(".0")
+    except ValueError:
+        return value

@@ -7,12 +7,13 @@ record carries, so there is one table of options and one place that checks them.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
 
 from kaxis import learners
 from kaxis.cell import FORMAT, Cell
@@ -60,6 +61,7 @@ def _strings(value: object) -> tuple[str, ...]:
     return tuple(str(v) for v in value) if isinstance(value, (list, tuple)) else (str(value),)
 
 
+Float = Annotated[float, AllowInfNan(False)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(integers)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_strings)]
 
@@ -105,15 +107,15 @@ class Leg:
     norm: Annotated[Literal["none", "layernorm", "rmsnorm"], Help("normalisation between layers")] = "none"
     steps: Annotated[int, Ge(1), Help("optimizer steps")] = 8_000
     batch_size: Annotated[int, Ge(1), Help("samples a step")] = 256
-    lr: Annotated[float, Gt(0), Help("Adam's learning rate")] = 1e-3
-    clip: Annotated[float | None, Gt(0), Help("largest gradient norm of a layer; none by default")] = None
+    lr: Annotated[Float, Gt(0), Help("Adam's learning rate")] = 1e-3
+    clip: Annotated[Float | None, Gt(0), Help("largest gradient norm of a layer; none by default")] = None
     readout_scale: Annotated[
         Literal["unit", "rsqrt_width", "rsqrt_K"],
         Help("standard deviation of a drawn readout: 1, 1/sqrt(width), 1/sqrt(K)"),
     ] = "unit"
-    readout_bias: Annotated[float, Ge(0), Help("a drawn readout's bias, in units of its weights' scale")] = 1.0
-    t_min: Annotated[float, Gt(0), Help("lowest learned temperature")] = 0.1
-    t_max: Annotated[float, Gt(0), Help("highest learned temperature")] = 2.0
+    readout_bias: Annotated[Float, Ge(0), Help("a drawn readout's bias, in units of its weights' scale")] = 1.0
+    t_min: Annotated[Float, Gt(0), Help("lowest learned temperature")] = 0.1
+    t_max: Annotated[Float, Gt(0), Help("highest learned temperature")] = 2.0
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Leg:
@@ -147,13 +149,13 @@ class Leg:
         for name, values in (("K", K), ("seeds", self.seeds)):
             if not values or min(values) < 0:
                 raise KaxisError(f"{name} = {values}: 0 or more, at least one")
-            for value in values:
-                if values.count(value) > 1:
-                    raise KaxisError(f"{name}: {value} is given twice")
+            if twice := [value for value, count in Counter(values).items() if count > 1]:
+                raise KaxisError(f"{name}: {twice[0]} is given twice")
         rows = tuple(learners.parse(text).name for text in self.learners)
-        for row in rows:
-            if rows.count(row) > 1:
-                raise KaxisError(f"learners: {row} is given twice")
+        if not rows:
+            raise KaxisError("learners: name at least one")
+        if repeated := [row for row in rows if rows.count(row) > 1]:
+            raise KaxisError(f"learners: {repeated[0]} is given twice")
         leg = replace(self, K=K, learners=rows)
         for row in rows:
             leg._learner(row)
@@ -169,12 +171,14 @@ class Leg:
             except KaxisError as error:
                 raise KaxisError(f"learner '{row.name}': {error}") from None
         config = {"name": row.name, **row.switches(), "lr": own.lr, "clip": own.clip, "norm": own.norm}
-        if "fixed" in row.readout or row.start == "draw":
+        if row.readout == "fixed" or row.start == "draw":
             config |= {"readout_scale": own.readout_scale, "readout_bias": own.readout_bias}
         if row.temperature == "learned":
             if not own.t_min < own.t_max:
                 raise KaxisError(f"learner '{row.name}': t_min = {own.t_min} is not below t_max = {own.t_max}")
             config |= {"t_min": own.t_min, "t_max": own.t_max}
+        if idle := [key for key in row.overrides if key not in config]:
+            raise KaxisError(f"learner '{row.name}': {idle[0]} has no effect on it")
         return config
 
     def cells(self) -> list[Cell]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from kaxis import learners
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError, hint
 from kaxis.leg import Leg, integers
 
-__all__ = ["Plan", "Study"]
+__all__ = ["Plan", "Study", "check_split"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,10 @@ class Plan:
     high: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Plan:
+    def of(cls, options: object) -> Plan:
+        """A checked plan from a table of options."""
+        if not isinstance(options, Mapping):
+            raise KaxisError(f"plan = {options}: write a [plan] table")
         allowed = [f.name for f in fields(cls)]
         for key in options:
             if key not in allowed:
@@ -39,12 +43,22 @@ class Plan:
         plan = cls(**values)
         if bool(plan.low) != bool(plan.high):
             raise KaxisError("plan: low and high go together")
+        check_split(plan.low, plan.high)
+        for name in (plan.learner, plan.baseline):
+            learners.parse(name)
         return plan
+
+
+def check_split(low: Sequence[int], high: Sequence[int]) -> None:
+    """Refuse a low-high contrast in which a K appears twice."""
+    both = [*low, *high]
+    if twice := [k for k in both if both.count(k) > 1]:
+        raise KaxisError(f"low {list(low)} and high {list(high)}: K = {twice[0]} appears twice")
 
 
 @dataclass(frozen=True)
 class Study:
-    """Legs and a plan: what one command runs.
+    """Legs and a plan: what one command runs. Without a plan no contrast of it is primary.
 
     Examples
     --------
@@ -55,16 +69,20 @@ class Study:
 
     name: str
     legs: tuple[Leg, ...]
-    plan: Plan = field(default_factory=Plan)
+    plan: Plan | None = None
 
     @classmethod
     def of(cls, name: str, options: Mapping[str, Any]) -> Study:
         """From one flat table of options, with ``leg`` (a list of tables that change it) and ``plan``."""
         shared = {k: v for k, v in options.items() if k not in ("leg", "plan")}
         legs = options.get("leg", [{}])
-        if not isinstance(legs, (list, tuple)) or not all(isinstance(leg, Mapping) for leg in legs):
+        if not isinstance(legs, (list, tuple)) or not legs or not all(isinstance(leg, Mapping) for leg in legs):
             raise KaxisError("leg: write one or more [[leg]] tables")
-        return cls(name, tuple(Leg.of({**shared, **leg}) for leg in legs), Plan.of(options.get("plan", {})))
+        plan = Plan.of(options["plan"]) if options.get("plan") is not None else None
+        study = cls(name, tuple(Leg.of({**shared, **leg}) for leg in legs), plan)
+        if plan and (absent := [k for k in (*plan.low, *plan.high) if not any(k in leg.K for leg in study.legs)]):
+            raise KaxisError(f"plan: K = {absent[0]} is in no leg")
+        return study
 
     @classmethod
     def load(cls, path: Path, changes: Mapping[str, Any] | None = None) -> Study:
@@ -92,7 +110,5 @@ class Study:
 
     def as_dict(self) -> dict[str, Any]:
         """Options with every default spelt out; ``Study.of(name, ...)`` takes them back."""
-        return {
-            "leg": [json.loads(json.dumps(asdict(leg))) for leg in self.legs],
-            "plan": json.loads(json.dumps(asdict(self.plan))),
-        }
+        plan = json.loads(json.dumps(asdict(self.plan))) if self.plan else None
+        return {"leg": [json.loads(json.dumps(asdict(leg))) for leg in self.legs], "plan": plan}

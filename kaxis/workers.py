@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -118,6 +119,7 @@ def _start_worker(ticks: Any) -> None:
     global _ticks
     _ticks = ticks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    warnings.filterwarnings("ignore", message=".*is not the official")  # the parent has said so
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -148,7 +150,9 @@ def in_processes(
             on_progress(progress)
     except BrokenProcessPool:
         raise KaxisError(
-            "a worker process was killed (out of memory?); run the same command again to go on", exit_code=1
+            "a worker process ended early: killed, out of memory, or started from a script without an "
+            "`if __name__ == '__main__':` guard; run it again to go on",
+            exit_code=1,
         ) from None
     except BaseException:
         for process in list((pool._processes or {}).values()):

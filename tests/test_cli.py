@@ -167,7 +167,7 @@ def test_run_status_cube_analyze_figure(tmp_path: Path, capsys: pytest.CaptureFi
         assert [float(row["effect"]) for row in csv.DictReader(file)] == [r["effect"] for r in result["rows"]]
     for verb in ("paired", "contrast", "slope", "gap"):
         assert kaxis("analyze", verb, *store) == 0
-    assert "planned before the first result" in capsys.readouterr().out
+    assert "secondary, in no study's plan" in capsys.readouterr().out
     for verb in ("k-conflict", "paired", "curves"):
         assert kaxis("figure", verb, "--out", tmp_path / "f", *store) == 0
     assert {f.suffix for f in (tmp_path / "f").iterdir()} == {".svg", ".pdf", ".png", ".csv"}
@@ -220,11 +220,68 @@ def test_a_diverging_run_is_a_failed_cell_and_exit_1(tmp_path: Path, capsys: pyt
     )
     assert kaxis(*line, *store) == 1
     err = capsys.readouterr().err
-    assert "dtg_ff[lr=1e6] seed 0: diverged: training loss" in err
+    assert "dtg_ff[lr=1000000] seed 0: diverged: train loss" in err
     assert kaxis("status", *store) == 0
     assert "diverged" in capsys.readouterr().out
     assert kaxis("analyze", "paired", *store) == 0
-    assert "dtg_ff[lr=1e6] seed 1: failed, diverged" in capsys.readouterr().out
+    assert "dtg_ff[lr=1000000] seed 1: failed, diverged" in capsys.readouterr().out
+
+
+def test_a_planned_contrast_is_primary_and_anything_else_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan's own low and high are the default; the label says when it was written and what differs from it."""
+    early = "source = 'digits'\nK = [3, 5, 10]\nseeds = '0-1'\nsteps = 20\nlearners = ['bp_deepsup', 'dtg_ff']\n"
+    (tmp_path / "early.toml").write_text(early + "[plan]\nlow = [3]\nhigh = [10]")
+    store = ("--store", tmp_path / "s")
+    assert kaxis("run", tmp_path / "early.toml", "--jobs", "1", *store) == 0
+    capsys.readouterr()
+    for line, said in (
+        (["contrast"], "primary contrast of the study 'early', planned before the first result"),
+        (["slope"], "secondary; its contrast and values of K are not what the study 'early' planned"),
+        (["contrast", "--scale", "normalised"], "secondary; its scale"),
+        (["contrast", "--as-published"], "secondary; its interval"),
+        (["contrast", "--learner", "bp_deepsup", "--baseline", "dtg_ff"], "secondary, in no study's plan"),
+    ):
+        assert kaxis("analyze", *line, *store) == 0
+        assert said in capsys.readouterr().out
+    assert kaxis("analyze", "contrast", "--json", *store) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["contrast"] == "high [10] minus low [3]"
+
+
+def test_a_plan_written_after_the_results_is_called_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = ("--store", tmp_path / "s")
+    grid = ["--K", "3", "5", "--seeds", "0-1", *TINY, "--jobs", "1"]
+    assert kaxis("run", "digits", *grid, *store) == 0
+    time.sleep(1.1)  # dates are kept to the second
+    (tmp_path / "late.toml").write_text("source = 'digits'\n[plan]\nlearner = 'dtg_ff'")
+    assert kaxis("run", tmp_path / "late.toml", *grid, "--force", *store) == 0
+    capsys.readouterr()
+    assert kaxis("analyze", "contrast", *store) == 0
+    assert "planned AFTER the first result" in capsys.readouterr().out
+
+
+def test_a_grid_that_is_half_run_is_no_contrast(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
+    from kaxis.study import Study
+
+    store = fill(noisy(), K="3 5")
+    store.note_study(Study.of("s", {"source": "digits", "K": "3 5 10", "learners": ["bp_deepsup", "dtg_ff"]}))
+    assert kaxis("analyze", "contrast", "--store", store.path) == 2
+    assert "K=10 seed 0" in capsys.readouterr().err
+
+
+def test_bad_samples_are_found_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in (["--classes", "1", "x"], ["--per-class", "100000"], ["--train-total", "100000"]):
+        assert kaxis("run", "digits", *options, "--store", tmp_path) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not list((tmp_path / "studies").iterdir())
+
+
+def test_tables_go_into_a_closed_pipe_quietly(fill: Fill) -> None:
+    store = fill(noisy())
+    line = f"{sys.executable} -m kaxis analyze paired --store {store.path} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_one_seed_and_one_learner(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,7 +299,7 @@ def test_an_incomplete_grid_is_named(fill: Fill, capsys: pytest.CaptureFixture[s
     assert kaxis("analyze", "paired", "--store", store.path) == 0
     assert "digits K=5 dtg_ff seed 2: missing" in capsys.readouterr().out
     assert kaxis("analyze", "contrast", "--store", store.path) == 2
-    assert "digits K=5 seed 2" in capsys.readouterr().err
+    assert "K=5 seed 2" in capsys.readouterr().err
     assert kaxis("analyze", "contrast", "--store", store.path, "--drop-incomplete") == 0
 
 

@@ -30,6 +30,13 @@ def test_k_conflict_draws_every_seed_every_source_and_the_paper(fill: Fill) -> N
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
     drawn = np.sort(np.concatenate([np.asarray(line.get_ydata()) for line in hollow]))
     assert drawn == pytest.approx(np.sort(result.difference.values.ravel()))
+    means = [c for c in ax.containers if len(c.lines[0].get_xdata()) == 3]
+    for container, source in zip(means, ("synthetic", "digits"), strict=True):
+        one = result.sel(source=source)
+        assert np.asarray(container.lines[0].get_ydata()) == pytest.approx(one.effect.values)
+        (bars,) = container.lines[2]
+        ends = np.array([[low[1], high[1]] for low, high in bars.get_segments()])
+        assert ends == pytest.approx(one.ci.transpose("K", "ci_bound").values)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert {"synthetic (n = 5)", "digits (n = 5)"} <= set(labels)
     assert any(label.startswith("published, synthetic") for label in labels)
@@ -52,7 +59,11 @@ def test_paired_joins_each_seed_to_itself(fill: Fill) -> None:
 
 
 def test_curves_have_a_panel_for_each_K(fill: Fill) -> None:
-    figure, rows = plots.curves(load_cube(fill(noisy())), "digits", ["bp_deepsup", "dtg_ff"])
+    cube = load_cube(fill(noisy()))
+    figure, rows = plots.curves(cube, "digits", ["bp_deepsup", "dtg_ff"])
+    for row in (r for r in rows if r["step"] == 10):
+        drawn = cube[f"{row['split']}_accuracy"].sel(source="digits", K=row["K"], learner=row["learner"])
+        assert row["accuracy"] == pytest.approx(100 * float(drawn.mean()))
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["K = 3", "K = 5", "K = 10"]
     assert {row["split"] for row in rows} == {"train", "test"}
 

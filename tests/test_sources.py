@@ -245,6 +245,36 @@ def test_a_file_that_is_not_the_official_one_is_used_with_a_warning_and_recorded
 
 
 @pytest.mark.usefixtures("archives")
+def test_a_store_keeps_results_of_two_versions_of_the_files_apart(tmp_path: Path) -> None:
+    from kaxis.execute import run
+    from kaxis.sources.load import prepare
+    from kaxis.store.records import Store
+    from kaxis.study import Study
+
+    write_cifar(tmp_path, "cifar10")
+    study = Study.of(
+        "s", {"source": "cifar10", "K": 2, "seeds": "0", "features": "pca:3", "learners": "bp", "steps": 2}
+    )
+    store = Store(tmp_path / "store")
+    assert run(study, store, jobs=1, data=tmp_path).trained == 1
+    assert run(study, store, jobs=1, data=tmp_path).trained == 0
+    write_cifar(tmp_path, "cifar10", seed=1)
+    load_images.cache_clear()
+    prepare.cache_clear()
+    with pytest.raises(KaxisError, match="trained on other files"):
+        run(study, store, jobs=1, data=tmp_path)
+    assert run(study, store, jobs=1, data=tmp_path, force=True).trained == 1
+
+
+@pytest.mark.usefixtures("archives")
+def test_a_half_set_is_not_downloaded_over(tmp_path: Path) -> None:
+    write_cifar(tmp_path, "cifar10")
+    (tmp_path / "cifar-10-batches-bin" / "test_batch.bin").unlink()
+    with pytest.raises(KaxisError, match=r"lacks test_batch\.bin"):
+        load_images("cifar10", tmp_path)
+
+
+@pytest.mark.usefixtures("archives")
 def test_pca_is_whitened_cached_and_fitted_without_the_test_images(tmp_path: Path) -> None:
     from kaxis.sources.features import features
 

@@ -181,10 +181,21 @@ def test_as_published_reproduces_the_papers_contrast_from_its_means() -> None:
 
 def test_contrast_refuses_incomplete_seeds_by_name_or_drops_them_when_asked(fill: Fill) -> None:
     cube = load_cube(fill(lambda c: "failed" if (c.K, c.seed, c.learner) == (5, 2, "dtg_ff") else noisy()(c)))
-    with pytest.raises(KaxisError, match=r"incomplete seeds .*digits K=5 seed 2"):
+    with pytest.raises(KaxisError, match=r"digits: incomplete seeds.* at K=5 seed 2"):
         effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
     out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", drop_incomplete=True)
     assert int(out.n_seeds[0]) == 4
+
+
+def test_a_source_that_cannot_answer_is_named_and_does_not_silence_the_others(fill: Fill) -> None:
+    fill(lambda c: "failed" if (c.K, c.seed) == (5, 2) else noisy()(c))
+    cube = load_cube(fill(noisy(), source="synthetic"))
+    out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+    assert out.source.values.tolist() == ["synthetic"]
+    assert out.attrs["refused"] == [
+        "digits: incomplete seeds, not done for both learners (or without headroom) at K=5 seed 2; "
+        "use --drop-incomplete to do without"
+    ]
 
 
 def test_contrast_refuses_what_it_cannot_answer(fill: Fill) -> None:
@@ -202,6 +213,43 @@ def test_contrast_refuses_what_it_cannot_answer(fill: Fill) -> None:
         effects.paired(cube, learner="dtg_f", baseline="bp_deepsup")
     with pytest.raises(KaxisError, match="are both"):
         effects.paired(cube, learner="dtg_ff", baseline="dtg_ff")
+
+
+@pytest.mark.parametrize(("low", "high"), [([5], [5]), ([3, 5], [5, 10]), ([3, 3], [10])])
+def test_a_K_on_both_sides_or_twice_is_refused(fill: Fill, low: list[int], high: list[int]) -> None:
+    with pytest.raises(KaxisError, match="appears twice"):
+        effects.contrast(load_cube(fill(noisy())), learner="dtg_ff", baseline="bp_deepsup", low=low, high=high)
+
+
+def test_normalised_scale_in_every_analysis_by_hand(fill: Fill) -> None:
+    """Chance differs from seed to seed; each effect is divided by its own cell's headroom."""
+    cube = load_cube(fill(noisy()))
+    chance = xr.DataArray([0.1, 0.3, 0.2, 0.5, 0.4], {"seed": range(5)}, "seed")
+    cube["chance"] = cube.chance * 0 + chance
+    ask = {"learner": "dtg_ff", "baseline": "bp_deepsup"}
+    headroom = (1 - chance.values)[None, :]
+    d = (
+        100
+        * (cube.test_accuracy.sel(learner="dtg_ff") - cube.test_accuracy.sel(learner="bp_deepsup")).values[0]
+        / headroom
+    )
+    assert effects.paired(cube, **ask).effect_normalised.values[0] == pytest.approx(d.mean(1))
+    slopes = [np.polyfit(np.log([3, 5, 10]), d[:, s], 1)[0] for s in range(5)]
+    assert effects.contrast(cube, **ask, scale="normalised").per_seed.values[0] == pytest.approx(slopes)
+    cube["train_accuracy"] = cube.train_accuracy + 0.01 * (cube.learner == "dtg_ff")
+    gaps = 100 * (cube.train_accuracy - cube.test_accuracy)
+    g = (gaps.sel(learner="dtg_ff") - gaps.sel(learner="bp_deepsup")).values[0] / headroom
+    assert effects.gap(cube, **ask).effect_normalised.values[0] == pytest.approx(g.mean(1))
+
+
+def test_a_seed_without_headroom_is_counted_out_and_said_so(fill: Fill) -> None:
+    cube = load_cube(fill(noisy()))
+    cube["chance"] = xr.where(cube.seed == 2, 1.0, cube.chance)
+    out = effects.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+    assert (out.n_seeds == 5).all()
+    assert (out.n_normalised == 4).all()
+    with pytest.raises(KaxisError, match="without headroom"):
+        effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", scale="normalised")
 
 
 def test_gap_effect_is_train_effect_minus_test_effect(fill: Fill) -> None:
@@ -251,3 +299,4 @@ def test_t_interval_covers_and_bootstrap_does_not() -> None:
 def test_build_cube_takes_records_from_anywhere(fill: Fill) -> None:
     store = fill(noisy())
     xr.testing.assert_identical(build_cube(list(store.records())), load_cube(store).drop_attrs(deep=False))
+    assert not build_cube(list(store.records())).attrs

@@ -117,7 +117,7 @@ def test_a_plan_is_kept_with_its_date_and_never_rewritten(tmp_path: Path) -> Non
     before = first.read_bytes()
     store.note_study(study)
     assert first.read_bytes() == before
-    store.note_study(Study.of("s", {"source": "digits", "K": 3, "plan": {"low": [3], "high": [5]}}))
+    store.note_study(Study.of("s", {"source": "digits", "K": 3, "plan": {"learner": "bp"}}))
     kept = store.studies()
     assert len(kept) == 2
     assert {c.id for c in kept[0][0].cells()} == {c.id for c in kept[1][0].cells()}
@@ -134,3 +134,48 @@ def test_a_failed_write_leaves_the_old_record(tmp_path: Path) -> None:
     (record,) = store.records()
     assert record["metrics"]["test_accuracy"] == 0.8
     assert json.loads((tmp_path / "cells" / f"{cell.id}.json").read_text())["config"] == cell.config
+
+
+def test_cells_that_were_asked_for_and_never_run_are_missing_from_the_cube_by_name(fill: Fill) -> None:
+    store = fill(noisy(), K="3 5")
+    store.note_study(
+        Study.of("s", {"source": "digits", "K": "3 5 10", "seeds": "0-5", "learners": ["bp_deepsup", "dtg_ff"]})
+    )
+    cube = load_cube(store)
+    assert cube.K.values.tolist() == [3, 5, 10]
+    assert (cube.status.sel(K=10) == "missing").all()
+    assert cube.asked.all()
+
+
+def test_a_record_of_another_format_is_not_read(fill: Fill) -> None:
+    store = fill(noisy())
+    file = next((store.path / "cells").iterdir())
+    record = json.loads(file.read_text())
+    record["config"]["format"] = 0
+    (store.path / "cells" / f"{Cell(record['config']).id}.json").write_text(json.dumps(record))
+    cube = load_cube(store)
+    assert len(cube.attrs["problems"]) == 1
+    assert int((cube.status == "done").sum()) == 30
+
+
+def test_doing_a_cell_again_keeps_the_date_of_its_first_result(tmp_path: Path) -> None:
+    """Else a plan written after the results would look older than they are."""
+    store = Store(tmp_path)
+    store.prepare()
+    cell = Leg.of({"source": "digits", "K": 3, "seeds": "0", "learners": "bp"}).cells()[0]
+    for date in ("2026-01-02", "2026-02-02", "2026-03-02"):
+        store.write(cell, {**fake_result(0.9, 0.8), "provenance": {"finished": date}})
+    assert str(load_cube(store).finished.item()) == "2026-01-02"
+
+
+def test_records_may_be_read_by_whoever_may_read_the_folder(fill: Fill) -> None:
+    store = fill(noisy())
+    plain = store.path / "plain"
+    plain.write_text("")
+    modes = {file.stat().st_mode for file in (store.path / "cells").iterdir()}
+    assert modes == {plain.stat().st_mode}
+
+
+def test_no_link_is_committed() -> None:
+    root = Path(__file__).parent.parent
+    assert not [p for p in (*root.glob("studies/**/*"), *root.glob("figures/*")) if p.is_symlink()]

@@ -60,6 +60,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"norm": "batchnorm"}, "norm = batchnorm"),
     ({"stepz": 3}, "did you mean 'steps'"),
     ({"classes": ["1", "1"]}, "named twice"),
+    ({"lr": "inf"}, "lr = inf"),
+    ({"t_max": "inf"}, "t_max = inf"),
+    ({"learners": []}, "name at least one"),
+    ({"learners": ["bp_deepsup[t_max=3]"]}, "t_max has no effect"),
+    ({"learners": ["dtg_ff[start=torch]"]}, "start has no effect"),
+    ({"learners": ["dtg_ff[lr=1e-3]", "dtg_ff[lr=0.001]"]}, "given twice"),
     ({"classes": ["1", "2"], "K": 3}, "2 to 2 classes"),
 ]
 
@@ -87,6 +93,11 @@ def test_study_file_errors_name_the_file(tmp_path: Path) -> None:
         ("source = 'digits'\nleg = 3", "leg"),
         ("source = 'digits'\n[plan]\nlearnr = 'x'", "did you mean 'learner'"),
         ("source = 'digits'\n[plan]\nlow = [3]", "low and high go together"),
+        ("source = 'digits'\n[plan]\nlow = [3]\nhigh = [3]", "K = 3 appears twice"),
+        ("source = 'digits'\nK = [3]\n[plan]\nlow = [3]\nhigh = [5]", "K = 5 is in no leg"),
+        ("source = 'digits'\n[plan]\nlearner = 'dtgff'", "did you mean 'dtg_ff'"),
+        ("source = 'digits'\nplan = 3", "plan = 3"),
+        ("source = 'digits'\nleg = []", "leg"),
         ("K = [3]", "source"),
     ):
         file.write_text(text)

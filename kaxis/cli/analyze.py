@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import Json, StorePath, Where, open_cube, open_store
+from kaxis.cli.common import Json, StorePath, Where, open_cube
+from kaxis.cli.contrast import Asked, show_contrast
 from kaxis.cli.report import Report, interval, number
 
 __all__ = ["app"]
@@ -46,7 +47,9 @@ def paired(
         result = effects.paired(cube, learner=name, baseline=baseline)
         attrs = effect_rows.attrs(result)
         notes += result.attrs["notes"]
-        rows += effect_rows.rows(result, name, baseline, normalised="effect_normalised ci_normalised")
+        rows += effect_rows.rows(
+            result, name, baseline, extra=("n_normalised",), normalised="effect_normalised ci_normalised"
+        )
     columns = [
         ("source", lambda r: r["source"]),
         ("K", lambda r: r["K"]),
@@ -56,8 +59,15 @@ def paired(
         ("sign-flip p", lambda r: number(r["p"], ".3g")),
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
         ("bootstrap", lambda r: interval(r["bootstrap_lower"], r["bootstrap_upper"])),
-        ("% of headroom", lambda r: number(r["effect_normalised"])),
+        (
+            "% of headroom",
+            lambda r: (
+                number(r["effect_normalised"])
+                + ("" if r["n_normalised"] == r["n_seeds"] else f" (n={r['n_normalised']})")
+            ),
+        ),
     ]
+    effect_rows.refuse_empty(rows, baseline)
     attrs["notes"] = notes
     Report(
         "paired",
@@ -85,7 +95,9 @@ def contrast(
     json: Json = False,
     csv: Csv = None,
 ) -> int:
-    """One contrast along K: the slope on log K, or high K minus low K. One number per seed, then a t interval.
+    """One contrast along K, the one that the study planned: the slope on log K, or high K minus low K.
+
+    Each seed gives one number; then a t interval.
 
     Example: kaxis analyze contrast --baseline bp_deepsup --learner dtg_ff
 
@@ -94,7 +106,7 @@ def contrast(
     Parameters
     ----------
     low, high
-        Values of K to compare; both or neither. A study file's plan names its own.
+        Values of K to compare, instead of what the study's plan says.
     scale
         pp, or per cent of the headroom above chance.
     as_published
@@ -102,52 +114,9 @@ def contrast(
     drop_incomplete
         Leave out seeds that lack a K instead of refusing.
     """
-    from kaxis.stats import effects
-
-    cube = open_cube(store, where)
-    rows, notes, attrs, plans = [], [], {}, []
-    for name in effect_rows.learners(cube, learner, baseline):
-        result = effects.contrast(
-            cube,
-            learner=name,
-            baseline=baseline,
-            low=low or (),
-            high=high or (),
-            scale=scale,
-            drop_incomplete=drop_incomplete,
-            published=as_published,
-        )
-        attrs = effect_rows.attrs(result)
-        notes += result.attrs["notes"]
-        rows += effect_rows.rows(result, name, baseline, extra=("seed_correlation", "n_K"))
-        plans += effect_rows.plans(open_store(store), cube, result)
-    columns = [
-        ("source", lambda r: r["source"]),
-        ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
-        ("effect", lambda r: number(r["effect"])),
-        (
-            "95% bootstrap, as published" if as_published else "95% t interval",
-            lambda r: interval(r["ci_lower"], r["ci_upper"]),
-        ),
-        ("sign-flip p", lambda r: number(r["p"], ".3g")),
-        ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
-        ("bootstrap", lambda r: interval(r["bootstrap_lower"], r["bootstrap_upper"])),
-        ("seed correlation", lambda r: number(r["seed_correlation"])),
-    ]
-    remarks = [*effect_rows.remarks(rows, notes), *plans]
-    if not low:
-        columns.insert(3, ("per doubling of K", lambda r: number(r["effect"] * 0.6931471805599453)))
-    if as_published:
-        remarks.insert(
-            0,
-            "As published: (K, seed) observations are resampled as independent. They share seeds; do not trust this interval.",
-        )
-    title = f"{attrs['contrast']}, {attrs['units']}"
-    attrs["notes"] = notes
-    Report("contrast", title=title, attrs=attrs, rows=rows, columns=columns, remarks=remarks).show(
-        as_json=json, csv_file=csv
-    )
-    return 0
+    split = (tuple(low or ()), tuple(high or ()))
+    asked = Asked(baseline, learner, split if low or high else None, scale, as_published, drop_incomplete)
+    return show_contrast(asked, store=store, where=where, json=json, csv=csv)
 
 
 @app.command
@@ -162,20 +131,12 @@ def slope(
     json: Json = False,
     csv: Csv = None,
 ) -> int:
-    """The slope of the paired effect on log K: `contrast` without low and high.
+    """The slope of the paired effect on log K, whatever the study's plan says.
 
     Example: kaxis analyze slope --baseline bp_deepsup
     """
-    return contrast(
-        baseline=baseline,
-        learner=learner,
-        scale=scale,
-        drop_incomplete=drop_incomplete,
-        store=store,
-        where=where,
-        json=json,
-        csv=csv,
-    )
+    asked = Asked(baseline, learner, ((), ()), scale, False, drop_incomplete)
+    return show_contrast(asked, store=store, where=where, json=json, csv=csv)
 
 
 @app.command
@@ -217,6 +178,7 @@ def gap(
         ("train effect", lambda r: number(r["train_effect"])),
         ("test effect", lambda r: number(r["test_effect"])),
     ]
+    effect_rows.refuse_empty(rows, baseline)
     attrs["notes"] = notes
     remarks = [
         *effect_rows.remarks(rows, notes, bootstrap=False),

@@ -25,6 +25,8 @@ def cube(*, store: StorePath = None, where: Where = None, out: Path | None = Non
     if out is None:
         print(data)
         return 0
+    if not out.parent.is_dir():
+        raise KaxisError(f"--out {out}: no folder {out.parent}")
     try:
         data.to_netcdf(out)
     except (OSError, ValueError) as error:

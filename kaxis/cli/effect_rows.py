@@ -9,9 +9,8 @@ from kaxis.errors import KaxisError, hint
 if TYPE_CHECKING:
     import xarray as xr
 
-    from kaxis.store.records import Store
 
-__all__ = ["attrs", "learners", "plans", "remarks", "rows"]
+__all__ = ["attrs", "learners", "refuse_empty", "remarks", "rows"]
 
 
 def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[str]:
@@ -25,7 +24,7 @@ def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[s
 
 
 def attrs(result: xr.Dataset) -> dict[str, Any]:
-    return {k: v for k, v in result.attrs.items() if k not in ("notes", "learner")}
+    return {k: v for k, v in result.attrs.items() if k not in ("notes", "refused", "learner")}
 
 
 def rows(
@@ -96,31 +95,7 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
     return out
 
 
-def plans(store: Store, cube: xr.Dataset, result: xr.Dataset) -> list[str]:
-    """Whether this contrast was planned before the results, for each source."""
-    low_high = "" if result.attrs["contrast"].startswith("slope") else result.attrs["contrast"]
-    out = []
-    for source in result.source.values:
-        times = cube.finished.sel(
-            source=source, learner=[result.attrs["learner"], result.attrs["baseline"]]
-        ).values.ravel()
-        first = min((t for t in times if t), default="")
-        for study, created in store.studies():
-            plan = study.plan
-            planned = f"high {list(plan.high)} minus low {list(plan.low)}" if plan.low else ""
-            same = (plan.learner, plan.baseline, planned) == (
-                result.attrs["learner"],
-                result.attrs["baseline"],
-                low_high,
-            )
-            if same and source in {cell.source for cell in study.cells()}:
-                when = "before" if created <= first else "after"
-                out.append(
-                    f"{source}: primary contrast of the study '{study.name}', planned {when} the first result ({created[:16]} UTC)."
-                )
-                break
-        else:
-            out.append(
-                f"{source}: {result.attrs['learner']} - {result.attrs['baseline']} is a secondary contrast, in no study's plan."
-            )
-    return out
+def refuse_empty(rows: list[dict[str, Any]], baseline: str) -> None:
+    """A table without a row is an error, and says why."""
+    if not rows:
+        raise KaxisError(f"no seed has both '{baseline}' and another learner done; kaxis status shows what there is")

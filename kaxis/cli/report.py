@@ -23,8 +23,12 @@ def console() -> Console:
     """A console that does not fold tables when it writes into a pipe."""
     from rich.console import Console
 
-    return Console(
-        width=max(100, shutil.get_terminal_size((140, 40)).columns) if not sys.stdout.isatty() else None,
+    class Pipe(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1
+            raise BrokenPipeError
+
+    return Pipe(
+        width=max(160, shutil.get_terminal_size((160, 40)).columns) if not sys.stdout.isatty() else None,
         highlight=False,
     )
 
@@ -94,7 +98,8 @@ class Report:
 
         table = Table(title=self.title, title_justify="left")
         for heading, _ in self.columns:
-            table.add_column(heading, justify="left" if heading in ("source", "learner - baseline") else "right")
+            left = heading in ("source", "learner - baseline", "contrast")
+            table.add_column(heading, justify="left" if left else "right", no_wrap=left)
         for row in self.rows:
             table.add_row(*(Text(str(cell(row))) for _, cell in self.columns))  # text: brackets are no markup
         out = console()

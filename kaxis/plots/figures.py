@@ -156,8 +156,7 @@ def _mean_with_interval(
     ax: Axes, x: Any, one: xr.Dataset, *, colour: str, marker: str, label: str | None = None, line: bool = True
 ) -> None:
     mean, ci = one.effect.values, one.ci.transpose("ci_bound", "K").values
-    # A source with one K has a point and no line; one seed has no interval.
-    reach = np.nan_to_num(np.abs(ci - mean))
+    reach = np.abs(ci - mean)  # NaN for one seed, which has no interval
     ax.errorbar(
         x,
         mean,

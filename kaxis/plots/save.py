@@ -29,6 +29,8 @@ def save(
     KaxisError
         If the folder cannot be written.
     """
+    if Path(name).name != name:
+        raise KaxisError(f"figure name '{name}': a file name without folders")
     metadata: dict[str, dict[str, Any]] = {
         "svg": {"Date": None},
         "pdf": {"CreationDate": None, "ModDate": None},

@@ -145,7 +145,11 @@ def load_images(name: str, folder: Path) -> Images:
     if name == "digits":
         return _digits()
     archive = ARCHIVES[name]
-    if missing_files(name, folder):
+    if missing := missing_files(name, folder):
+        if len(missing) < len(archive.files):  # never over files that somebody put there
+            raise KaxisError(
+                f"{folder / archive.folder} lacks {', '.join(missing)}; add it, or move the folder away to download the set"
+            )
         download(name, folder)
     views = 2 if name == "cifar100" else 1
     checksums: dict[str, str] = {}

@@ -14,6 +14,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import as_published, estimate, seed_correlation
+from kaxis.study import check_split
 
 __all__ = ["SCALES", "contrast", "gap", "normalise", "paired"]
 
@@ -22,8 +23,11 @@ CI = {"ci_kind": "t", "ci_prob": 0.95}
 
 
 def normalise(accuracy: xr.DataArray, chance: xr.DataArray) -> xr.DataArray:
-    """Accuracy as a share of the way from chance to 1; chance is the training set's majority class on the test set."""
-    return (accuracy - chance) / (1 - chance)
+    """Accuracy as a share of the way from chance to 1; chance is the training set's majority class on the test set.
+
+    NaN where chance is 1: there is no headroom.
+    """
+    return (accuracy - chance) / (1 - chance).where(chance < 1)
 
 
 def paired(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
@@ -40,7 +44,7 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
     Dataset
         Over (source, K): ``effect`` (pp), ``ci`` (t interval), ``bootstrap_ci`` (percentile), ``p`` (exact sign-flip),
         ``wins``, ``n_seeds``; the same effect chance-normalised (``effect_normalised``, ``ci_normalised``, in per cent of
-        the headroom above chance); ``difference`` (source, K, seed), in pp. A seed counts where both learners are done.
+        the headroom above chance, over the ``n_normalised`` seeds that have any); ``difference`` (source, K, seed), in pp. A seed counts where both learners are done.
 
     Raises
     ------
@@ -53,6 +57,7 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
     out = _estimates(pp).merge(
         _estimates(normalised)[["effect", "ci"]].rename(effect="effect_normalised", ci="ci_normalised")
     )
+    out["n_normalised"] = _estimates(normalised).n_seeds
     out["difference"] = pp
     out.attrs |= {
         **CI,
@@ -131,16 +136,18 @@ def contrast(
     -------
     Dataset
         Over (source,): ``effect``, ``ci``, ``bootstrap_ci``, ``p``, ``wins``, ``n_seeds``, ``seed_correlation`` (mean
-        correlation of effects between K), ``n_K``; ``per_seed`` (source, seed).
+        correlation of effects between K), ``n_K``, ``used_K``; ``per_seed`` (source, seed).
 
     Raises
     ------
     KaxisError
-        For incomplete seeds (named), a source with fewer than two K, or a K that is not there.
+        For incomplete seeds (named), a source with fewer than two K, or a K that is not there. With several sources,
+        those that can answer do, and ``attrs["refused"]`` says why the others do not.
     """
     _check(cube, learner, baseline)
     if bool(low) != bool(high):
         raise KaxisError("a low-high contrast needs both --low and --high")
+    check_split(low, high)
     if published and not low:
         raise KaxisError(
             "the published procedure compares low with high K: name them, e.g. --low 5 10 15 --high 20 30 50"
@@ -149,38 +156,19 @@ def contrast(
         raise KaxisError(f"scale '{scale}' is not {hint(scale, SCALES)}")
     accuracy = cube.test_accuracy if scale == "pp" else normalise(cube.test_accuracy, cube.chance)
     difference = 100 * _difference(accuracy, learner, baseline)
-    rows = []
-    for source in cube.source.values:
-        table = difference.sel(source=source).where(_asked(cube, learner, baseline).sel(source=source))
-        expected = _asked(cube, learner, baseline).sel(source=source)
-        table = table.isel(K=np.flatnonzero(expected.any("seed")), seed=np.flatnonzero(expected.any("K")))
-        if low:
-            absent = [k for k in (*low, *high) if k not in table.K]
-            if absent:
-                if cube.sizes["source"] > 1:
-                    continue
-                raise KaxisError(f"{source} has no K = {absent[0]}; it has {', '.join(map(str, table.K.values))}")
-            table = table.sel(K=[*low, *high])
-        if table.sizes["K"] < 2:
-            if cube.sizes["source"] > 1:
-                continue
-            raise KaxisError(f"{source}: a contrast along K needs two values of K or more, there is {table.sizes['K']}")
-        complete = table.notnull().all("K")
-        if not complete.all():
-            names = [
-                f"{source} K={k} seed {s}"
-                for s in table.seed.values
-                for k in table.K.values
-                if not np.isfinite(table.sel(K=k, seed=s))
-            ]
-            if not drop_incomplete:
-                raise KaxisError(
-                    f"incomplete seeds ({learner} or {baseline} not done): {', '.join(names)}; finish them, or use --drop-incomplete"
-                )
-            table = table.isel(seed=np.flatnonzero(complete))
-        rows.append(_contrast_row(str(source), table, low, high, published))
+    asked = _asked(cube, learner, baseline)
+    rows, refusals = [], []
+    for source in map(str, cube.source.values):
+        try:
+            table = _block(
+                difference.sel(source=source), asked.sel(source=source), source, [*low, *high], drop_incomplete
+            )
+        except KaxisError as refusal:
+            refusals.append(str(refusal))
+        else:
+            rows.append(_contrast_row(source, table, low, high, published))
     if not rows:
-        raise KaxisError("no source has the values of K that this contrast needs")
+        raise KaxisError("; ".join(refusals))
     out = xr.concat(rows, "source", join="outer")
     log = not low
     out.attrs |= {
@@ -193,8 +181,34 @@ def contrast(
         "baseline": baseline,
         "family": "one primary contrast per source",
         "notes": _incomplete(cube, learner, baseline),
+        "refused": refusals,
     }
     return out
+
+
+def _block(
+    difference: xr.DataArray, asked: xr.DataArray, source: str, only_K: list[int], drop_incomplete: bool
+) -> xr.DataArray:
+    """Effects of one source as a full table, K by seed; incomplete seeds are refused by name, or dropped when asked."""
+    table = difference.isel(K=np.flatnonzero(asked.any("seed")), seed=np.flatnonzero(asked.any("K")))
+    there = [int(k) for k in table.K.values]
+    if absent := [k for k in only_K if k not in there]:
+        raise KaxisError(f"{source} has no K = {absent[0]}; it has {', '.join(map(str, there)) or 'none'}")
+    table = table.sel(K=only_K) if only_K else table
+    if table.sizes["K"] < 2:
+        raise KaxisError(f"{source}: a contrast along K needs two values of K or more, there is {table.sizes['K']}")
+    complete = table.notnull().all("K")
+    if not complete.all() and not drop_incomplete:
+        gaps = [
+            f"K={k} seed {s}"
+            for s in table.seed.values
+            for k in table.K.values
+            if not np.isfinite(table.sel(K=k, seed=s))
+        ]
+        shown = ", ".join(gaps[:8]) + (f" and {len(gaps) - 8} more" if len(gaps) > 8 else "")
+        why = "not done for both learners (or without headroom)"
+        raise KaxisError(f"{source}: incomplete seeds, {why} at {shown}; use --drop-incomplete to do without")
+    return table.isel(seed=np.flatnonzero(complete))
 
 
 def _contrast_row(
@@ -215,6 +229,7 @@ def _contrast_row(
         row["bootstrap_ci"] = row["ci"]
     row["seed_correlation"] = xr.DataArray(seed_correlation(table.transpose("seed", "K").values))
     row["n_K"] = xr.DataArray(len(K))
+    row["used_K"] = xr.DataArray(" ".join(map(str, K)))
     row["per_seed"] = per_seed
     return row.drop_vars("source", errors="ignore").expand_dims(source=[source])
 
@@ -246,9 +261,8 @@ def _estimates(difference: xr.DataArray) -> xr.Dataset:
 
 
 def _asked(cube: xr.Dataset, learner: str, baseline: str) -> xr.DataArray:
-    """Which (source, K, seed) the source's grid spans: its K times its seeds, as far as either learner was ever run."""
-    there = (cube.status.sel(learner=[learner, baseline]) != "missing").any("learner")
-    return there.any("seed") & there.any("K")
+    """Which (source, K, seed) belong to a grid that was run for either learner."""
+    return cube.asked.sel(learner=[learner, baseline]).any("learner")
 
 
 def _incomplete(cube: xr.Dataset, learner: str, baseline: str) -> list[str]:

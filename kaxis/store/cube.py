@@ -48,23 +48,32 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None) -> xr.Datase
         raise KaxisError(
             f"store {store.path} holds no records; fill it with, for example: kaxis run digits --K 3 5 10 --store {store.path}"
         )
-    chosen = [r for r in records if _matches(r, where or {}, records)]
+    asked = [cell for study, _ in store.studies() for cell in study.cells()]
+    flat = [_flat(Cell(r["config"])) for r in records]
+    _check_conditions(where or {}, flat)
+    chosen = [r for r, values in zip(records, flat, strict=True) if _matches(values, where or {})]
     if not chosen:
-        raise KaxisError(
-            f"store {store.path}: none of {len(records)} records has {', '.join(f'{k}={v}' for k, v in (where or {}).items())}"
-        )
-    cube = build_cube(chosen)
+        raise KaxisError(f"store {store.path}: none of {len(records)} records has {_conditions_text(where or {})}")
+    cube = build_cube(chosen, [cell for cell in asked if _matches(_flat(cell), where or {})])
     cube.attrs["problems"] = store.problems
     return cube
 
 
-def build_cube(records: Iterable[Mapping[str, Any]]) -> xr.Dataset:
+def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ()) -> xr.Dataset:
     """Records side by side.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        From `Store.records`.
+    asked : iterable of Cell
+        Cells that somebody asked for; those without a record are in the cube as missing.
 
     Returns
     -------
     xarray.Dataset
-        Dims ``source, K, learner, seed``. ``status`` is done, failed or missing, ``reason`` says why it failed.
+        Dims ``source, K, learner, seed``. ``status`` is done, failed or missing, ``reason`` says why it failed,
+        ``asked`` whether the cell belongs to a grid that was run.
         Accuracies are fractions, losses nats, NaN where a cell is not done. ``*_curve`` variables have a further
         dim ``step``, ``layer_test_accuracy`` and ``temperature`` a dim ``layer``.
     """
@@ -74,12 +83,13 @@ def build_cube(records: Iterable[Mapping[str, Any]]) -> xr.Dataset:
     for record in records:
         cell = Cell(record["config"])
         placed[cell.source, cell.K, cell.learner, cell.seed] = record
+    wanted = {(c.source, c.K, c.learner, c.seed) for c in asked} | set(placed)
     rank = {name: i for i, name in enumerate(TABLE)}
     axes: dict[str, list[Any]] = {
-        "source": sorted({key[0] for key in placed}, key=lambda s: (not s.startswith("synthetic"), s)),
-        "K": sorted({key[1] for key in placed}),
-        "learner": sorted({key[2] for key in placed}, key=lambda s: (rank.get(s.split("[")[0], 99), s)),
-        "seed": sorted({key[3] for key in placed}),
+        "source": sorted({key[0] for key in wanted}, key=lambda s: (not s.startswith("synthetic"), s)),
+        "K": sorted({key[1] for key in wanted}),
+        "learner": sorted({key[2] for key in wanted}, key=lambda s: (rank.get(s.split("[")[0], 99), s)),
+        "seed": sorted({key[3] for key in wanted}),
     }
     steps = sorted({step for r in records for step in r["curves"]["step"]})
     layers = max((len(r["metrics"].get("layer_test_accuracy", [])) for r in records), default=0)
@@ -91,13 +101,16 @@ def build_cube(records: Iterable[Mapping[str, Any]]) -> xr.Dataset:
     numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *FACTS, *COUNTS)}
     curves = {f"{name}_curve": np.full((*shape, len(steps)), np.nan) for name in FINAL}
     by_layer = {name: np.full((*shape, layers), np.nan) for name in ("layer_test_accuracy", "temperature")}
+    is_asked = np.zeros(shape, dtype=bool)
     index = {axis: {value: i for i, value in enumerate(values)} for axis, values in axes.items()}
+    for key in wanted:
+        is_asked[tuple(index[axis][value] for axis, value in zip(AXES, key, strict=True))] = True
     for key, r in placed.items():
         at: Any = tuple(index[axis][value] for axis, value in zip(AXES, key, strict=True))
         text["status"][at], text["reason"][at], text["finished"][at] = (
             r["status"],
             r["reason"],
-            r["provenance"].get("finished", ""),
+            r["provenance"].get("first_finished") or r["provenance"].get("finished", ""),
         )
         for name in numbers:
             numbers[name][at] = {**r["data"], **r["counts"], **r["metrics"]}.get(name, math.nan)
@@ -109,6 +122,7 @@ def build_cube(records: Iterable[Mapping[str, Any]]) -> xr.Dataset:
             by_layer[name][(*at, slice(len(values)))] = values
     cube = xr.Dataset(
         {name: (AXES, values.astype(str)) for name, values in text.items()}
+        | {"asked": (AXES, is_asked)}
         | {name: (AXES, values) for name, values in numbers.items()}
         | {name: ((*AXES, "step"), values) for name, values in curves.items()}
         | {name: ((*AXES, "layer"), values) for name, values in by_layer.items()},
@@ -122,33 +136,34 @@ def build_cube(records: Iterable[Mapping[str, Any]]) -> xr.Dataset:
     return cube
 
 
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(cell: Cell) -> dict[str, Any]:
     """A configuration's values by the names that users type."""
-    config = record["config"]
-    cell = Cell(config)
+    config = cell.config
     learner = {k: v for k, v in config["learner"].items() if k != "name"}
     net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
-    checksums = {"checksums": str(sorted(record["data"].get("checksums", {}).items()))}
-    return {
-        "source": cell.source,
-        "learner": cell.learner,
-        "K": cell.K,
-        "seed": cell.seed,
-        **learner,
-        **net,
-        **config["train"],
-        **checksums,
-    }
+    place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
+    return {**place, **learner, **net, **config["train"]}
 
 
-def _matches(record: Mapping[str, Any], where: Mapping[str, str], records: list[Any]) -> bool:
-    flat = _flat(record)
+def _check_conditions(where: Mapping[str, str], flat: list[dict[str, Any]]) -> None:
+    """Keys that exist, and for places in the cube values that exist."""
     for key, wanted in where.items():
-        if not any(key in _flat(r) for r in records[:1] + records[-1:]) and not any(key in _flat(r) for r in records):
-            raise KaxisError(f"where: '{key}' is not {hint(key, {k for r in records for k in _flat(r)})}")
-        if key in flat and str(flat[key]) != wanted and not _same_number(flat[key], wanted):
-            return False
-    return True
+        if not any(key in values for values in flat):
+            raise KaxisError(f"where: '{key}' is not {hint(key, sorted({k for values in flat for k in values}))}")
+        there = sorted({str(values[key]) for values in flat if key in values})
+        if not any(_matches(values, {key: wanted}) for values in flat if key in values):
+            raise KaxisError(f"where: none of {len(flat)} records has {key}={wanted}; it is {hint(wanted, there)}")
+
+
+def _conditions_text(where: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in where.items())
+
+
+def _matches(flat: Mapping[str, Any], where: Mapping[str, str]) -> bool:
+    """Whether a configuration has these values; one without the key is not concerned."""
+    return all(
+        key not in flat or str(flat[key]) == wanted or _same_number(flat[key], wanted) for key, wanted in where.items()
+    )
 
 
 def _same_number(value: object, text: str) -> bool:
@@ -162,7 +177,8 @@ def _refuse_mixtures(records: list[Mapping[str, Any]]) -> None:
     """Raise if two records of one source differ in a setting that neither its place in the cube nor a bracket names."""
     seen: dict[tuple[str, str, str], set[str]] = {}
     for record in records:
-        flat = _flat(record)
+        flat = _flat(Cell(record["config"]))
+        flat["checksums"] = str(sorted(record["data"].get("checksums", {}).items()))
         named = set(re.findall(r"(\w+)=", flat["learner"]))
         for key, value in flat.items():
             if key in AXES or key in named:

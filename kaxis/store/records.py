@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kaxis.cell import Cell
+from kaxis.cell import FORMAT, Cell
 from kaxis.errors import KaxisError
 from kaxis.study import Study
 
@@ -62,11 +63,24 @@ class Store:
 
     def has(self, cell: Cell) -> bool:
         """Whether the cell is finished or failed, with a whole record to show for it."""
-        return self._read(self._file(cell.id)) is not None
+        return self.read(cell) is not None
+
+    def read(self, cell: Cell) -> dict[str, Any] | None:
+        """The cell's record, or None without a whole one."""
+        return self._read(self._file(cell.id))
 
     def write(self, cell: Cell, result: Mapping[str, Any]) -> None:
-        """Keep a cell's record; a reader sees the old file, the new one, or none."""
-        _write(self._file(cell.id), {"config": cell.config, **result})
+        """Keep a cell's record; a reader sees the old file, the new one, or none.
+
+        A record that replaces another keeps the date of the first, which is what a plan of analysis is older than.
+        """
+        old = self.read(cell)
+        first = (
+            {"first_finished": old["provenance"].get("first_finished", old["provenance"].get("finished"))}
+            if old
+            else {}
+        )
+        _write(self._file(cell.id), {"config": cell.config, **result, "provenance": {**result["provenance"], **first}})
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All whole records, in the order of their names; others go to `problems`."""
@@ -85,6 +99,7 @@ class Store:
             record = json.loads(file.read_bytes())
             whole = (
                 Cell(record["config"]).id == file.stem
+                and record["config"]["format"] == FORMAT
                 and record["status"] in ("done", "failed")
                 and "provenance" in record
             )
@@ -115,10 +130,11 @@ class Store:
 def _write(file: Path, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, indent=1, allow_nan=False)
     try:
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=file.stem, suffix=".part", delete=False) as part:
-            part.write(text)
-            part.flush()
-            os.fsync(part.fileno())
-        os.replace(part.name, file)
+        part = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.part")
+        with part.open("x") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, file)
     except OSError as error:
         raise KaxisError(f"store {file.parent}: {error.strerror or error}", exit_code=1) from None

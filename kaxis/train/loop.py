@@ -25,7 +25,7 @@ from kaxis.train.precision import cpu_matmul, one_thread
 __all__ = ["DIVERGED", "checkpoints", "networks_of", "train"]
 
 DIVERGED = 1e4
-"""Training loss (nats) above which a cell has diverged; naming a class at random costs log K, below 7 for K = 1,000."""
+"""Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log K."""
 
 CHUNK = 512  # rows evaluated at once; a multiple of every vector width
 TICK = 50  # steps between progress reports
@@ -185,10 +185,13 @@ def _evaluate(net: MLPStack, feed: Feed, results: list[_Result], step: int, *, b
             if result.reason:
                 continue
             accuracy, loss = (sums[r] / total[r]).tolist()
+            start = result.curves["train_loss"][:1] or [math.inf]
+            if not math.isfinite(loss) or (split == "train" and loss > max(DIVERGED, start[0])):
+                result.reason = f"diverged: {split} loss {loss:.3g} at step {step}"
+                for name, values in result.curves.items():  # whole checkpoints only
+                    del values[len(result.curves["test_loss"]) if name != "test_loss" else len(values) :]
+                continue
             if split == "train":
-                if not math.isfinite(loss) or loss > DIVERGED:
-                    result.reason = f"diverged: training loss {loss:.3g} at step {step}"
-                    continue
                 result.curves["step"].append(step)
             result.curves[f"{split}_accuracy"].append(accuracy)
             result.curves[f"{split}_loss"].append(loss)
