@@ -223,7 +223,7 @@ def test_a_diverging_run_is_a_failed_cell_and_exit_1(tmp_path: Path, capsys: pyt
     assert "dtg_ff[lr=1000000] seed 0: diverged: train loss" in err
     assert kaxis("status", *store) == 0
     assert "diverged" in capsys.readouterr().out
-    assert kaxis("analyze", "paired", *store) == 0
+    assert kaxis("analyze", "paired", *store) == 1
     assert "dtg_ff[lr=1000000] seed 1: failed, diverged" in capsys.readouterr().out
 
 

@@ -67,7 +67,6 @@ def paired(
             ),
         ),
     ]
-    effect_rows.refuse_empty(rows, baseline)
     attrs["notes"] = notes
     Report(
         "paired",
@@ -77,7 +76,7 @@ def paired(
         columns=columns,
         remarks=effect_rows.remarks(rows, notes),
     ).show(as_json=json, csv_file=csv)
-    return 0
+    return 0 if rows else 1
 
 
 @app.command
@@ -178,7 +177,6 @@ def gap(
         ("train effect", lambda r: number(r["train_effect"])),
         ("test effect", lambda r: number(r["test_effect"])),
     ]
-    effect_rows.refuse_empty(rows, baseline)
     attrs["notes"] = notes
     remarks = [
         *effect_rows.remarks(rows, notes, bootstrap=False),
@@ -187,4 +185,4 @@ def gap(
     Report("gap", title="Train-test gap, pp", attrs=attrs, rows=rows, columns=columns, remarks=remarks).show(
         as_json=json, csv_file=csv
     )
-    return 0
+    return 0 if rows else 1

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["attrs", "learners", "refuse_empty", "remarks", "rows"]
+__all__ = ["attrs", "learners", "remarks", "rows"]
 
 
 def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[str]:
@@ -71,7 +71,7 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
     """What the numbers are worth, said once below the table."""
     from kaxis.stats.arrays import BOOTSTRAP_COVERAGE
 
-    out = []
+    out = [] if rows else ["No seed has both learners done."]
     sizes = sorted({r["n_seeds"] for r in rows})
     known = [f"{100 * BOOTSTRAP_COVERAGE[n]:.0f} % at n = {n}" for n in sizes if n in BOOTSTRAP_COVERAGE]
     if bootstrap and known:
@@ -93,9 +93,3 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
         out += [f"  {note}" for note in notes[:12]]
         out += [f"  and {len(notes) - 12} more"] if len(notes) > 12 else []
     return out
-
-
-def refuse_empty(rows: list[dict[str, Any]], baseline: str) -> None:
-    """A table without a row is an error, and says why."""
-    if not rows:
-        raise KaxisError(f"no seed has both '{baseline}' and another learner done; kaxis status shows what there is")
