@@ -365,7 +365,9 @@ def test_kill_9_then_the_same_command(tmp_path: Path, uninterrupted: dict[str, A
 
 
 def test_interrupt_exits_130_and_keeps_what_is_done(tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
-    process = command(*LONG, "--jobs", "2", "--store", tmp_path, start_new_session=True)
+    # A test run started in the background hands down an ignored SIGINT.
+    heed = {"start_new_session": True, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = command(*LONG, "--jobs", "2", "--store", tmp_path, **heed)
     _wait_for_records(tmp_path, process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)

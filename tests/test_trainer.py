@@ -18,7 +18,7 @@ from kaxis.train.loop import DIVERGED, checkpoints, networks_of, train
 
 from .reference import PlainMLP
 
-SMALL = {"source": "synthetic", "n_train": 700, "n_test": 300, "steps": 40}
+SMALL = {"source": "synthetic", "n_train": 700, "n_test": 300, "steps": 25}
 ALL = ("bp", "bp_ensemble", "bp_deepsup", "dtg_ff", "local_ce")
 
 
