@@ -10,7 +10,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from kaxis.execute import STACK
 from kaxis.leg import Leg
-from kaxis.nets.mlp import MLPStack, counts
+from kaxis.nets.mlp import MLPStack
+from kaxis.nets.plan import counts
 from kaxis.train.precision import cpu_matmul, one_thread
 
 STEPS = 300

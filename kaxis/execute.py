@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.sources.catalog import CATALOG
+from kaxis.nets.plan import conv_counts, counts
+from kaxis.sources.catalog import source_info
 from kaxis.store.records import Store
 from kaxis.study import Study
-from kaxis.workers import Job, Progress, in_processes, provenance, work
+from kaxis.workers import Job, Progress, in_processes, provenance, steps_of, work
 
-__all__ = ["Progress", "Summary", "cores", "run", "stacks_of"]
+__all__ = ["Progress", "Summary", "cores", "flops", "run", "stacks_of"]
 
 STACK = 5
 """Networks trained side by side on a CPU: enough to fill a product, few enough to stay in cache (`benchmarks/`)."""
@@ -43,7 +45,10 @@ def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
     alike: dict[str, list[Cell]] = {}
     for cell in cells:
         learner = {k: v for k, v in cell.config["learner"].items() if k not in ("name", "inference", "members")}
-        alike.setdefault(json.dumps({**cell.config, "seed": None, "learner": learner}, sort_keys=True), []).append(cell)
+        # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself.
+        together = cell.config["net"]["name"] == "mlp" and "steps" in cell.config["train"]
+        key = {**cell.config, "seed": None if together else cell.seed, "learner": learner}
+        alike.setdefault(json.dumps(key, sort_keys=True), []).append(cell)
     stacks = []
     for group in alike.values():
         by_seed: dict[int, list[Cell]] = {}
@@ -64,10 +69,24 @@ def _networks(cells: Sequence[Cell]) -> int:
 
 
 def _cost(cells: Sequence[Cell]) -> float:
-    """Network-steps weighted by the size of the heads: good enough to put long stacks first."""
-    config = cells[0].config
-    heads = config["net"]["depth"] if config["learner"]["heads"] == "every" else 1
-    return _networks(cells) * config["train"]["steps"] * (2 * config["net"]["width"] + heads * cells[0].K)
+    """Multiply-adds of a stack, near enough to put long ones first."""
+    cell = max(cells, key=lambda c: c.config["learner"]["members"])
+    return flops(cell) / cell.config["learner"]["members"] * _networks(cells)
+
+
+def flops(cell: Cell) -> float:
+    """Arithmetic of training a cell, from its configuration alone."""
+    config = cell.config
+    shape: dict[str, Any] = {"K": cell.K, "batch": config["train"]["batch_size"], "learner": config["learner"]}
+    if config["net"]["name"] == "mlp":
+        source = config["source"]
+        kind = source.get("features", "")
+        pixels = (source.get("size") or source_info(source["name"]).size or 0) ** 2 * 3
+        inputs = source.get("input_dim") or (int(kind[4:]) if kind.startswith("pca:") else pixels)
+        net = {k: config["net"][k] for k in ("width", "depth")}
+        return counts(**shape, **net, inputs=inputs)["flops_step"] * steps_of(cell)
+    size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
+    return conv_counts(**shape, net=config["net"], size=size)["flops_step"] * steps_of(cell)
 
 
 def run(
@@ -113,14 +132,14 @@ def run(
     wanted = [cell for cell in cells if force or not _finished(cell, store, checksums)]
     store.note_study(study)
     stacks = stacks_of(wanted, STACK if device == "cpu" else 1024)
-    progress = Progress(len(wanted), network_steps=sum(_networks(s) * s[0].config["train"]["steps"] for s in stacks))
+    progress = Progress(len(wanted), network_steps=sum(_networks(s) * steps_of(s[0]) for s in stacks))
     jobs = min(len(stacks), jobs or (cores() if device == "cpu" else 1))
     job = Job(store.path, device, data, force, provenance(device))
 
     if jobs == 1:
 
-        def tick(network_steps: int) -> None:
-            progress.network_steps_done += network_steps
+        def tick(network_steps: int, images: int, note: str) -> None:
+            progress.advance(network_steps, images, note)
             on_progress(progress)
 
         for stack in stacks:
@@ -144,18 +163,24 @@ def _device(name: str) -> str:
 
 def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str]]:
     """Read files, fit features and try the samples once, before anything starts; returns the files' checksums by set."""
-    from kaxis.sources.images import data_dir, load_images
+    from kaxis.sources.archives import data_dir
+    from kaxis.sources.images import channel_statistics, load_images
     from kaxis.sources.load import load_task, prepare
 
     checksums = {}
     for leg in study.legs:
-        if not CATALOG[leg.source].real:
+        if not source_info(leg.source).real:
             continue
-        prepare(leg.source, leg.features, data_dir(data))
-        checksums[leg.source] = load_images(leg.source, data_dir(data)).checksums
-        if leg.classes or leg.per_class or leg.train_total:
+        place = data_dir(data)
+        pixels = leg.net != "mlp"
+        if pixels:
+            channel_statistics(leg.source, place, leg.size)
+        else:
+            prepare(leg.source, leg.features, place, leg.size)
+        checksums[leg.source] = load_images(leg.source, place, leg.size).checksums
+        if leg.classes or leg.per_class or leg.train_total or leg.subset != "any" or leg.holdout:
             for cell in {(c.K, c.seed): c for c in leg.cells()}.values():
-                load_task(cell.config["source"], cell.K, cell.seed, data)
+                load_task(cell.config["source"], cell.K, cell.seed, data, pixels=pixels)
     return checksums
 
 

@@ -13,18 +13,21 @@ from typing import Any, Literal, get_args
 
 from kaxis.errors import KaxisError, hint
 
-__all__ = ["SETTINGS", "TABLE", "Learner", "parse", "register"]
+__all__ = ["CONV_SETTINGS", "SETTINGS", "TABLE", "Learner", "parse", "register"]
 
 Gradient = Literal["global", "local"]
 Power = Literal["1", "2"]
 Temperature = Literal["1", "learned"]
 Readout = Literal["learned", "fixed"]
 Start = Literal["torch", "draw"]
-Heads = Literal["last", "every"]
-Inference = Literal["last", "logit_sum", "softmax_mean"]
+Heads = Literal["last", "every", "concat"]
+Inference = Literal["last", "logit_sum", "softmax_mean", "concat"]
 
-SETTINGS = ("lr", "clip", "norm", "readout_scale", "readout_bias", "t_min", "t_max")
-"""Numbers of a run that may also be set for one learner alone, in brackets."""
+CONV_SETTINGS = ("weight_decay", "label_smoothing", "goodness", "goodness_norm")
+"""Settings that conv nets alone have."""
+
+SETTINGS = ("lr", "clip", "norm", "readout_scale", "readout_bias", "t_min", "t_max", *CONV_SETTINGS)
+"""Settings of a run that may also be set for one learner alone, in brackets."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,12 @@ class Learner:
         Heads are trained, or random buffers.
     start : {"torch", "draw"}
         A learned readout starts as `torch.nn.Linear` does, or from the draw that a fixed one would be.
-    heads : {"last", "every"}
-        Which hidden layers have a head; the loss is the sum of the heads' cross-entropies.
-    inference : {"last", "logit_sum", "softmax_mean"}
-        Last head; sum of the heads' logits; mean over members of the last head's softmax.
+    heads : {"last", "every", "concat"}
+        Which hidden layers have a head; the loss is the sum of the heads' cross-entropies. ``concat``: one classifier on the
+        concatenated average-pooled layers of a conv net, whose gradient reaches them.
+    inference : {"last", "logit_sum", "softmax_mean", "concat"}
+        Last head; sum of the heads' logits; mean over members of the last head's softmax; a classifier on the concatenated
+        layers of a conv net, trained beside the heads without a gradient into the layers (paper, concat inference).
     members : int
         Networks trained independently for one cell.
     overrides : mapping
@@ -77,7 +82,9 @@ class Learner:
                 raise KaxisError(
                     f"learner {self.name}: {switch}={getattr(self, switch)} is not {hint(getattr(self, switch), allowed)}"
                 )
-        if self.gradient == "local" and self.heads == "last":
+        if self.heads == "concat" and self.inference != "concat":
+            raise KaxisError(f"learner {self.name}: heads=concat needs inference=concat")
+        if self.gradient == "local" and self.heads != "every":
             raise KaxisError(
                 f"learner {self.name}: gradient=local needs heads=every, else the lower layers have no loss"
             )
@@ -109,6 +116,7 @@ TABLE: dict[str, Learner] = {
         Learner("bp_deepsup"),
         Learner("dtg_ff", gradient="local", power="2", temperature="learned", readout="fixed", start="draw"),
         Learner("local_ce", gradient="local"),
+        Learner("bp_concat", heads="concat", inference="concat"),
     )
 }
 

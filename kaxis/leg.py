@@ -18,7 +18,9 @@ from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
 from kaxis import learners
 from kaxis.cell import FORMAT, Cell
 from kaxis.errors import KaxisError, hint
-from kaxis.sources.catalog import CATALOG, TEACHER_DEFAULTS, n_classes, validate_features
+from kaxis.nets.plan import layers
+from kaxis.recipes import check_training, recipe
+from kaxis.sources.catalog import TEACHER_DEFAULTS, n_classes, source_info, validate_features, validate_subset
 
 __all__ = ["Help", "Leg", "integers"]
 
@@ -66,6 +68,10 @@ Integers = Annotated[tuple[int, ...], BeforeValidator(integers)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_strings)]
 
 
+REAL = ("classes", "subset", "size", "holdout", "features", "per_class", "train_total")
+"""Options of real sources alone."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Leg:
     """A grid source x K x learner x seed under one configuration; the options of a run.
@@ -76,7 +82,7 @@ class Leg:
         From `Leg.of`, naming the first field that does not fit.
     """
 
-    source: Annotated[str, Help("synthetic, digits, cifar10, cifar100, or a study file")]
+    source: Annotated[str, Help("a set (kaxis data list), folder:PATH, npz:PATH, or a study file")]
     K: Annotated[Integers, Help("numbers of classes; all of a real source's, or 5 10 50")] = ()
     seeds: Annotated[Integers, Help("replicates, e.g. 0-4")] = (0, 1, 2, 3, 4)
     learners: Annotated[Strings, Help("rows of the learner table, switches changed in brackets: 'dtg_ff[t_max=1]'")] = (
@@ -87,6 +93,12 @@ class Leg:
     )
     labels: Annotated[str, Help("label view of a real source: fine, coarse, merge:N (random balanced groups)")] = "fine"
     classes: Annotated[Strings, Help("classes by name, instead of K drawn by the seed")] = ()
+    subset: Annotated[
+        str,
+        Help("which K fine classes: any; within (few superclasses), within:NAME[+NAME], across (many superclasses)"),
+    ] = "any"
+    size: Annotated[int | None, Ge(8), Help("side of the images in pixels; the set's own")] = None
+    holdout: Annotated[float, Ge(0), Lt(1), Help("share of the training images held out, to choose settings on")] = 0.0
     features: Annotated[str, Help("raw pixels or pca:D, standardised on the training images")] = "raw"
     per_class: Annotated[int | None, Ge(1), Help("training images a class, constant along K")] = None
     train_total: Annotated[int | None, Ge(2), Help("training images in all, balanced, constant along K")] = None
@@ -101,21 +113,62 @@ class Leg:
         float, Ge(0), Lt(1), Help("synthetic: share of training labels redrawn among the others")
     ] = 0.0
     nested_teacher: Annotated[bool, Help("synthetic: one teacher a seed, its output growing with K")] = False
-    net: Annotated[Literal["mlp"], Help("the student")] = "mlp"
-    width: Annotated[int, Ge(1), Help("units of a hidden layer")] = 128
-    depth: Annotated[int, Ge(1), Help("hidden layers")] = 4
-    norm: Annotated[Literal["none", "layernorm", "rmsnorm"], Help("normalisation between layers")] = "none"
-    steps: Annotated[int, Ge(1), Help("optimizer steps")] = 8_000
-    batch_size: Annotated[int, Ge(1), Help("samples a step")] = 256
-    lr: Annotated[Float, Gt(0), Help("Adam's learning rate")] = 1e-3
-    clip: Annotated[Float | None, Gt(0), Help("largest gradient norm of a layer; none by default")] = None
+    net: Annotated[Literal["mlp", "vgg8", "vgg11", "vgg13"], Help("the student")] = "mlp"
+    width: Annotated[
+        float | None, Gt(0), Help("mlp: units of a hidden layer [128]; vgg: multiplies the channels [1]")
+    ] = None
+    depth: Annotated[int | None, Ge(1), Help("mlp: hidden layers [4]")] = None
+    depth_only: Annotated[
+        bool | None, Help("vgg: every layer as wide and four pools, so that nets differ by depth alone")
+    ] = None
+    norm: Annotated[
+        Literal["none", "layernorm", "rmsnorm"] | None, Help("normalisation between layers [mlp none; vgg layernorm]")
+    ] = None
+    dropout: Annotated[float | None, Ge(0), Lt(1), Help("vgg: between layers [0.1]")] = None
+    steps: Annotated[int | None, Ge(1), Help("optimizer steps [mlp 8000]")] = None
+    epochs: Annotated[
+        Float | None, Gt(0), Help("passes over the training data, instead of steps [vgg 400, from 64 px on 200]")
+    ] = None
+    batch_size: Annotated[int | None, Ge(1), Help("samples a step [mlp 256; vgg 128, from 64 px on 64]")] = None
+    lr: Annotated[Float | None, Gt(0), Help("learning rate [mlp 0.001, Adam; vgg 0.0002, AdamW]")] = None
+    lr_min: Annotated[Float | None, Ge(0), Help("vgg: where the cosine ends [1e-05]")] = None
+    weight_decay: Annotated[Float | None, Ge(0), Help("vgg: AdamW's [0.001]")] = None
+    clip: Annotated[Float | None, Ge(0), Help("largest gradient norm of a layer, 0 for none [mlp 0; vgg 1]")] = None
+    label_smoothing: Annotated[float | None, Ge(0), Lt(1), Help("vgg: of the heads' losses [0]")] = None
+    augment: Annotated[
+        Strings | None, Help("vgg: out of crop flip jitter grayscale cutout, or none [crop flip jitter cutout]")
+    ] = None
     readout_scale: Annotated[
-        Literal["unit", "rsqrt_width", "rsqrt_K"],
-        Help("standard deviation of a drawn readout: 1, 1/sqrt(width), 1/sqrt(K)"),
-    ] = "unit"
+        Literal["unit", "rsqrt_width", "rsqrt_K", "columns"] | None,
+        Help(
+            "a drawn readout's standard deviation: 1, 1/sqrt(width), 1/sqrt(K), or columns of length 1 [mlp unit; vgg rsqrt_K]"
+        ),
+    ] = None
     readout_bias: Annotated[Float, Ge(0), Help("a drawn readout's bias, in units of its weights' scale")] = 1.0
-    t_min: Annotated[Float, Gt(0), Help("lowest learned temperature")] = 0.1
+    t_min: Annotated[Float | None, Gt(0), Help("lowest learned temperature [mlp 0.1; vgg 0.5]")] = None
     t_max: Annotated[Float, Gt(0), Help("highest learned temperature")] = 2.0
+    goodness: Annotated[
+        Literal["vector", "scalar"] | None, Help("vgg: heads read the pooled vector or its mean [vector]")
+    ] = None
+    goodness_norm: Annotated[
+        Literal["none", "batchnorm"] | None, Help("vgg: normalisation of what the heads read [none]")
+    ] = None
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None, Help("vgg: of the layers; weights stay float32 [float32]")
+    ] = None
+    accumulate: Annotated[int | None, Ge(1), Help("vgg: parts a batch is worked in, to save memory [1]")] = None
+    activation_checkpointing: Annotated[
+        bool | None, Help("vgg: forget activations and compute them again, to save memory")
+    ] = None
+    local_step: Annotated[
+        Literal["interleaved", "naive", "summed"] | None,
+        Help(
+            "vgg: local layers step one by one, as published at first (each convolution twice), or on one summed loss [interleaved]"
+        ),
+    ] = None
+    select: Annotated[
+        Literal["last", "best"] | None, Help("vgg: report the last epoch, or the best on held-out images [last]")
+    ] = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Leg:
@@ -128,11 +181,15 @@ class Leg:
 
     def _checked(self) -> Leg:
         available = n_classes(self.source, self.labels)
-        real = CATALOG[self.source].real
-        for name in TEACHER_DEFAULTS if real else ("classes", "features", "per_class", "train_total"):
+        info = source_info(self.source)
+        real = info.real
+        for name in TEACHER_DEFAULTS if real else REAL:
             if getattr(self, name) != _DEFAULTS[name]:
                 raise KaxisError(f"{name} = {getattr(self, name)}: not an option of the source '{self.source}'")
         validate_features(self.features)
+        validate_subset(self.subset, info.views, self.labels)
+        if self.subset != "any" and self.classes:
+            raise KaxisError(f"subset = {self.subset} and classes = {' '.join(self.classes)}: choose one")
         if self.per_class and self.train_total:
             raise KaxisError(f"per_class = {self.per_class} and train_total = {self.train_total}: choose one")
         if len(set(self.classes)) != len(self.classes):
@@ -157,9 +214,29 @@ class Leg:
         if repeated := [row for row in rows if rows.count(row) > 1]:
             raise KaxisError(f"learners: {repeated[0]} is given twice")
         leg = replace(self, K=K, learners=rows)
+        if self.net != "mlp" and not real:
+            raise KaxisError(f"net = {self.net}: needs images; the source '{self.source}' has none")
+        pixels = self.size or info.size or (224 if real else 0)
+        leg = replace(leg, **recipe(asdict(leg), pixels if self.net != "mlp" else 0))
+        check_training(leg)
+        if self.net != "mlp":
+            layers(leg._net(), pixels)
         for row in rows:
             leg._learner(row)
         return leg
+
+    def _net(self) -> dict[str, Any]:
+        if self.net == "mlp":
+            return {"name": self.net, "width": int(self.width or 0), "depth": self.depth}
+        return {"name": self.net, "width": self.width, "depth_only": self.depth_only, "dropout": self.dropout}
+
+    def _training(self) -> dict[str, Any]:
+        length = {"steps": self.steps} if self.steps else {"epochs": self.epochs}
+        out = {**length, "batch_size": self.batch_size}
+        if self.net != "mlp":
+            keys = ("lr_min", "precision", "accumulate", "activation_checkpointing", "local_step", "select")
+            out |= {"augment": list(self.augment or ()), **{k: getattr(self, k) for k in keys}}
+        return out
 
     def _learner(self, text: str) -> dict[str, Any]:
         """Name, switches and those settings that reach this learner."""
@@ -170,11 +247,15 @@ class Leg:
                 own = _validated({**asdict(self), **row.overrides})
             except KaxisError as error:
                 raise KaxisError(f"learner '{row.name}': {error}") from None
-        config = {"name": row.name, **row.switches(), "lr": own.lr, "clip": own.clip, "norm": own.norm}
+        if self.net == "mlp" and "concat" in (row.heads, row.inference):
+            raise KaxisError(f"learner '{row.name}': concat is for conv nets; the mlp has heads last and every")
+        config = {"name": row.name, **row.switches(), "lr": own.lr, "clip": own.clip or None, "norm": own.norm}
+        if self.net != "mlp":
+            config |= {k: getattr(own, k) for k in learners.CONV_SETTINGS}
         if row.readout == "fixed" or row.start == "draw":
             config |= {"readout_scale": own.readout_scale, "readout_bias": own.readout_bias}
         if row.temperature == "learned":
-            if not own.t_min < own.t_max:
+            if own.t_min is None or not own.t_min < own.t_max:
                 raise KaxisError(f"learner '{row.name}': t_min = {own.t_min} is not below t_max = {own.t_max}")
             config |= {"t_min": own.t_min, "t_max": own.t_max}
         if idle := [key for key in row.overrides if key not in config]:
@@ -183,16 +264,15 @@ class Leg:
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, K-major."""
-        keys = (
-            ("labels", "classes", "features", "per_class", "train_total")
-            if CATALOG[self.source].real
-            else TEACHER_DEFAULTS
-        )
+        real = source_info(self.source).real
+        keys = ("labels", "classes", "features", "per_class", "train_total") if real else TEACHER_DEFAULTS
         source = {"name": self.source, **{k: getattr(self, k) for k in keys}}
-        if "classes" in source:
+        if real:
             source["classes"] = list(self.classes)
-        net = {"name": self.net, "width": self.width, "depth": self.depth}
-        train = {"steps": self.steps, "batch_size": self.batch_size}
+            # Named only where they differ, so that records older than these options keep their names.
+            later = {"subset": self.subset, "size": self.size, "holdout": self.holdout}
+            source |= {k: v for k, v in later.items() if v != _DEFAULTS[k]}
+        net, train = self._net(), self._training()
         rows = [self._learner(text) for text in self.learners]
         return [
             Cell({"format": FORMAT, "source": source, "K": K, "seed": seed, "learner": row, "net": net, "train": train})

@@ -62,5 +62,12 @@ def keys(config: Mapping[str, Any]) -> dict[str, int | str]:
             used["classes"] = SHARED
         if source["per_class"] or source["train_total"]:
             used["sample"] = SHARED
+        if source.get("holdout"):
+            used["holdout"] = SHARED
     drawn = learner["readout"] == "fixed" or learner["start"] == "draw"
-    return used | {"init": SHARED, "readout" if drawn else "head": K, "order": SHARED}
+    used |= {"init": SHARED, "readout" if drawn else "head": K, "order": SHARED}
+    if config["net"]["name"] != "mlp":
+        if "concat" in (learner["heads"], learner["inference"]):
+            used["concat"] = K
+        used |= {"augment": SHARED, "dropout": SHARED}
+    return used

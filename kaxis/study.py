@@ -85,14 +85,26 @@ class Study:
         return study
 
     @classmethod
-    def load(cls, path: Path, changes: Mapping[str, Any] | None = None) -> Study:
-        """From a study file; `changes` (flags) go over every leg."""
+    def load(cls, path: Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
+        """From a study file; `changes` (flags) go over every leg.
+
+        With `small` the file's ``[small]`` table goes over every leg first (its own ``leg`` and ``plan`` replace the file's): the same
+        question at a size for two cores.
+        """
         try:
             options = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
             raise KaxisError(f"study file {path}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise KaxisError(f"study file {path}: {error}") from None
+        name, reduced = path.stem, options.pop("small", None)
+        if small:
+            if not isinstance(reduced, dict):
+                raise KaxisError(f"study file {path}: has no [small] table")
+            name = f"{name}-small"
+            legs = reduced.pop("leg", options.get("leg", [{}]))
+            options["plan"] = reduced.pop("plan", options.get("plan"))
+            options["leg"] = [{**leg, **reduced} for leg in legs] if isinstance(legs, list) else legs
         changes = dict(changes or {})
         legs = (
             [{**leg, **changes} for leg in options.get("leg", [{}])]
@@ -100,7 +112,7 @@ class Study:
             else options["leg"]
         )
         try:
-            return cls.of(path.stem, {**options, "leg": legs})
+            return cls.of(name, {**options, "leg": legs})
         except KaxisError as error:
             raise KaxisError(f"study file {path}: {error}") from None
 

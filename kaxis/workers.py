@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import platform
@@ -22,9 +23,10 @@ from typing import Any
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
+from kaxis.sources.catalog import n_classes, source_info
 from kaxis.store.records import Store
 
-__all__ = ["Job", "Progress", "in_processes", "provenance", "work"]
+__all__ = ["Job", "Progress", "in_processes", "provenance", "steps_of", "work"]
 
 
 @dataclass
@@ -35,6 +37,13 @@ class Progress:
     cells_done: int = 0
     network_steps: int = 0
     network_steps_done: int = 0
+    images_done: int = 0
+    note: str = ""
+
+    def advance(self, network_steps: int, images: int, note: str) -> None:
+        self.network_steps_done += network_steps
+        self.images_done += images
+        self.note = note or self.note
 
 
 @dataclass(frozen=True)
@@ -46,23 +55,25 @@ class Job:
     data: Path | None
     force: bool
     provenance: dict[str, Any]
+    keep_every: float = 60.0
 
 
-def work(job: Job, stack: list[Cell], tick: Callable[[int], None]) -> int:
+def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> int:
     """Train a stack and keep its records; returns the number of cells. Cells that another run finished meanwhile are skipped."""
     import torch
 
+    from kaxis.train.keep import Kept
     from kaxis.train.loop import networks_of, train
 
     store = Store(job.store)
     todo = [cell for cell in stack if job.force or not store.has(cell)]
-    steps = stack[0].config["train"]["steps"]
     if spared := len(networks_of(stack)) - len(networks_of(todo)):
-        tick(spared * steps)
+        tick(spared * steps_of(stack[0]), 0, "")
     if not todo:
         return len(stack)
     started = time.monotonic()
-    results, backend = train(todo, data=job.data, device=job.device, tick=tick)
+    keep = job.store / "checkpoints"
+    results, backend = train(todo, data=job.data, device=job.device, tick=tick, keep=keep, keep_every=job.keep_every)
     seconds = time.monotonic() - started
     for cell, result in zip(todo, results, strict=True):
         own = {
@@ -73,7 +84,21 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int], None]) -> int:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         store.write(cell, {**result, "provenance": {**job.provenance, **own}})
+    Kept(keep, 0).forget(todo)
     return len(stack)
+
+
+def steps_of(cell: Cell) -> int:
+    """Optimizer steps of a cell; where epochs are asked for, from the catalogued number of images (for progress alone)."""
+    train, source = cell.config["train"], cell.config["source"]
+    if "steps" in train:
+        return int(train["steps"])
+    info = source_info(source["name"])
+    views = n_classes(source["name"], source.get("labels", "fine")) or cell.K
+    images = source.get("train_total") or (
+        source["per_class"] * cell.K if source.get("per_class") else info.train * cell.K / views
+    )
+    return max(1, math.ceil(train["epochs"] * images * (1 - source.get("holdout", 0)) / train["batch_size"]))
 
 
 def provenance(device: str) -> dict[str, Any]:
@@ -128,10 +153,13 @@ def _start_worker(ticks: Any) -> None:
         os._exit(1)  # a killed parent leaves no orphans behind
 
     threading.Thread(target=follow, daemon=True).start()
+    from kaxis.train.precision import reuse_memory
+
+    reuse_memory()
 
 
 def _work_in_worker(job: Job, stack: list[Cell]) -> int:
-    return work(job, stack, _ticks.put)
+    return work(job, stack, lambda *done: _ticks.put(done))
 
 
 def in_processes(
@@ -146,7 +174,7 @@ def in_processes(
             done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             progress.cells_done += sum(future.result() for future in done)
             while not ticks.empty():
-                progress.network_steps_done += ticks.get()
+                progress.advance(*ticks.get())
             on_progress(progress)
     except BrokenProcessPool:
         raise KaxisError(

@@ -107,7 +107,7 @@ def test_class_subsets_nest(seed: int, a: int, b: int) -> None:
 
 def _toy(n_classes: int = 12, per_class: int = 9) -> Images:
     y = np.tile(np.arange(n_classes), per_class).astype(np.int64)
-    pixels = np.random.default_rng(0).integers(0, 256, (len(y), 20), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (len(y), 4, 5, 1), dtype=np.uint8)
     return Images(pixels, len(y), {"fine": y}, {"fine": tuple(f"c{i}" for i in range(n_classes))}, {})
 
 
@@ -204,9 +204,9 @@ def archives(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_official_binary_format(name: str, tmp_path: Path) -> None:
     write_cifar(tmp_path, name)
     got = load_images(name, tmp_path)
-    assert got.pixels.shape[1] == 3072
+    assert got.flat.shape[1] == 3072
     first = (tmp_path / ARCHIVES[name].folder / next(iter(small(name).files))).read_bytes()
-    assert got.pixels[0].tobytes() == first[1 if name == "cifar10" else 2 :][:3072]
+    assert got.flat[0].tobytes() == first[1 if name == "cifar10" else 2 :][:3072]
     assert got.n_train == (200 if name == "cifar10" else 40)
     if name == "cifar100":
         assert (got.labels["coarse"] == got.labels["fine"] // 5).all()
@@ -237,7 +237,7 @@ def test_a_file_that_is_not_the_official_one_is_used_with_a_warning_and_recorded
     archive = small("cifar100")
     monkeypatch.setitem(images_module.ARCHIVES, "cifar100", replace(archive, test={"test.bin": (20, "0" * 32)}))
     with pytest.warns(UserWarning, match="is not the official"):
-        got = load_images("cifar100", tmp_path)
+        got = load_images("cifar100", tmp_path, None)  # as `load_task` will call it
     raw = (tmp_path / "cifar-100-binary" / "test.bin").read_bytes()
     assert got.checksums["test.bin"] == hashlib.md5(raw, usedforsecurity=False).hexdigest()
     source = Leg.of({"source": "cifar100", "labels": "coarse", "K": 2, "features": "pca:3"}).cells()[0].config["source"]
@@ -301,7 +301,7 @@ def test_raw_features_are_standardised_pixels(tmp_path: Path) -> None:
 
     write_cifar(tmp_path, "cifar10")
     got = load_images("cifar10", tmp_path)
-    pixels = got.pixels.astype(np.float64)
+    pixels = got.flat.astype(np.float64)
     expected = (pixels - pixels[:200].mean(0)) / pixels[:200].std(0)
     np.testing.assert_allclose(features(got, "raw", None), expected, atol=1e-4)
 

@@ -16,7 +16,7 @@ app = App(name="data", help="Image sets: list them, fetch one, check the files.\
 
 
 def _archived(name: str) -> str:
-    from kaxis.sources.images import ARCHIVES
+    from kaxis.sources.archives import ARCHIVES
 
     if name not in ARCHIVES:
         raise KaxisError(f"'{name}' is not {hint(name, ARCHIVES)}, the sets with files")
@@ -31,7 +31,7 @@ def list_(*, data: Path | None = None) -> int:
     """
     from rich.table import Table
 
-    from kaxis.sources.images import ARCHIVES, data_dir, missing_files
+    from kaxis.sources.archives import ARCHIVES, data_dir, missing_files
 
     table = Table("source", "labels", "files", "what it is")
     for info in CATALOG.values():
@@ -54,7 +54,7 @@ def get(name: str, /, *, data: Path | None = None) -> int:
 
     Example: kaxis data get cifar100 --data ~/data
     """
-    from kaxis.sources.images import data_dir, download, missing_files
+    from kaxis.sources.archives import data_dir, download, missing_files
 
     folder = data_dir(data)
     if missing_files(_archived(name), folder):
@@ -69,7 +69,8 @@ def check(name: str, /, *, data: Path | None = None) -> int:
 
     Example: kaxis data check cifar100 --data ~/data
     """
-    from kaxis.sources.images import data_dir, load_images, missing_files
+    from kaxis.sources.archives import data_dir, missing_files
+    from kaxis.sources.images import load_images
 
     folder = data_dir(data)
     if missing := missing_files(_archived(name), folder):

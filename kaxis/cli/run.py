@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,7 @@ def run(
     jobs: int | None = None,
     store: StorePath = None,
     data: Path | None = None,
+    small: bool = False,
     dry_run: bool = False,
     force: bool = False,
 ) -> int:
@@ -65,20 +67,24 @@ def run(
 
     Example: kaxis run synthetic --K 5 10 50 --seeds 0-4
 
+    Example: kaxis run cifar100 --net vgg8 --width 0.25 --K 10 20 --seeds 0-1 --epochs 2 --learners dtg_ff bp_deepsup
+
     Example: kaxis run studies/synthetic.toml --jobs 2
 
     Parameters
     ----------
     source
-        synthetic, digits, cifar10, cifar100, or a study file (*.toml); flags go over the file's own values.
+        A set (`kaxis data list`), folder:PATH, npz:PATH, or a study file (*.toml); flags go over the file's own values.
     device
         Where to train; auto takes a GPU if there is one.
     jobs
         Processes, one thread each; by default one a core.
     data
         Folder of image files; $KAXIS_DATA, else the user's cache.
+    small
+        A study file's own setting for two cores, its [small] table.
     dry_run
-        List the cells and stop.
+        List the cells with an estimate of the time, and stop.
     force
         Train finished cells again.
     """
@@ -88,12 +94,17 @@ def run(
             raise KaxisError(f"--{name.replace('_', '-')} needs a value")
     if jobs is not None and jobs < 1:
         raise KaxisError(f"--jobs {jobs}: 1 process or more")
-    study = (
-        Study.load(Path(source), given) if source.endswith(".toml") else Study.of(source, {"source": source, **given})
-    )
+    if data is not None:  # sets of your own are looked at when the study is read, here and in every process
+        os.environ["KAXIS_DATA"] = str(data)
+    if source.endswith(".toml"):
+        study = Study.load(Path(source), given, small=small)
+    elif small:
+        raise KaxisError("--small: only a study file has a setting for two cores")
+    else:
+        study = Study.of(source, {"source": source, **given})
     target = open_store(store)
     if dry_run:
-        return _dry_run(study, target)
+        return _dry_run(study, target, jobs, device)
     from kaxis.execute import run as execute
 
     with _progress() as show:
@@ -101,13 +112,37 @@ def run(
     return _report(study, target.path, summary)
 
 
-def _dry_run(study: Study, store: Any) -> int:
+def _dry_run(study: Study, store: Any, jobs: int | None, device: str) -> int:
+    from kaxis.execute import flops
+
     cells = study.cells()
     done = [store.has(cell) for cell in cells]
     for cell, is_done in zip(cells, done, strict=True):
         print(f"{'done   ' if is_done else 'to do  '} {cell}")
-    print(f"{len(cells)} cells, {len(cells) - sum(done)} to do")
+    left = sum(flops(cell) for cell, is_done in zip(cells, done, strict=True) if not is_done)
+    print(f"{len(cells)} cells, {len(cells) - sum(done)} to do{_estimate(left, jobs, device)}")
     return 0
+
+
+def _estimate(operations: float, jobs: int | None, device: str) -> str:
+    """Arithmetic left, and how long that takes at half the rate of large products, measured here and now."""
+    if not operations:
+        return ""
+    from kaxis.execute import cores
+    from kaxis.train.precision import product_rate
+
+    processes = jobs or cores()
+    rate, where = product_rate(device)
+    seconds = operations / (0.5 * rate * (processes if where == "cpu" else 1))
+    size = (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
+    on = f"{processes} processes on the CPU" if where == "cpu" else "the GPU"
+    return f": {operations / 1e12:.3g} TFLOP, about {size} with {on} (half of {rate / 1e9:.0f} GFLOP/s each; no evaluation counted)"
 
 
 def _report(study: Study, path: Path, summary: Summary) -> int:
@@ -128,15 +163,16 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.fields[cells]} cells"), BarColumn(), TextColumn("{task.fields[rate]} network-steps/s"))
+    columns = (TextColumn("{task.fields[cells]} cells"), BarColumn(), TextColumn("{task.fields[rate]}"))
     with Bar(
         *columns,
         TextColumn("{task.fields[left]} left"),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task("", cells="0", rate="-", left="-")
+        task = bar.add_task("", cells="0", rate="-", left="-", note="")
         started = time.monotonic()
 
         def show(p: Progress) -> None:
@@ -145,7 +181,8 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
             left = (p.network_steps - p.network_steps_done) / rate if rate else 0.0
             shown: dict[str, Any] = {
                 "cells": f"{p.cells_done}/{p.cells}",
-                "rate": f"{rate:,.0f}",
+                "rate": f"{p.images_done / seconds:,.0f} img/s" if p.images_done else f"{rate:,.0f} network-steps/s",
+                "note": p.note,
                 "left": f"{left // 60:.0f}:{left % 60:02.0f}" if rate else "-",
             }
             bar.update(task, total=p.network_steps, completed=p.network_steps_done, **shown)

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from kaxis.nets import normalise
+from kaxis.nets.draws import linear, readout
 from kaxis.streams import stream
 
-__all__ = ["MLPStack", "counts"]
+__all__ = ["MLPStack"]
 
 ALIGN = 16  # floats: a cache line, so that the optimizer's vector loop has no scalar tail, which would round otherwise
 
@@ -232,54 +233,9 @@ def _draws(
     """One network's initial numbers. Hidden layers are the same for every K and learner of a seed, heads for every learner."""
     out = {}
     for layer, n in enumerate(fan_in):
-        out[f"W{layer}"], out[f"b{layer}"] = _linear(stream(seed, f"init/{member}/{layer}"), width, n)
-    drawn = learner["readout"] == "fixed" or learner["start"] == "draw"
-    if drawn:
-        scale = {"unit": 1.0, "rsqrt_width": width**-0.5, "rsqrt_K": K**-0.5}[learner["readout_scale"]]
+        out[f"W{layer}"], out[f"b{layer}"] = linear(stream(seed, f"init/{member}/{layer}"), width, n)
     for layer in headed:
-        if drawn:
-            rng = stream(seed, f"readout/{member}/{layer}", K)
-            out[f"R{layer}"] = scale * rng.standard_normal((K, width))
-            out[f"c{layer}"] = scale * learner["readout_bias"] * rng.standard_normal((K, 1))
-        else:
-            out[f"R{layer}"], out[f"c{layer}"] = _linear(stream(seed, f"head/{member}/{layer}", K), K, width)
+        out[f"R{layer}"], out[f"c{layer}"] = readout(seed, member, layer, K, width, learner)
         if learner["temperature"] == "learned":
             out[f"alpha{layer}"] = np.zeros((1, 1))
     return out
-
-
-def _linear(rng: np.random.Generator, rows: int, n: int) -> tuple[Any, Any]:
-    """`torch.nn.Linear`'s default: weights and bias uniform in +-1/sqrt(fan_in)."""
-    bound = n**-0.5
-    return rng.uniform(-bound, bound, (rows, n)), rng.uniform(-bound, bound, (rows, 1))
-
-
-def counts(*, K: int, inputs: int, width: int, depth: int, batch: int, learner: Mapping[str, Any]) -> dict[str, int]:
-    """Parameters, buffers and arithmetic of a cell, by the paper's accounting.
-
-    DTG-FF trains the backbone and one temperature a layer, its readouts are buffers; an ensemble is its members with
-    their heads. FLOPs are those of matrix products (2 a multiply-add), of one training step and of one prediction.
-
-    Examples
-    --------
-    >>> from kaxis.learners import TABLE
-    >>> n = counts(K=10, inputs=32, width=128, depth=4, batch=256, learner=TABLE["dtg_ff"].switches())
-    >>> n["parameters"], n["buffers"]
-    (53764, 5160)
-    """
-    fan_in = [inputs] + [width] * (depth - 1)
-    heads = depth if learner["heads"] == "every" else 1
-    head_numbers = heads * K * (width + 1)
-    learned = learner["readout"] == "learned"
-    backbone = sum(width * (n + 1) for n in fan_in)
-    forward = sum(width * n for n in fan_in)
-    head = heads * K * width
-    through = sum(width * n for n in fan_in[1:]) if learner["gradient"] == "global" else 0
-    macs = 2 * forward + through + 2 * head + (head if learned else 0)
-    members = learner["members"]
-    return {
-        "parameters": members * (backbone + head_numbers * learned + heads * (learner["temperature"] == "learned")),
-        "buffers": members * head_numbers * (not learned),
-        "flops_step": members * 2 * macs * batch,
-        "flops_predict": members * 2 * (forward + head),
-    }

@@ -17,3 +17,31 @@ CIFAR100_FINE = tuple(
     sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
     willow_tree wolf woman worm""".split()
 )
+
+STL10 = tuple("airplane bird car cat deer dog horse monkey ship truck".split())
+
+FASHION_MNIST = tuple("t-shirt/top trouser pullover dress coat sandal shirt sneaker bag ankle_boot".split())
+
+PATHMNIST = tuple(
+    """adipose background debris lymphocytes mucus smooth_muscle normal_colon_mucosa cancer-associated_stroma
+    colorectal_adenocarcinoma_epithelium""".split()
+)
+
+DERMAMNIST = tuple(
+    """actinic_keratoses_and_intraepithelial_carcinoma basal_cell_carcinoma benign_keratosis-like_lesions dermatofibroma
+    melanoma melanocytic_nevi vascular_lesions""".split()
+)
+
+BLOODMNIST = tuple(
+    "basophil eosinophil erythroblast immature_granulocytes lymphocyte monocyte neutrophil platelet".split()
+)
+
+CLASSES: dict[str, tuple[str, ...]] = {
+    "cifar10": CIFAR10,
+    "cifar100": CIFAR100_FINE,
+    "fashion_mnist": FASHION_MNIST,
+    "stl10": STL10,
+    "pathmnist": PATHMNIST,
+    "dermamnist": DERMAMNIST,
+    "bloodmnist": BLOODMNIST,
+}

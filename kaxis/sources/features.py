@@ -39,12 +39,13 @@ def features(images: Images, kind: str, cache: Path | None) -> NDArray[np.float3
         If D exceeds the number of pixels or of training images.
     """
     if kind.startswith("pca:"):
-        most = min(images.pixels.shape[1], images.n_train)
+        most = min(images.pixels[0].size, images.n_train)
         if int(kind[4:]) > most:
             raise KaxisError(f"features '{kind}': these images have at most {most} components")
     if cache is None or not images.checksums:
         return _compute(images, kind)
-    key = hashlib.sha256(repr((kind, sorted(images.checksums.items()))).encode()).hexdigest()[:16]
+    identity = (kind, images.pixels.shape, sorted(images.checksums.items()))
+    key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
     path = cache / "features" / f"{key}.npy"
     if not path.exists():
         matrix = _compute(images, kind)
@@ -60,7 +61,7 @@ def features(images: Images, kind: str, cache: Path | None) -> NDArray[np.float3
 
 
 def _compute(images: Images, kind: str) -> NDArray[np.float32]:
-    x = images.pixels.astype(np.float32)
+    x = images.flat.astype(np.float32)
     if kind != "raw":
         from sklearn.decomposition import PCA
 

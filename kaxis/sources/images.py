@@ -1,59 +1,27 @@
-"""Real image sets as uint8 arrays, from the official binary files: found in a local folder, else downloaded with checksums."""
+"""Real image sets as uint8 arrays: found in a local folder, else downloaded with checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
-from kaxis.sources.classes import CIFAR10, CIFAR100_COARSE, CIFAR100_FINE
+from kaxis.sources import readers
+from kaxis.sources.archives import ARCHIVES, Archive, download, missing_files
+from kaxis.sources.catalog import OWN, source_info
+from kaxis.sources.classes import CIFAR100_COARSE, CLASSES
 
-__all__ = ["ARCHIVES", "Archive", "Images", "data_dir", "download", "load_images", "missing_files"]
-
-PIXELS = 3 * 32 * 32
-
-
-@dataclass(frozen=True)
-class Archive:
-    """An official archive: where it is, what is in it, and the MD5 sums that its makers publish.
-
-    `files` maps each member to its number of records and its MD5, or None where none is published.
-    """
-
-    url: str
-    md5: str
-    folder: str
-    train: dict[str, tuple[int, str | None]]
-    test: dict[str, tuple[int, str | None]]
-
-    @property
-    def files(self) -> dict[str, tuple[int, str | None]]:
-        return {**self.train, **self.test}
-
-
-ARCHIVES = {
-    "cifar10": Archive(
-        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-        "c32a1d4ab5d03f1284b67883e8d87530",
-        "cifar-10-batches-bin",
-        {f"data_batch_{i}.bin": (10_000, None) for i in range(1, 6)},
-        {"test_batch.bin": (10_000, None)},
-    ),
-    "cifar100": Archive(
-        "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-        "03b5dce01913d631647c71ecec9e9cb8",
-        "cifar-100-binary",
-        {"train.bin": (50_000, "6172c7755cfe09b2fe270c85cebc1b15")},
-        {"test.bin": (10_000, "4499cfba6c016c1be1438163640a0898")},
-    ),
-}
+__all__ = ["Images", "cached", "channel_statistics", "load_images", "square_pixels"]
 
 
 @dataclass(frozen=True)
@@ -62,8 +30,8 @@ class Images:
 
     Parameters
     ----------
-    pixels : array, shape (N, D), uint8
-        Training images first.
+    pixels : array, shape (N, H, W, C), uint8
+        Training images first; C is 1 or 3.
     n_train : int
     labels : dict of str to array of int64, shape (N,)
         One entry a label view of the file (``fine``, ``coarse``).
@@ -79,105 +47,170 @@ class Images:
     names: dict[str, tuple[str, ...]]
     checksums: dict[str, str]
 
-
-def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of image files: as given, else ``$KAXIS_DATA``, else the user's cache."""
-    if given or os.environ.get("KAXIS_DATA"):
-        return Path(given or os.environ["KAXIS_DATA"])
-    import pooch
-
-    return Path(pooch.os_cache("kaxis"))
-
-
-def missing_files(name: str, folder: Path) -> list[str]:
-    """Files of an archive that the folder lacks."""
-    archive = ARCHIVES[name]
-    return [file for file in archive.files if not (folder / archive.folder / file).is_file()]
-
-
-def download(name: str, folder: Path) -> Path:
-    """Fetch an official archive into `folder` and unpack the files that are read; a wrong checksum is refused.
-
-    Returns
-    -------
-    Path
-        The folder of the unpacked files.
-
-    Raises
-    ------
-    KaxisError
-        If the download fails, or what came is not the official file.
-    """
-    import pooch
-    import requests
-
-    archive = ARCHIVES[name]
-    members = [f"{archive.folder}/{file}" for file in archive.files]
-    try:
-        pooch.retrieve(
-            archive.url,
-            known_hash=f"md5:{archive.md5}",
-            path=folder,
-            fname=archive.url.rsplit("/", 1)[1],
-            processor=pooch.Untar(members=members, extract_dir="."),
-        )
-    except (OSError, ValueError, requests.RequestException) as error:
-        reason = (
-            "what came is not the official file (checksum)" if "hash" in str(error).lower() else type(error).__name__
-        )
-        raise KaxisError(
-            f"{name}: download of {archive.url} failed: {reason}; or put {archive.folder}/ into a folder and name that with --data"
-        ) from None
-    return folder / archive.folder
+    @property
+    def flat(self) -> NDArray[np.uint8]:
+        """Pixels as rows, shape (N, C * H * W), channel by channel."""
+        return self.pixels.transpose(0, 3, 1, 2).reshape(len(self.pixels), -1)
 
 
 @lru_cache(maxsize=2)
-def load_images(name: str, folder: Path) -> Images:
+def load_images(name: str, folder: Path, size: int | None = None) -> Images:
     """A real set by name; files that are not there are downloaded.
 
     A local file that differs from the official one is used, with a warning, and its checksum is recorded.
 
+    Parameters
+    ----------
+    name : str
+    folder : Path
+        Of image files; see `kaxis.sources.archives.data_dir`.
+    size : int, optional
+        Side of the images in pixels, where a set of your own has none or another is wanted.
+
     Raises
     ------
     KaxisError
-        For a truncated or wrong-size file, a label outside the classes, or a failed download.
+        For a truncated, damaged or wrong-size file, a label outside the classes, or a failed download.
     """
     if name == "digits":
         return _digits()
+    if name.startswith(OWN) or name == "imagenet100":
+        from kaxis.sources.own import load_own
+
+        return load_own(name, folder, size or source_info(name).size or 224)
     archive = ARCHIVES[name]
     if missing := missing_files(name, folder):
-        if len(missing) < len(archive.files):  # never over files that somebody put there
+        if archive.md5 and len(missing) < len(archive.files):  # never over files that somebody put there
             raise KaxisError(
                 f"{folder / archive.folder} lacks {', '.join(missing)}; add it, or move the folder away to download the set"
             )
         download(name, folder)
-    views = 2 if name == "cifar100" else 1
-    checksums: dict[str, str] = {}
-    parts = []
-    for file, (records, official) in archive.files.items():
-        raw = (folder / archive.folder / file).read_bytes()
-        expected = records * (views + PIXELS)
-        if len(raw) != expected:
-            raise KaxisError(
-                f"{folder / archive.folder / file}: {len(raw)} bytes, the official file has {expected}; truncated or another format"
-            )
-        checksums[file] = hashlib.md5(raw, usedforsecurity=False).hexdigest()
-        if official and checksums[file] != official:
-            warnings.warn(f"{file}: MD5 {checksums[file]} is not the official {official}; used as it is", stacklevel=2)
-        parts.append(np.frombuffer(raw, np.uint8).reshape(records, views + PIXELS))
-    rows = np.concatenate(parts)
-    view_names = {"coarse": CIFAR100_COARSE, "fine": CIFAR100_FINE} if name == "cifar100" else {"fine": CIFAR10}
-    labels = {view: rows[:, i].astype(np.int64) for i, view in enumerate(view_names)}
+    pixels, labels, n_train, names = _read(name, archive, folder)
+    checksums = _checksums(archive, folder)
     for view, y in labels.items():
-        if y.max() >= len(view_names[view]):
+        if y.min() < 0 or y.max() >= len(names[view]):
             raise KaxisError(
-                f"{folder / archive.folder}: {view} label {y.max()} of {len(view_names[view])} classes; not a {name} file"
+                f"{folder / archive.folder}: {view} label {y.max()} of {len(names[view])} classes; not a {name} file"
             )
-    return Images(rows[:, views:], sum(n for n, _ in archive.train.values()), labels, view_names, checksums)
+    wanted = source_info(name).size or 0
+    if pixels.shape[1] < wanted:
+        pixels = readers.bordered(pixels, wanted)
+    return Images(pixels, n_train, labels, names, checksums)
+
+
+Read = tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]], int, dict[str, tuple[str, ...]]]
+
+
+def _read(name: str, archive: Archive, folder: Path) -> Read:
+    """Pixels, labels by view, number of training images, class names by view."""
+    at = folder / archive.folder
+    n_train = sum(n for n, _ in archive.train.values())
+    images = [(at / file, n) for file, (n, _) in (archive.train | archive.test).items()]
+    labels = [(at / file, n) for file, (n, _) in archive.also.items()]
+    fine = {"fine": CLASSES.get(name, ())}
+    if name in ("cifar10", "cifar100"):
+        names = {"coarse": CIFAR100_COARSE, **fine} if name == "cifar100" else fine
+        pixels, ys = readers.cifar(images, len(names))
+        return pixels, dict(zip(names, ys, strict=True)), n_train, names
+    if name == "stl10":
+        pixels, y = readers.stl10(images, labels)
+        return pixels, {"fine": y}, n_train, fine
+    if name == "fashion_mnist":
+        pixels, y = readers.idx(images, labels)
+        return pixels, {"fine": y}, n_train, fine
+    path = images[0][0]
+    if name == "tiny_imagenet":
+        state = path.stat()
+        key = hashlib.sha256(repr((str(path.resolve()), state.st_size, state.st_mtime_ns)).encode()).hexdigest()[:16]
+        files, y, n, wnids = readers.tiny_imagenet_files(path)
+        pixels = cached(key, lambda: readers.tiny_imagenet(path, files))
+        return pixels, {"fine": y}, n, {"fine": wnids}
+    pixels, y, n = readers.npz(path)
+    return pixels, {"fine": y}, n, fine
+
+
+def _checksums(archive: Archive, folder: Path) -> dict[str, str]:
+    """MD5 of every file that is read; one that differs from the official sum is used with a warning."""
+    out = {}
+    for file, (_, official) in archive.files.items():
+        out[file] = md5_of(folder / archive.folder / file)
+        if official and out[file] != official:
+            warnings.warn(f"{file}: MD5 {out[file]} is not the official {official}; used as it is", stacklevel=3)
+    return out
+
+
+def md5_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def cached(key: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """An array from the user's cache, mapped into memory so that processes share it; computed where it is not there."""
+    import pooch
+
+    path = Path(pooch.os_cache("kaxis")) / "images" / f"{key}.npy"
+    if not path.exists():
+        array = compute()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+                np.save(file, array)
+            os.replace(file.name, path)
+        except OSError:
+            return array
+    # Copy-on-write: torch takes only writable arrays without a warning.
+    array = np.load(path, mmap_mode="c", allow_pickle=False)
+    return array
+
+
+@lru_cache(maxsize=2)
+def square_pixels(name: str, folder: Path, size: int | None) -> NDArray[np.uint8]:
+    """What a conv net sees: colour, square, shape (N, S, S, 3), contiguous.
+
+    Grey is repeated. A set whose images have another side is resized (bilinear, antialiased; ours) once and kept in the cache.
+    """
+    images = load_images(name, folder, size)
+    x = images.pixels
+    if size and x.shape[1:3] != (size, size):
+        key = hashlib.sha256(repr((name, size, sorted(images.checksums.items()))).encode()).hexdigest()[:16]
+        x = cached(f"{key}-{size}", lambda: _resized(images.pixels, size))
+    if x.shape[3] == 1:
+        x = np.repeat(x, 3, axis=3)
+    return x if x.flags["C_CONTIGUOUS"] else np.ascontiguousarray(x)
+
+
+def _resized(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    import torch
+
+    out = np.empty((len(pixels), size, size, pixels.shape[3]), np.uint8)
+    for start in range(0, len(pixels), 1000):
+        x = torch.from_numpy(np.ascontiguousarray(pixels[start : start + 1000])).permute(0, 3, 1, 2).float()
+        x = torch.nn.functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
+        out[start : start + 1000] = x.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    return out
+
+
+@lru_cache(maxsize=2)
+def channel_statistics(name: str, folder: Path, size: int | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all training images, of pixels in 0 .. 1; the same for every K."""
+    n = load_images(name, folder, size).n_train
+    x = square_pixels(name, folder, size)
+    total, squares, count = np.zeros(3, np.uint64), np.zeros(3, np.uint64), 0
+    for start in range(0, n, 2000):  # whole numbers, so that no chunk size changes the result
+        part = x[start : min(start + 2000, n)].reshape(-1, 3).astype(np.uint32)
+        total += part.sum(0, dtype=np.uint64)
+        squares += (part * part).sum(0, dtype=np.uint64)
+        count += len(part)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
 
 
 def _digits() -> Images:
-    """The embedded set: scikit-learn's digits, two thirds for training, every third image of a class for testing (ours)."""
+    """The embedded set: scikit-learn's digits, two thirds for training, every third image of a class for testing (ours).
+
+    Its pixels go from 0 to 16.
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -187,7 +220,7 @@ def _digits() -> Images:
         rank[y == k] = np.arange((y == k).sum())
     order = np.concatenate([np.flatnonzero(rank % 3 != 2), np.flatnonzero(rank % 3 == 2)])
     return Images(
-        bunch.data.astype(np.uint8)[order],
+        bunch.data.astype(np.uint8)[order].reshape(-1, 8, 8, 1),
         int((rank % 3 != 2).sum()),
         {"fine": y[order]},
         {"fine": tuple("0123456789")},

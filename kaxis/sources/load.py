@@ -15,7 +15,7 @@ from kaxis.sources.task import Task
 __all__ = ["load_task", "prepare"]
 
 
-def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = None) -> Task:
+def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = None, *, pixels: bool = False) -> Task:
     """The data of one (source, K, seed), the same for every learner.
 
     Parameters
@@ -24,7 +24,9 @@ def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = 
         The ``source`` part of a cell's configuration.
     K, seed : int
     data : Path, optional
-        Folder of image files; see `kaxis.sources.images.data_dir`.
+        Folder of image files; see `kaxis.sources.archives.data_dir`.
+    pixels : bool
+        Images for a conv net instead of features for an MLP.
 
     Raises
     ------
@@ -36,30 +38,57 @@ def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = 
 
         return teacher_task(source, K, seed)
     from kaxis.sources import relabel
-    from kaxis.sources.images import data_dir, load_images
+    from kaxis.sources.archives import data_dir
+    from kaxis.sources.images import channel_statistics, load_images, square_pixels
     from kaxis.sources.task import label_facts
 
-    folder = data_dir(data)
-    images = load_images(source["name"], folder)
-    x = prepare(source["name"], source["features"], folder)
+    folder, size = data_dir(data), source.get("size")
+    images = load_images(source["name"], folder, size)
     labels, names = relabel.label_view(images, source["labels"], seed)
-    chosen = relabel.draw_classes(names, K, seed, tuple(source["classes"]))
+    chosen = _choose(source, images, names, K, seed)
     new_label = np.full(len(names), -1)
     new_label[chosen] = np.arange(K)
     y = new_label[labels]
     train_rows = relabel.draw_sample(y[: images.n_train], K, seed, source)
+    train_rows, held_rows = relabel.hold_out(train_rows, seed, source.get("holdout", 0.0))
     test_rows = images.n_train + np.flatnonzero(y[images.n_train :] >= 0)
     facts = label_facts(y[train_rows], y[test_rows], K)
     facts |= {"classes": [names[i] for i in chosen], "checksums": images.checksums}
-    return Task(x, train_rows, y[train_rows], test_rows, y[test_rows], facts)
+    if len(held_rows):
+        facts["n_held_out"] = len(held_rows)
+    x, statistics = (
+        (square_pixels(source["name"], folder, size), channel_statistics(source["name"], folder, size))
+        if pixels
+        else (prepare(source["name"], source["features"], folder, size), ((), ()))
+    )
+    return Task(x, train_rows, y[train_rows], test_rows, y[test_rows], facts, held_rows, y[held_rows], statistics)
+
+
+def _choose(source: Mapping[str, Any], images: Any, names: tuple[str, ...], K: int, seed: int) -> NDArray[np.int64]:
+    from kaxis.sources import relabel
+
+    subset = source.get("subset", "any")
+    parents = None
+    if subset != "any":
+        parents = np.zeros(len(names), np.int64)
+        parents[images.labels["fine"]] = images.labels["coarse"]
+    return relabel.draw_classes(
+        names,
+        K,
+        seed,
+        tuple(source["classes"]),
+        subset=subset,
+        parents=parents,
+        parent_names=images.names.get("coarse", ()),
+    )
 
 
 @lru_cache(maxsize=2)
-def prepare(name: str, kind: str, folder: Path) -> NDArray[np.float32]:
+def prepare(name: str, kind: str, folder: Path, size: int | None = None) -> NDArray[np.float32]:
     """Read a real source and fit its features, once; a later call in any process finds them in the user's cache."""
     import pooch
 
     from kaxis.sources.features import features
     from kaxis.sources.images import load_images
 
-    return features(load_images(name, folder), kind, Path(pooch.os_cache("kaxis")))
+    return features(load_images(name, folder, size), kind, Path(pooch.os_cache("kaxis")))

@@ -12,7 +12,7 @@ from kaxis.errors import KaxisError, hint
 from kaxis.sources.images import Images
 from kaxis.streams import stream
 
-__all__ = ["draw_classes", "draw_sample", "label_view"]
+__all__ = ["draw_classes", "draw_sample", "hold_out", "label_view"]
 
 
 def label_view(images: Images, view: str, seed: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -37,20 +37,62 @@ def label_view(images: Images, view: str, seed: int) -> tuple[NDArray[np.int64],
     return group_of[images.labels["fine"]], merged
 
 
-def draw_classes(names: tuple[str, ...], K: int, seed: int, fixed: tuple[str, ...] = ()) -> NDArray[np.int64]:
-    """Which K classes: those named, else the first K of the seed's permutation, so that smaller K nest in larger.
+def draw_classes(
+    names: tuple[str, ...],
+    K: int,
+    seed: int,
+    fixed: tuple[str, ...] = (),
+    *,
+    subset: str = "any",
+    parents: NDArray[np.int64] | None = None,
+    parent_names: tuple[str, ...] = (),
+) -> NDArray[np.int64]:
+    """Which K classes: those named, else the first K of an order that is the seed's, so that smaller K nest in larger.
+
+    Parameters
+    ----------
+    names : tuple of str
+    K, seed : int
+    fixed : tuple of str
+        Classes by name.
+    subset : str
+        ``any``: a permutation of all classes. ``within``: superclass after superclass, so that K classes come out of
+        as few as possible; ``within:NAME[+NAME]``: out of those. ``across``: one class of each superclass, then a
+        second, so that K classes come out of as many as possible (ours).
+    parents : array of int, shape (classes,)
+        Superclass of each class.
+    parent_names : tuple of str
 
     Raises
     ------
     KaxisError
-        For a class name that the set does not have.
+        For a class that the set does not have, or K above what `subset` leaves.
     """
     if fixed:
         for name in fixed:
             if name not in names:
                 raise KaxisError(f"class '{name}' is not {hint(name, names)}")
         return np.array([names.index(name) for name in fixed])
-    return stream(seed, "classes").permutation(len(names))[:K]
+    order = stream(seed, "classes").permutation(len(names))
+    if subset == "any":
+        return order[:K]
+    assert parents is not None
+    if subset.startswith("within:"):
+        for name in subset[7:].split("+"):
+            if name not in parent_names:
+                raise KaxisError(f"superclass '{name}' is not {hint(name, parent_names)}")
+        order = order[np.isin(parents[order], [parent_names.index(n) for n in subset[7:].split("+")])]
+        if len(order) < K:
+            raise KaxisError(f"K = {K}: {subset} has {len(order)} classes")
+    turn = np.empty(len(order), np.int64)  # 0 for the first class drawn of its superclass, 1 for the second, ...
+    seen: dict[int, int] = {}
+    for i, c in enumerate(order):
+        turn[i] = seen.setdefault(int(parents[c]), 0)
+        seen[int(parents[c])] += 1
+    rank = {parent: i for i, parent in enumerate(seen)}  # superclasses in the order of their first draw
+    place = np.array([rank[int(parents[c])] for c in order])
+    keys = (place, turn) if subset == "across" else (turn, place)  # np.lexsort: the last key sorts first
+    return order[np.lexsort(keys)][:K]
 
 
 def draw_sample(y: NDArray[np.int64], K: int, seed: int, source: Mapping[str, Any]) -> NDArray[np.int64]:
@@ -83,3 +125,14 @@ def draw_sample(y: NDArray[np.int64], K: int, seed: int, source: Mapping[str, An
             raise KaxisError(f"{wanted[k]} training images a class asked for; a class of K = {K} has {len(members)}")
         picks.append(members[: wanted[k]])
     return np.sort(np.concatenate(picks))
+
+
+def hold_out(rows: NDArray[np.int64], seed: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Training rows that stay, and those held out: a random share of the images, the seed's choice."""
+    count = round(share * len(rows))
+    if share and not 0 < count < len(rows):
+        raise KaxisError(
+            f"holdout = {share}: leaves {count} of {len(rows)} training images out; hold out some, keep some"
+        )
+    order = stream(seed, "holdout").permutation(len(rows))
+    return np.sort(rows[order[count:]]), rows[np.sort(order[:count])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ class Task:
 
     Parameters
     ----------
-    features : array, shape (rows, D), float32
+    features : array, shape (rows, D) of float32, or (rows, S, S, 3) of uint8
         May hold more rows than the task uses, and be shared between tasks.
     train_rows, test_rows : array of int, shapes (n_train,) and (n_test,)
         Which rows.
@@ -25,14 +25,29 @@ class Task:
         Labels 0 .. K-1.
     facts : dict
         What the record says of the data.
+    held_rows, y_held : array of int
+        Training images that were held out.
+    statistics : tuple
+        For images, mean and standard deviation of each channel.
     """
 
-    features: NDArray[np.float32]
+    features: NDArray[Any]
     train_rows: NDArray[np.int64]
     y_train: NDArray[np.int64]
     test_rows: NDArray[np.int64]
     y_test: NDArray[np.int64]
     facts: dict[str, Any]
+    held_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    y_held: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Rows of ``train``, ``test`` or ``held``."""
+        return {"train": self.train_rows, "test": self.test_rows, "held": self.held_rows}[split]
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """Labels of ``train``, ``test`` or ``held``."""
+        return {"train": self.y_train, "test": self.y_test, "held": self.y_held}[split]
 
 
 def label_facts(y_train: NDArray[np.int64], y_test: NDArray[np.int64], K: int) -> dict[str, Any]:

@@ -113,10 +113,12 @@ def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ())
             r["provenance"].get("first_finished") or r["provenance"].get("finished", ""),
         )
         for name in numbers:
-            numbers[name][at] = {**r["data"], **r["counts"], **r["metrics"]}.get(name, math.nan)
+            value = {**r["data"], **r["counts"], **r["metrics"]}.get(name)
+            numbers[name][at] = math.nan if value is None else value
         for name in FINAL:
             for step, value in zip(r["curves"]["step"], r["curves"][name], strict=False):
-                curves[f"{name}_curve"][(*at, steps.index(step))] = value
+                if value is not None:  # a conv net's training images are not looked at every epoch
+                    curves[f"{name}_curve"][(*at, steps.index(step))] = value
         for name in by_layer:
             values = r["metrics"].get(name, [])
             by_layer[name][(*at, slice(len(values)))] = values

@@ -14,6 +14,9 @@ from kaxis.streams import stream
 
 __all__ = ["Feed", "Order"]
 
+RESIDENT = 0.4
+"""Share of a GPU's free memory that a set may take; a larger one is streamed."""
+
 BLOCK = 250  # steps drawn ahead at once: enough to amortise Python, little enough to stay small
 
 
@@ -35,6 +38,11 @@ class Order:
     def __init__(self, *, seed: int, member: int, n: int) -> None:
         self._rng, self._n = stream(seed, f"order/{member}"), n
         self._left = np.empty(0, np.int64)
+
+    def skip(self, count: int) -> None:
+        """Go on as if `count` positions had been taken."""
+        while count > 0:
+            count -= len(self.next(min(count, 1_000_000)))
 
     def next(self, count: int) -> NDArray[np.int64]:
         parts = [self._left]
@@ -63,7 +71,15 @@ class Feed:
         starts = np.cumsum([0, *(len(m) for m in matrices.values())])
         self._offset = dict(zip(matrices, starts.tolist(), strict=False))
         whole = next(iter(matrices.values())) if len(matrices) == 1 else np.concatenate(list(matrices.values()))
-        self.features = torch.from_numpy(whole).to(device)
+        # Images too many for the device stay where they are, and go there batch by batch through pinned memory.
+        self.streamed = torch.device(device).type == "cuda" and whole.nbytes > RESIDENT * torch.cuda.mem_get_info()[0]
+        self.features = torch.from_numpy(whole) if self.streamed else torch.from_numpy(whole).to(device)
+
+    def take(self, rows: Tensor | NDArray[np.int64]) -> Tensor:
+        """Rows of `features` on the device."""
+        index = torch.as_tensor(rows, device=self.features.device)
+        picked = self.features.index_select(0, index)
+        return picked.pin_memory().to(self.device, non_blocking=True) if self.streamed else picked
 
     def batches(self, steps: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows of `features`, shape (E * B,), and labels, shape (E, B), step by step."""
@@ -73,7 +89,7 @@ class Feed:
             count = min(BLOCK, steps - start)
             picks = [order.next(count * batch) for order in orders]
             rows = np.stack(
-                [self._rows(t, "train")[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1
+                [self.rows_of(t, "train")[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1
             )
             y = np.stack([t.y_train[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1)
             rows_TE = torch.from_numpy(rows.reshape(count, -1)).to(self.device)
@@ -86,14 +102,14 @@ class Feed:
         Yields rows of shape (E * size,), padded with each network's first row, and each network's labels unpadded.
         """
         tasks = [self.tasks[seed] for seed, _ in self.networks]
-        labels = [t.y_train if split == "train" else t.y_test for t in tasks]
-        rows = [self._rows(t, split) for t in tasks]
+        labels = [t.labels(split) for t in tasks]
+        rows = [self.rows_of(t, split) for t in tasks]
         for start in range(0, max(len(y) for y in labels), size):
             block = np.stack(
                 [np.resize(r[start : start + size], size) if start < len(r) else np.full(size, r[0]) for r in rows]
             )
             yield torch.from_numpy(block.reshape(-1)).to(self.device), [y[start : start + size] for y in labels]
 
-    def _rows(self, task: Task, split: str) -> NDArray[np.int64]:
-        rows = task.train_rows if split == "train" else task.test_rows
-        return rows + self._offset[id(task.features)]
+    def rows_of(self, task: Task, split: str) -> NDArray[np.int64]:
+        """Rows of `features` that a task's split uses."""
+        return task.rows(split) + self._offset[id(task.features)]

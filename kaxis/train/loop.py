@@ -17,17 +17,20 @@ from torch import Tensor
 
 from kaxis import streams
 from kaxis.cell import Cell
-from kaxis.nets.mlp import MLPStack, counts
+from kaxis.errors import KaxisError
 from kaxis.sources.load import load_task
-from kaxis.train.feed import Feed
+from kaxis.sources.task import Task
+from kaxis.train.conv import ConvStack
+from kaxis.train.keep import Kept
+from kaxis.train.memory import memory_advice
 from kaxis.train.precision import cpu_matmul, one_thread
+from kaxis.train.stack import DenseStack
 
 __all__ = ["DIVERGED", "checkpoints", "networks_of", "train"]
 
 DIVERGED = 1e4
 """Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log K."""
 
-CHUNK = 512  # rows evaluated at once; a multiple of every vector width
 TICK = 50  # steps between progress reports
 
 
@@ -48,12 +51,18 @@ def networks_of(cells: Sequence[Cell]) -> list[tuple[int, int]]:
     return list(dict.fromkeys((c.seed, m) for c in cells for m in range(c.config["learner"]["members"])))
 
 
+Tick = Callable[[int, int, str], None]
+"""Told the network-steps done since the last call, how many images those were (0 for an MLP), and where the stack stands."""
+
+
 def train(
     cells: Sequence[Cell],
     *,
     data: Path | None = None,
     device: str = "cpu",
-    tick: Callable[[int], None] = lambda network_steps: None,
+    tick: Tick = lambda network_steps, images, note: None,
+    keep: Path | None = None,
+    keep_every: float = 60.0,
 ) -> tuple[list[dict[str, Any]], str]:
     """Train cells that differ only in seed, members and inference.
 
@@ -65,7 +74,11 @@ def train(
     device : str
         ``cpu`` or ``cuda``.
     tick : callable
-        Told the number of network-steps done since the last call.
+        See `Tick`.
+    keep : Path, optional
+        File for the state of a long training; one that is there is gone on from, to the same numbers.
+    keep_every : float
+        Seconds between writing it.
 
     Returns
     -------
@@ -74,62 +87,58 @@ def train(
         CPU backend whatever shares the stack, in whatever order, on however many threads.
     backend : str
         What multiplied matrices: ``onednn``, ``mkl`` or ``cuda``.
+
+    Raises
+    ------
+    KaxisError
+        If memory does not suffice, naming the batch and what would fit.
     """
-    if device == "cuda":
-        torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
-        return _train(cells, data, device, tick), "cuda"
-    with one_thread(), cpu_matmul() as backend:
-        return _train(cells, data, device, tick), backend
+    state = Kept(keep, keep_every)
+    try:
+        if device == "cuda":
+            torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
+            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+            return _train(cells, data, device, tick, state), "cuda"
+        with one_thread(), cpu_matmul() as backend:
+            return _train(cells, data, device, tick, state), backend
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, RuntimeError) or "memory" in str(error).lower():
+            raise KaxisError(f"{cells[0]}: {memory_advice(cells[0].config, device)}", exit_code=1) from None
+        raise
 
 
-def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Callable[[int], None]) -> list[dict[str, Any]]:
-    config = cells[0].config
-    K, shape, learner, steps, batch = (
-        cells[0].K,
-        config["net"],
-        config["learner"],
-        config["train"]["steps"],
-        config["train"]["batch_size"],
-    )
+def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, kept: Kept) -> list[dict[str, Any]]:
+    config, K = cells[0].config, cells[0].K
     networks = networks_of(cells)
-    tasks = {seed: load_task(config["source"], K, seed, data) for seed in dict.fromkeys(s for s, _ in networks)}
-    feed = Feed(networks, tasks, device)
-    inputs = feed.features.shape[1]
-    size = {"K": K, "inputs": inputs, "width": shape["width"], "depth": shape["depth"]}
-    net = MLPStack(networks, **size, learner=learner, device=device)
-    optimizer = torch.optim.Adam([net.parameters], lr=learner["lr"], fused=True, capturable=device == "cuda")
-
-    rows = torch.zeros(len(networks) * batch, dtype=torch.int64, device=device)
-    y = torch.zeros(len(networks), batch, dtype=torch.int64, device=device)
-
-    def step() -> None:
-        net.gradients(feed.features.index_select(0, rows).view(len(networks), batch, inputs), y)
-        if learner["clip"]:
-            net.clip(learner["clip"])
-        optimizer.step()
-
-    run_step = _captured(step, net, optimizer) if device == "cuda" else step
+    conv = config["net"]["name"] != "mlp"
+    seeds = dict.fromkeys(seed for seed, _ in networks)
+    tasks = {seed: load_task(config["source"], K, seed, data, pixels=conv) for seed in seeds}
+    stack = (ConvStack if conv else DenseStack)(cells, networks, tasks, device)
     results = [
         _Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])])
         for cell in cells
     ]
-    evaluate_at = checkpoints(steps)
-    _evaluate(net, feed, results, 0)
-    for done, (next_rows, next_y) in enumerate(feed.batches(steps, batch), start=1):
-        rows.copy_(next_rows)
-        y.copy_(next_y)
-        run_step()
-        if done % TICK == 0 or done == steps:
-            tick(len(networks) * (done - (done - 1) // TICK * TICK))
+    start = kept.restore(cells, stack, results)
+    evaluate_at = set(stack.evaluate_at())
+    if start:
+        tick(len(networks) * start, 0, stack.note(start))
+    else:
+        _evaluate(stack, tasks, results, 0)
+    done = ticked = start
+    for batch in stack.batches(start):
+        stack.step(batch)
+        done += 1
+        if done % TICK == 0 or done == stack.steps or conv:
+            images = len(networks) * (done - ticked) * stack.batch if conv else 0
+            tick(len(networks) * (done - ticked), images, stack.note(done))
+            ticked = done
         if done in evaluate_at:
-            _evaluate(net, feed, results, done, by_layer=done == steps)
+            _evaluate(stack, tasks, results, done)
             if all(r.reason for r in results):
-                tick(len(networks) * (steps - done))
+                tick(len(networks) * (stack.steps - done), 0, stack.note(done))
                 break
-    return [
-        r.as_dict(net, tasks[r.cell.seed], counts(**size, batch=batch, learner=r.cell.config["learner"]))
-        for r in results
-    ]
+        kept.save(cells, stack, results, done)
+    return [r.as_dict(stack, tasks[r.cell.seed]) for r in results]
 
 
 class _Result:
@@ -137,70 +146,102 @@ class _Result:
 
     def __init__(self, cell: Cell, networks: list[int]) -> None:
         self.cell, self.networks, self.reason = cell, networks, ""
-        self.layer_test_accuracy: list[float] = []
-        self.curves: dict[str, list[float]] = {
+        self.curves: dict[str, list[Any]] = {
             k: [] for k in ("step", "train_accuracy", "train_loss", "test_accuracy", "test_loss")
         }
+        self.layers: list[float] = []
 
-    def as_dict(self, net: MLPStack, task: Any, count: dict[str, int]) -> dict[str, Any]:
-        train = self.cell.config["train"]
-        facts = task.facts | {"epochs": train["steps"] * train["batch_size"] / task.facts["n_train"]}
+    @property
+    def best(self) -> bool:
+        return self.cell.config["train"].get("select") == "best"
+
+    def add(
+        self, step: int, seen: dict[str, tuple[float, float]], layers: list[float], temperatures: list[float]
+    ) -> None:
+        """One checkpoint: accuracy and loss of each split that was looked at."""
+        earlier = [loss for loss in self.curves["train_loss"] if loss is not None] or self.curves["test_loss"]
+        start = earlier[0] if earlier else math.inf
+        for split, (_, loss) in seen.items():
+            if not math.isfinite(loss) or (split == "train" and loss > max(DIVERGED, start)):
+                self.reason = f"diverged: {split} loss {loss:.3g} at step {step}"
+                return
+        self.curves["step"].append(step)
+        for split in ("train", "test", *(("held",) if "held" in seen else ())):
+            for name, value in zip(("accuracy", "loss"), seen.get(split, (None, None)), strict=True):
+                self.curves.setdefault(f"{split}_{name}", []).append(value)
+        self.layers = layers
+        if self.cell.config["net"]["name"] != "mlp":
+            self.curves.setdefault("layer_test_accuracy", []).append(layers)
+            if temperatures:
+                self.curves.setdefault("temperature", []).append(temperatures)
+
+    def as_dict(self, stack: Any, task: Task) -> dict[str, Any]:
+        facts = task.facts | {"epochs": stack.steps * stack.batch / task.facts["n_train"]}
         metrics: dict[str, Any] = {}
         if not self.reason:
-            metrics = {k: v[-1] for k, v in self.curves.items() if k != "step"} | {
-                "layer_test_accuracy": self.layer_test_accuracy
-            }
-            if net.learned_t:
-                metrics["temperature"] = [float(net.temperature(layer)[self.networks[0], 0, 0]) for layer in net.headed]
-        status = "failed" if self.reason else "done"
+            held = self.curves.get("held_accuracy", [])
+            at = int(np.argmax(held)) if self.best else -1
+            metrics = {k: v[at] for k, v in self.curves.items() if k != "step"}
+            metrics["layer_test_accuracy"] = metrics.get("layer_test_accuracy", self.layers)
+            if self.best:
+                metrics["selected_step"] = self.curves["step"][at]
+            if stack.learned_t:
+                metrics["temperature"] = metrics.get("temperature") or stack.temperatures(self.networks[0])
         return {
-            "status": status,
+            "status": "failed" if self.reason else "done",
             "reason": self.reason,
             "metrics": metrics,
             "curves": self.curves,
             "data": facts,
             "streams": streams.keys(self.cell.config),
-            "counts": count,
+            "counts": stack.counts(self.cell.config["learner"]),
         }
 
 
-def _evaluate(net: MLPStack, feed: Feed, results: list[_Result], step: int, *, by_layer: bool = False) -> None:
-    """Accuracy and cross-entropy of every cell's inference rule on both splits, appended to its curves."""
-    for split in ("train", "test"):
+def _evaluate(stack: Any, tasks: dict[int, Task], results: list[_Result], step: int) -> None:
+    """Accuracy and cross-entropy of every cell's inference rule, and each head's test accuracy, appended to its curves.
+
+    A conv net's training images are looked at once, at the end (a third of an epoch's work), unless the best epoch is asked for.
+    """
+    conv = isinstance(stack, ConvStack)
+    last = step == stack.steps
+    splits = [s for s in ("train", "test", "held") if s != "held" or any(len(t.y_held) for t in tasks.values())]
+    if conv and not last and not any(r.best for r in results):
+        splits.remove("train")
+    seen: list[dict[str, tuple[float, float]]] = [{} for _ in results]
+    layers: list[list[float]] = [[] for _ in results]
+    for split in splits:
         sums = [np.zeros(2) for _ in results]
-        hits = [np.zeros(len(net.headed)) for _ in results]
+        hits = [np.zeros(len(stack.headed)) for _ in results]
         total = [0 for _ in results]
-        for rows, labels in feed.chunks(split, CHUNK):
-            heads = net.logits(feed.features.index_select(0, rows).view(net.E, CHUNK, -1))
+        for heads, labels in stack.evaluate(split):
             for r, result in enumerate(results):
                 y = labels[result.networks[0]]
-                log_p = _log_probability(
-                    [h[result.networks] for h in heads], result.cell.config["learner"]["inference"]
-                )
+                own = [h[result.networks] for h in heads]
+                log_p = _log_probability(own, len(stack.headed), result.cell.config["learner"]["inference"])
                 sums[r] += _hits(log_p, y), -float(log_p.cpu().numpy()[y, np.arange(len(y))].sum(dtype=np.float64))
                 total[r] += len(y)
-                if by_layer and split == "test":
-                    hits[r] += [_hits(h[result.networks[0]], y) for h in heads]
-        for r, result in enumerate(results):
-            if result.reason:
-                continue
-            accuracy, loss = (sums[r] / total[r]).tolist()
-            start = result.curves["train_loss"][:1] or [math.inf]
-            if not math.isfinite(loss) or (split == "train" and loss > max(DIVERGED, start[0])):
-                result.reason = f"diverged: {split} loss {loss:.3g} at step {step}"
-                for name, values in result.curves.items():  # whole checkpoints only
-                    del values[len(result.curves["test_loss"]) if name != "test_loss" else len(values) :]
-                continue
-            if split == "train":
-                result.curves["step"].append(step)
-            result.curves[f"{split}_accuracy"].append(accuracy)
-            result.curves[f"{split}_loss"].append(loss)
-            result.layer_test_accuracy = (hits[r] / total[r]).tolist()
+                if split == "test" and (last or conv):
+                    hits[r] += [_hits(h[0], y) for h in own[: len(stack.headed)]]
+        for r in range(len(results)):
+            seen[r][split] = tuple((sums[r] / total[r]).tolist())
+            if split == "test":
+                layers[r] = (hits[r] / total[r]).tolist()
+    for result, one, by_layer in zip(results, seen, layers, strict=True):
+        if not result.reason:
+            result.add(step, one, by_layer, stack.temperatures(result.networks[0]))
 
 
-def _log_probability(heads_MKB: list[Tensor], inference: str) -> Tensor:
-    """Log-probabilities, shape (K, B), of one cell: the last head, the summed heads, or the members' mean."""
-    z = torch.stack(heads_MKB).sum(0) if inference == "logit_sum" else heads_MKB[-1]
+def _log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Tensor:
+    """Log-probabilities, shape (K, B), of one cell: the last head, the summed heads, the members' mean, or the concat classifier.
+
+    The classifier's logits, where there is one, come after those of the `headed` layers.
+    """
+    if inference == "logit_sum":
+        z = torch.stack(heads_MKB[:headed]).sum(0)
+    else:
+        z = heads_MKB[-1 if inference == "concat" else headed - 1]
+    z = z.float()
     z = z - z.amax(1, keepdim=True)
     log_p = z - z.exp().sum(1, keepdim=True).log()
     return log_p.logsumexp(0) - math.log(len(z)) if len(z) > 1 else log_p[0]
@@ -209,22 +250,3 @@ def _log_probability(heads_MKB: list[Tensor], inference: str) -> Tensor:
 def _hits(score_KB: Tensor, y: NDArray[np.int64]) -> int:
     """How many columns, padding left out, have their largest entry in the row of the label."""
     return int((score_KB.max(0).indices[: len(y)].cpu().numpy() == y).sum())
-
-
-def _captured(step: Callable[[], None], net: MLPStack, optimizer: torch.optim.Adam) -> Callable[[], None]:
-    """The step as one CUDA graph. Warming up trains, so parameters and optimizer state are put back."""
-    before = net.parameters.detach().clone()
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    with torch.no_grad():
-        net.parameters.copy_(before)
-        for value in optimizer.state[net.parameters].values():
-            value.zero_()
-    return graph.replay

@@ -1,0 +1,166 @@
+"""VGG nets whose every layer may have a head: one module for local and global learners.
+
+Shape suffixes: B batch, C channels, S side in pixels, G goodness features, K classes. Layer l: a = relu(conv h + b). Its head
+reads the pooled vector of a^power, taken before the layer's own pooling, divided by T. What goes up is
+pool -> norm over channels -> dropout. That block is the same for every learner: local ones detach what goes up, nothing else.
+
+VGG8 is the paper's (channels, pools, goodness pooling); of VGG11 it prints channels and the first pool, of VGG13 the
+name alone: their pools, and all of VGG13, are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kaxis.nets.draws import linear, readout
+from kaxis.nets.plan import layers
+from kaxis.streams import stream
+
+__all__ = ["CONCAT_DROPOUT", "CONCAT_SMOOTHING", "VGG"]
+
+CONCAT_DROPOUT, CONCAT_SMOOTHING = 0.2, 0.1  # paper, concat inference
+EPS = 1e-5
+
+
+class VGG(nn.Module):
+    """One network, with the heads that its learner asks for.
+
+    Parameters
+    ----------
+    seed, member : int
+        Whose streams the initial numbers come from.
+    K, size : int
+        Classes; side of the images in pixels.
+    net, learner : mapping
+        Those parts of a cell's configuration.
+    concat : bool
+        Also train a classifier on the concatenated average-pooled layers from 1 up (paper, concat inference).
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        member: int,
+        *,
+        K: int,
+        size: int,
+        net: Mapping[str, Any],
+        learner: Mapping[str, Any],
+        concat: bool,
+    ) -> None:
+        super().__init__()
+        self.plan, self.learner, self.dropout = layers(net, size), learner, net["dropout"]
+        self.local = learner["gradient"] == "local"
+        depth = len(self.plan)
+        self.headed = {"every": range(depth), "last": range(depth - 1, depth), "concat": range(0)}[learner["heads"]]
+        self.convs = nn.ModuleList(nn.Conv2d(p.inputs, p.channels, 3, padding=1) for p in self.plan)
+        self.heads = nn.ModuleDict()
+        self.alphas = nn.ParameterDict()
+        self.goodness_norms = nn.ModuleDict()
+        with torch.no_grad():
+            for i, conv in enumerate(self.convs):
+                W, b = linear(stream(seed, f"init/{member}/{i}"), conv.weight.shape[0], 9 * self.plan[i].inputs)
+                conv.weight.copy_(torch.from_numpy(W).view_as(conv.weight))
+                conv.bias.copy_(torch.from_numpy(b[:, 0]))
+            for i in self.headed:
+                G = 1 if learner["goodness"] == "scalar" else self.plan[i].goodness
+                head = nn.Linear(G, K)
+                R, c = readout(seed, member, i, K, G, learner)
+                head.weight.copy_(torch.from_numpy(R))
+                head.bias.copy_(torch.from_numpy(c[:, 0]))
+                head.requires_grad_(learner["readout"] == "learned")
+                self.heads[str(i)] = head
+                if learner["temperature"] == "learned":
+                    self.alphas[str(i)] = nn.Parameter(torch.zeros(()))
+                if learner["goodness_norm"] == "batchnorm":
+                    self.goodness_norms[str(i)] = nn.BatchNorm1d(G, affine=False)
+            self.concat: nn.Sequential | None = None
+            if concat:
+                width = sum(p.channels for p in self.plan[1:])
+                W, b = linear(stream(seed, f"concat/{member}", K), K, width)
+                last = nn.Linear(width, K)
+                last.weight.copy_(torch.from_numpy(W))
+                last.bias.copy_(torch.from_numpy(b[:, 0]))
+                self.concat = nn.Sequential(nn.BatchNorm1d(width), last)
+
+    def temperature(self, i: int) -> Tensor | float:
+        """T of layer i: 1, or learned between t_min and t_max."""
+        if str(i) not in self.alphas:
+            return 1.0
+        low, high = self.learner["t_min"], self.learner["t_max"]
+        return low + (high - low) * torch.sigmoid(self.alphas[str(i)])
+
+    def activation(self, i: int, h_BCSS: Tensor) -> Tensor:
+        return F.relu(self.convs[i](h_BCSS))
+
+    def head(self, i: int, a_BCSS: Tensor) -> Tensor:
+        """Logits (B, K) of layer i, in float32 whatever the activation is in."""
+        with torch.autocast(a_BCSS.device.type, enabled=False):
+            a = a_BCSS.float()
+            g = a * a if self.learner["power"] == "2" else a
+            if self.learner["goodness"] == "scalar":
+                g_BG = g.mean((1, 2, 3))[:, None]
+            else:
+                # Flattened as it lies in memory, so that the backward pass stays channels-last.
+                g_BG = _pooled(g, self.plan[i].goodness_side).permute(0, 2, 3, 1).flatten(1)
+            if str(i) in self.goodness_norms:
+                g_BG = self.goodness_norms[str(i)](g_BG)
+            logits: Tensor = self.heads[str(i)](g_BG / self.temperature(i))
+            return logits
+
+    def onward(self, i: int, a_BCSS: Tensor, mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
+        """The next layer's input; `mask` gives a layer's dropout mask (already divided by the share kept)."""
+        if self.plan[i].pool:
+            a_BCSS = F.avg_pool2d(a_BCSS, 2)
+        kind = self.learner["norm"]
+        if kind != "none":  # channels are the last dimension in memory
+            x, shape = a_BCSS.permute(0, 2, 3, 1), (a_BCSS.shape[1],)
+            x = F.layer_norm(x, shape, eps=EPS) if kind == "layernorm" else F.rms_norm(x, shape, eps=EPS)
+            a_BCSS = x.permute(0, 3, 1, 2)
+        return a_BCSS if mask is None or not self.dropout else a_BCSS * mask(i, a_BCSS)
+
+    def classify(self, pooled: list[Tensor], mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
+        """Logits (B, K) of the concat classifier from the average-pooled layers 1 and up."""
+        assert self.concat is not None
+        with torch.autocast(pooled[0].device.type, enabled=False):
+            features = self.concat[0](torch.cat(pooled, 1).float())
+            if mask is not None:
+                features = features * mask(len(self.plan), features)
+            logits: Tensor = self.concat[1](features)
+            return logits
+
+    @torch.no_grad()
+    def logits(self, x_BCSS: Tensor) -> list[Tensor]:
+        """Every head's logits (B, K) from the lowest layer up, the concat classifier's last. Call in `eval()` mode."""
+        h, out, pooled = x_BCSS, [], []
+        for i in range(len(self.plan)):
+            a = self.activation(i, h)
+            if i in self.headed:
+                out.append(self.head(i, a))
+            if self.concat and i:
+                pooled.append(a.mean((2, 3)))
+            if i + 1 < len(self.plan):
+                h = self.onward(i, a, None)
+        return out + ([self.classify(pooled, None)] if self.concat else [])
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """Trained parameters layer by layer, the concat classifier's last: what each AdamW and each clip covers."""
+        out = []
+        for i, conv in enumerate(self.convs):
+            own = [*conv.parameters()]
+            if i in self.headed:
+                own += [p for p in self.heads[str(i)].parameters() if p.requires_grad]
+                own += [self.alphas[str(i)]] if str(i) in self.alphas else []
+            out.append(own)
+        return out + ([[*self.concat.parameters()]] if self.concat else [])
+
+
+def _pooled(x_BCSS: Tensor, goal: int) -> Tensor:
+    """Means over a goal x goal grid."""
+    side = x_BCSS.shape[2]
+    return F.avg_pool2d(x_BCSS, side // goal) if side % goal == 0 else F.adaptive_avg_pool2d(x_BCSS, goal)

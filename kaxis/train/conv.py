@@ -1,0 +1,332 @@
+"""Training conv nets: one step of each learner, and everything a step needs, as a function of the step's number alone.
+
+Local learners go layer by layer: forward, loss, backward, step, graph freed, the next input from the detached activation
+computed before the step (the paper's pipelined step). Global ones sum their heads' losses and go back once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.checkpoint import checkpoint
+
+from kaxis.cell import Cell
+from kaxis.nets.plan import conv_counts
+from kaxis.nets.vgg import CONCAT_DROPOUT, CONCAT_SMOOTHING, VGG
+from kaxis.sources.augment import augment, draws, normalised
+from kaxis.sources.task import Task
+from kaxis.streams import stream
+from kaxis.train.feed import Feed, Order
+
+__all__ = ["ConvStack", "cosine", "gradients"]
+
+Mask = Callable[[int, Tensor], Tensor]
+Batch = list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
+
+
+def cosine(step: int, steps: int, lr: float, lr_min: float) -> float:
+    """Learning rate of a step, from `lr` at 0 down to `lr_min` at `steps`.
+
+    Examples
+    --------
+    >>> cosine(0, 10, 0.1, 0.0), round(cosine(5, 10, 0.1, 0.0), 3), cosine(10, 10, 0.1, 0.0)
+    (0.1, 0.05, 0.0)
+    """
+    return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def gradients(
+    net: VGG,
+    x_BCSS: Tensor,
+    y_B: Tensor,
+    mask: Mask | None,
+    done: Callable[[int], None],
+    *,
+    share: float = 1.0,
+    local_step: str = "interleaved",
+    checkpointing: bool = False,
+    precision: str = "float32",
+) -> Tensor:
+    """Add the gradient of a batch's loss to the parameters, calling ``done(layer)`` as soon as a layer's is whole.
+
+    Parameters
+    ----------
+    net : VGG
+    x_BCSS, y_B : Tensor
+        Images, and labels of int64.
+    mask : callable or None
+        Dropout mask of a layer; None for no dropout.
+    done : callable
+        May step the layer: ``interleaved`` and ``summed`` never look at it again, ``naive`` computes its output once more.
+    share : float
+        What the loss counts for, 1 / (parts of the batch).
+    local_step : {"interleaved", "naive", "summed"}
+        For local learners: layer by layer; so with each output computed again after the step (as first published); or one
+        backward pass over the sum, every graph alive until then.
+    checkpointing : bool
+        Forget what global learners need for their backward pass, and compute it again there.
+    precision : {"float32", "bfloat16"}
+        Of convolutions and what lies between them; heads are float32.
+
+    Returns
+    -------
+    Tensor
+        The heads' summed loss (nats), detached.
+    """
+    smoothing = net.learner["label_smoothing"]
+    depth, one_by_one = len(net.plan), net.local and local_step != "summed"
+    cast = partial(torch.autocast, x_BCSS.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+    def block(i: int, h: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """What goes up, the head's loss, the average-pooled activation."""
+        with cast():
+            a = net.activation(i, h)
+            loss = share * F.cross_entropy(net.head(i, a), y_B, label_smoothing=smoothing) if i in net.headed else None
+            if one_by_one:
+                assert loss is not None
+                loss.backward()
+                done(i)
+                with torch.no_grad():
+                    a = net.activation(i, h) if local_step == "naive" else a.detach()
+            pooled = a.mean((2, 3)) if net.concat and i else None
+            if i + 1 == depth:
+                return None, loss, pooled
+            return net.onward(i, a.detach() if net.local else a, mask), loss, pooled
+
+    h: Tensor | None = x_BCSS
+    losses, pools = [], []
+    for i in range(depth):
+        assert h is not None
+        if checkpointing and not one_by_one:
+            h, loss, pooled = checkpoint(block, i, h, use_reentrant=False, preserve_rng_state=False)
+        else:
+            h, loss, pooled = block(i, h)
+        if loss is not None:
+            losses.append(loss.detach() if one_by_one else loss)
+        if pooled is not None:
+            pools.append(pooled)
+    if net.concat:
+        into = net.learner["heads"] == "concat"
+        logits = net.classify(pools if into else [p.detach() for p in pools], mask)
+        own = share * F.cross_entropy(logits, y_B, label_smoothing=CONCAT_SMOOTHING)
+        if into:
+            losses.append(own)
+        else:
+            own.backward()
+            done(depth)
+    total = torch.stack(losses).sum()
+    if not one_by_one:
+        total.backward()
+        for i in range(depth):
+            done(i)
+        if net.concat and net.learner["heads"] == "concat":
+            done(depth)
+    return total.detach()
+
+
+class ConvStack:
+    """The networks of one seed and configuration (several for an ensemble), with their optimizers and data.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+    networks : sequence of (seed, member)
+    tasks : dict of int to Task
+    device : str
+    """
+
+    def __init__(
+        self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
+    ) -> None:
+        config = cells[0].config
+        self.net_config, self.train, self.learner, self.K = (
+            config["net"],
+            config["train"],
+            config["learner"],
+            cells[0].K,
+        )
+        self.networks, self.device = list(networks), device
+        self.feed = Feed(networks, tasks, device)
+        self.task = tasks[networks[0][0]]
+        self.size = self.feed.features.shape[1]
+        self.E, self.batch, self.n = len(networks), self.train["batch_size"], len(self.task.y_train)
+        length = self.train.get("steps")
+        self.steps: int = length or max(1, math.ceil(self.train["epochs"] * self.n / self.batch))
+        # At one size every chunk has as many images, so that no result hangs on the set.
+        self.chunk = max(8, 512 * 32 * 32 // self.size**2)
+        concat = any("concat" in (c.config["learner"]["heads"], c.config["learner"]["inference"]) for c in cells)
+        shape = {"K": self.K, "size": self.size, "net": self.net_config, "learner": self.learner, "concat": concat}
+        self.nets = [VGG(s, m, **shape).to(device, memory_format=torch.channels_last) for s, m in networks]
+        decay = self.learner["weight_decay"]
+        self.optimizers = [
+            [torch.optim.AdamW(group, lr=self.learner["lr"], weight_decay=decay, fused=True) for group in net.groups()]
+            for net in self.nets
+        ]
+        self.headed = self.nets[0].headed
+        self.learned_t = self.learner["temperature"] == "learned"
+        self.loss: Tensor | None = None
+        if self.feed.streamed:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._ahead = ThreadPoolExecutor(1)
+
+    # ---- one step ------------------------------------------------------------------------------------------------
+
+    def batches(self, start: int) -> Iterator[tuple[int, list[Tensor], Batch]]:
+        """From step `start` on: its number, and for each network its images (uint8), positions and augmentation draws."""
+        orders = [Order(seed=s, member=m, n=self.n) for s, m in self.networks]
+        for order in orders:
+            order.skip(start * self.batch)
+
+        def draw(step: int) -> tuple[int, list[Tensor], Batch]:
+            picks = [order.next(self.batch) for order in orders]
+            numbers = [self._draws(s, m, step) for s, m in self.networks]
+            images = [self.feed.take(self.feed.rows_of(self.task, "train")[p]) for p in picks]
+            return step, images, list(zip(picks, numbers, strict=True))
+
+        if not self.feed.streamed:
+            for step in range(start, self.steps):
+                yield draw(step)
+            return
+        coming = self._ahead.submit(draw, start)
+        for step in range(start, self.steps):
+            now = coming.result()
+            if step + 1 < self.steps:
+                coming = self._ahead.submit(draw, step + 1)
+            yield now
+
+    def _draws(self, seed: int, member: int, step: int) -> np.ndarray[Any, Any]:
+        """Augmentation draws of a batch; it may straddle epochs."""
+        first = step * self.batch
+        parts = []
+        for epoch in range(first // self.n, (first + self.batch - 1) // self.n + 1):
+            inside = slice(max(0, first - epoch * self.n), min(self.n, first + self.batch - epoch * self.n))
+            parts.append(_epoch_draws(seed, member, epoch, self.n)[inside])
+        return np.concatenate(parts)
+
+    def step(self, batch: tuple[int, list[Tensor], Batch]) -> None:
+        number, images, details = batch
+        lr = cosine(number, self.steps, self.learner["lr"], self.train["lr_min"])
+        for net, optimizers, image, (picks, numbers), who in zip(
+            self.nets, self.optimizers, images, details, self.networks, strict=True
+        ):
+            for optimizer in optimizers:
+                optimizer.param_groups[0]["lr"] = lr
+            u = torch.from_numpy(numbers).to(self.device)
+            y = torch.from_numpy(self.task.y_train[picks]).to(self.device)
+            self.loss = self._step_one(net, optimizers, image, u, y, (*who, number))
+
+    def _step_one(
+        self,
+        net: VGG,
+        optimizers: list[torch.optim.AdamW],
+        image: Tensor,
+        u: Tensor,
+        y: Tensor,
+        who: tuple[int, int, int],
+    ) -> Tensor:
+        parts, clip = self.train["accumulate"], self.learner["clip"]
+        part, total = self.batch // parts, torch.zeros((), device=self.device)
+
+        def finish(i: int) -> None:
+            if clip:
+                clip_grad_norm_([p for g in optimizers[i].param_groups for p in g["params"]], clip)
+            optimizers[i].step()
+            optimizers[i].zero_grad(set_to_none=True)
+
+        for k in range(parts):
+            at = slice(k * part, (k + 1) * part)
+            total += gradients(
+                net,
+                self._seen(image[at], u[at]),
+                y[at],
+                self._mask(net, *who, k),
+                finish if k == parts - 1 else lambda i: None,
+                share=1 / parts,
+                local_step=self.train["local_step"],
+                checkpointing=self.train["activation_checkpointing"],
+                precision=self.train["precision"],
+            )
+        return total
+
+    def _seen(self, image: Tensor, u: Tensor) -> Tensor:
+        if "none" in self.train["augment"]:
+            return normalised(image, *self.task.statistics)
+        return augment(image, u, self.train["augment"], *self.task.statistics)
+
+    def _mask(self, net: VGG, seed: int, member: int, step: int, part: int) -> Mask:
+        """Dropout masks keyed by step and layer: a resumed run, and an activation computed twice, draw the same."""
+        key = int(stream(seed, f"dropout/{member}/{step}/{part}").integers(2**62))
+        generator = torch.Generator(self.device)
+
+        def mask(i: int, like: Tensor) -> Tensor:
+            keep = 1 - (CONCAT_DROPOUT if i == len(net.plan) else net.dropout)
+            generator.manual_seed(key + i)
+            drawn = torch.empty_like(like, dtype=torch.float32, requires_grad=False).bernoulli_(
+                keep, generator=generator
+            )
+            return drawn.div_(keep).to(like.dtype)
+
+        return mask
+
+    # ---- what the loop asks --------------------------------------------------------------------------------------
+
+    def evaluate(self, split: str) -> Iterator[tuple[list[Tensor], list[np.ndarray[Any, Any]]]]:
+        """Logits of every head, each (E, K, chunk), and each network's labels, chunk by chunk."""
+        for net in self.nets:
+            net.eval()
+        for rows, labels in self.feed.chunks(split, self.chunk):
+            heads = []
+            for net, own in zip(self.nets, rows.view(self.E, -1), strict=True):
+                x = normalised(self.feed.take(own), *self.task.statistics)
+                with torch.autocast(self.device, torch.bfloat16, enabled=self.train["precision"] == "bfloat16"):
+                    heads.append(net.logits(x))
+            yield [torch.stack(z).transpose(1, 2) for z in zip(*heads, strict=True)], labels
+        for net in self.nets:
+            net.train()
+
+    def temperatures(self, network: int) -> list[float]:
+        with torch.no_grad():
+            return [float(self.nets[network].temperature(i)) for i in self.headed] if self.learned_t else []
+
+    def counts(self, learner: dict[str, Any]) -> dict[str, int]:
+        return conv_counts(K=self.K, size=self.size, batch=self.batch, net=self.net_config, learner=learner)
+
+    def evaluate_at(self) -> list[int]:
+        """Every epoch's end, or with a number of steps their logarithmic grid."""
+        from kaxis.train.loop import checkpoints
+
+        if "steps" in self.train:
+            return checkpoints(self.steps)
+        ends = [math.ceil(e * self.n / self.batch) for e in range(1, math.ceil(self.train["epochs"]))]
+        return sorted({0, *(e for e in ends if e < self.steps), self.steps})
+
+    def note(self, done: int) -> str:
+        loss = "-" if self.loss is None else f"{float(self.loss):.3f}"
+        return f"epoch {done * self.batch / self.n:.2f} of {self.steps * self.batch / self.n:.4g}, loss {loss}"
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "nets": [net.state_dict() for net in self.nets],
+            "optimizers": [[o.state_dict() for o in optimizers] for optimizers in self.optimizers],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        for net, kept in zip(self.nets, state["nets"], strict=True):
+            net.load_state_dict(kept)
+        for optimizers, many in zip(self.optimizers, state["optimizers"], strict=True):
+            for optimizer, kept in zip(optimizers, many, strict=True):
+                optimizer.load_state_dict(kept)
+
+
+@lru_cache(maxsize=16)  # an epoch and the next, for a few members
+def _epoch_draws(seed: int, member: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
+    return draws(seed, member, epoch, n)

@@ -1,0 +1,51 @@
+"""How much memory a step takes, from the shapes alone, and what would fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from kaxis.sources.catalog import source_info
+
+__all__ = ["activation_bytes", "memory_advice"]
+
+
+def activation_bytes(config: Mapping[str, Any], size: int) -> int:
+    """Predicted bytes of activations that one image keeps alive in a training step of a conv net.
+
+    Per layer: input, activation, its power, what normalisation and dropout keep. Local learners hold one layer at a
+    time, unless their losses are summed; global ones hold all, or with checkpointing the inputs of all and one whole.
+    """
+    from kaxis.nets.plan import layers
+
+    plan = layers(config["net"], size)
+    whole = [4 * (p.inputs * p.side**2 + 4 * p.channels * p.side**2) for p in plan]
+    inputs = [4 * p.inputs * p.side**2 for p in plan]
+    one_by_one = config["learner"]["gradient"] == "local" and config["train"]["local_step"] != "summed"
+    if one_by_one:
+        return max(whole)
+    return sum(inputs) + max(whole) if config["train"]["activation_checkpointing"] else sum(whole)
+
+
+def memory_advice(config: Mapping[str, Any], device: str) -> str:
+    """One line for a run that ran out of memory."""
+    train = config["train"]
+    batch = train["batch_size"]
+    if config["net"]["name"] == "mlp":
+        return f"out of memory on {device} with batch_size = {batch}; run fewer jobs, or a smaller batch"
+    size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
+    free = torch.cuda.mem_get_info()[0] if device == "cuda" and torch.cuda.is_available() else _free()
+    each = activation_bytes(config, size)
+    parts = [a for a in range(1, batch + 1) if batch % a == 0 and a > train["accumulate"]]
+    fits = next((a for a in parts if each * batch / a < 0.7 * free), batch)
+    return (
+        f"out of memory on {device} with batch_size = {batch}, accumulate = {train['accumulate']}; "
+        f"about {each / 2**20:.0f} MiB of activations an image, {free / 2**30:.1f} GiB free: accumulate = {fits} should fit"
+    )
+
+
+def _free() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,115 @@
+"""Training MLPs: a stack of networks with its optimizer and data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kaxis.cell import Cell
+from kaxis.nets.mlp import MLPStack
+from kaxis.nets.plan import counts
+from kaxis.sources.task import Task
+from kaxis.train.feed import Feed
+
+__all__ = ["DenseStack"]
+
+CHUNK = 512  # rows evaluated at once; a multiple of every vector width
+
+
+class DenseStack:
+    """MLPs of one shape side by side, under the interface that the loop asks of every kind of network.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+    networks : sequence of (seed, member)
+    tasks : dict of int to Task
+    device : str
+    """
+
+    def __init__(
+        self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
+    ) -> None:
+        config = cells[0].config
+        self.feed = Feed(networks, tasks, device)
+        self.learner, train = config["learner"], config["train"]
+        self.E, self.batch = len(networks), train["batch_size"]
+        self.n = len(tasks[networks[0][0]].y_train)
+        self.steps: int = train.get("steps") or max(1, math.ceil(train["epochs"] * self.n / self.batch))
+        self.inputs = self.feed.features.shape[1]
+        shape = config["net"]
+        self.size = {"K": cells[0].K, "inputs": self.inputs, "width": shape["width"], "depth": shape["depth"]}
+        self.net = MLPStack(networks, **self.size, learner=self.learner, device=device)
+        self.headed, self.learned_t = self.net.headed, self.net.learned_t
+        capturable = device == "cuda"
+        self.optimizer = torch.optim.Adam(
+            [self.net.parameters], lr=self.learner["lr"], fused=True, capturable=capturable
+        )
+        self._rows = torch.zeros(self.E * self.batch, dtype=torch.int64, device=device)
+        self._y = torch.zeros(self.E, self.batch, dtype=torch.int64, device=device)
+        self._run = self._captured() if device == "cuda" else self._once
+
+    def _once(self) -> None:
+        self.net.gradients(
+            self.feed.features.index_select(0, self._rows).view(self.E, self.batch, self.inputs), self._y
+        )
+        if self.learner["clip"]:
+            self.net.clip(self.learner["clip"])
+        self.optimizer.step()
+
+    def batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        assert start == 0  # a stack is done in a minute and leaves no checkpoints
+        return self.feed.batches(self.steps, self.batch)
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> None:
+        self._rows.copy_(batch[0])
+        self._y.copy_(batch[1])
+        self._run()
+
+    def evaluate(self, split: str) -> Iterator[tuple[list[Tensor], list[np.ndarray[Any, Any]]]]:
+        """Logits of every head, each (E, K, chunk), and each network's labels, chunk by chunk."""
+        for rows, labels in self.feed.chunks(split, CHUNK):
+            yield self.net.logits(self.feed.features.index_select(0, rows).view(self.E, CHUNK, -1)), labels
+
+    def temperatures(self, network: int) -> list[float]:
+        return [float(self.net.temperature(i)[network, 0, 0]) for i in self.headed] if self.learned_t else []
+
+    def counts(self, learner: dict[str, Any]) -> dict[str, int]:
+        return counts(**self.size, batch=self.batch, learner=learner)
+
+    def evaluate_at(self) -> list[int]:
+        from kaxis.train.loop import checkpoints
+
+        return checkpoints(self.steps)
+
+    def note(self, done: int) -> str:
+        return ""
+
+    def state(self) -> dict[str, Any] | None:
+        return None
+
+    def load(self, state: dict[str, Any]) -> None:
+        raise AssertionError("a stack of MLPs leaves no checkpoints")
+
+    def _captured(self) -> Callable[[], None]:
+        """The step as one CUDA graph. Warming up trains, so parameters and optimizer state are put back."""
+        before = self.net.parameters.detach().clone()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self._once()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._once()
+        with torch.no_grad():
+            self.net.parameters.copy_(before)
+            for value in self.optimizer.state[self.net.parameters].values():
+                value.zero_()
+        return graph.replay
