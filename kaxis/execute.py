@@ -97,6 +97,7 @@ def run(
     device: str = "auto",
     data: Path | None = None,
     force: bool = False,
+    keep_every: float = 60.0,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Train every cell that the store lacks; what is finished is never done again unless forced.
@@ -112,6 +113,8 @@ def run(
         Folder of image files.
     force : bool
         Train finished cells again.
+    keep_every : float
+        Seconds between checkpoints of a conv net's training.
     on_progress : callable
         Called several times a second with a `Progress`.
 
@@ -134,7 +137,7 @@ def run(
     stacks = stacks_of(wanted, STACK if device == "cpu" else 1024)
     progress = Progress(len(wanted), network_steps=sum(_networks(s) * steps_of(s[0]) for s in stacks))
     jobs = min(len(stacks), jobs or (cores() if device == "cpu" else 1))
-    job = Job(store.path, device, data, force, provenance(device))
+    job = Job(store.path, device, data, force, provenance(device), keep_every)
 
     if jobs == 1:
 

@@ -231,8 +231,8 @@ class Leg:
         return {"name": self.net, "width": self.width, "depth_only": self.depth_only, "dropout": self.dropout}
 
     def _training(self) -> dict[str, Any]:
-        length = {"steps": self.steps} if self.steps else {"epochs": self.epochs}
-        out = {**length, "batch_size": self.batch_size}
+        out: dict[str, Any] = {"steps": self.steps} if self.steps else {"epochs": self.epochs}
+        out["batch_size"] = self.batch_size
         if self.net != "mlp":
             keys = ("lr_min", "precision", "accumulate", "activation_checkpointing", "local_step", "select")
             out |= {"augment": list(self.augment or ()), **{k: getattr(self, k) for k in keys}}

@@ -55,7 +55,7 @@ class Job:
     data: Path | None
     force: bool
     provenance: dict[str, Any]
-    keep_every: float = 60.0
+    keep_every: float
 
 
 def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> int:

@@ -1,82 +1,162 @@
-"""``kaxis data``: which sources there are, and the files they need."""
+"""``kaxis data``: which sources there are, the files they need, and what a learner sees of them."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from kaxis.cli.report import console
 from kaxis.errors import KaxisError, hint
-from kaxis.sources.catalog import CATALOG
+from kaxis.sources.catalog import CATALOG, OWN, source_info
 
 __all__ = ["app"]
 
-app = App(name="data", help="Image sets: list them, fetch one, check the files.\n\nExample: kaxis data list")
+app = App(
+    name="data", help="Image sets: list them, fetch one, check the files, look at them.\n\nExample: kaxis data list"
+)
+
+Folder = Annotated[
+    Path | None, Parameter(name="--data", help="folder of image files; $KAXIS_DATA, else the user's cache")
+]
 
 
-def _archived(name: str) -> str:
-    from kaxis.sources.archives import ARCHIVES
+def _place(data: Path | None) -> Path:
+    """The data folder, for this command and for sets of your own that it names."""
+    from kaxis.sources.archives import data_dir
 
+    if data is not None:
+        os.environ["KAXIS_DATA"] = str(data)
+    return data_dir()
+
+
+def _state(name: str, folder: Path) -> str:
+    from kaxis.sources.archives import ARCHIVES, missing_files
+
+    if name == "imagenet100":
+        here = (folder / "imagenet").is_dir() and (folder / "imagenet100.txt").is_file()
+        return "here" if here else "missing"
     if name not in ARCHIVES:
-        raise KaxisError(f"'{name}' is not {hint(name, ARCHIVES)}, the sets with files")
-    return name
+        return "built in"
+    return "missing" if missing_files(name, folder) else "here"
 
 
 @app.command(name="list")
-def list_(*, data: Path | None = None) -> int:
-    """Every source: classes, what it is, whether its files are here.
+def list_(*, data: Folder = None) -> int:
+    """Every source: classes, image size, images, licence, download, whether its files are here.
 
     Example: kaxis data list --data ~/data
     """
     from rich.table import Table
 
-    from kaxis.sources.archives import ARCHIVES, data_dir, missing_files
-
-    table = Table("source", "labels", "files", "what it is")
+    folder = _place(data)
+    table = Table("source", "K", "px", "train", "test", "licence", "MiB", "files", "what it is")
     for info in CATALOG.values():
-        labels = ", ".join(f"{view} {n}" for view, n in info.views.items()) or "any K"
-        files = (
-            "built in"
-            if info.name not in ARCHIVES
-            else "missing"
-            if missing_files(info.name, data_dir(data))
-            else "here"
-        )
-        table.add_row(info.name, labels, files, info.about)
-    console().print(table)
+        K = ", ".join(f"{n} {view}" if len(info.views) > 1 else str(n) for view, n in info.views.items()) or "any"
+        counts = [f"{n:,}" if n else "" for n in (info.train, info.test)]
+        size, megabytes = str(info.size or ""), str(info.download or "")
+        table.add_row(info.name, K, size, *counts, info.licence, megabytes, _state(info.name, folder), info.about)
+    out = console()
+    out.print(table)
+    out.print(f"Files are looked for in {folder}. Your own: folder:PATH (train/CLASS/, val/CLASS/) and npz:PATH.")
     return 0
 
 
 @app.command
-def get(name: str, /, *, data: Path | None = None) -> int:
-    """Download an official archive; a wrong checksum is refused.
+def get(name: str, /, *, data: Folder = None) -> int:
+    """Download an official archive; what an interrupted one left is gone on with, a wrong checksum is refused.
 
     Example: kaxis data get cifar100 --data ~/data
     """
-    from kaxis.sources.archives import data_dir, download, missing_files
+    from kaxis.sources.archives import ARCHIVES, download, missing_files
 
-    folder = data_dir(data)
-    if missing_files(_archived(name), folder):
+    folder = _place(data)
+    if name == "imagenet100":
+        from kaxis.sources.own import IMAGENET100
+
+        raise KaxisError(f"{IMAGENET100} {folder}")
+    if name not in ARCHIVES:
+        raise KaxisError(f"'{name}' is not {hint(name, ARCHIVES)}, the sets with files to download")
+    if missing_files(name, folder):
         download(name, folder)
     print(f"{name} is in {folder}")
     return 0
 
 
 @app.command
-def check(name: str, /, *, data: Path | None = None) -> int:
+def check(name: str, /, *, data: Folder = None) -> int:
     """Read a set's files: sizes, labels, checksums. A file that is not the official one is named.
 
     Example: kaxis data check cifar100 --data ~/data
     """
-    from kaxis.sources.archives import data_dir, missing_files
+    from kaxis.sources.archives import ARCHIVES, missing_files
     from kaxis.sources.images import load_images
 
-    folder = data_dir(data)
-    if missing := missing_files(_archived(name), folder):
+    folder = _place(data)
+    if name not in ARCHIVES and name != "imagenet100" and not name.startswith(OWN):
+        raise KaxisError(f"'{name}' is not {hint(name, [*ARCHIVES, 'imagenet100', 'folder:PATH', 'npz:PATH'])}")
+    if name in ARCHIVES and (missing := missing_files(name, folder)):
         raise KaxisError(f"{name}: {folder} lacks {', '.join(missing)}; kaxis data get {name}", exit_code=1)
     images = load_images(name, folder)
     for file, checksum in images.checksums.items():
         print(f"{checksum}  {file}")
-    print(f"{name}: {images.n_train} training and {len(images.pixels) - images.n_train} test images, readable")
+    side = "x".join(map(str, images.pixels.shape[1:3]))
+    counts = f"{images.n_train} training and {len(images.pixels) - images.n_train} test images"
+    views = ", ".join(f"{len(names)} {view}" for view, names in images.names.items())
+    print(f"{name}: {counts} of {side}, classes: {views}; readable")
+    return 0
+
+
+@app.command
+def show(
+    name: str,
+    /,
+    *,
+    K: Annotated[int, Parameter(name="--K")] = 10,
+    labels: str = "fine",
+    size: int | None = None,
+    seed: int = 0,
+    columns: int = 8,
+    augmented: bool = False,
+    out: Path = Path("figures"),
+    data: Folder = None,
+) -> int:
+    """Draw a contact sheet: what a conv net sees, a row a class, with the labels it is told.
+
+    Example: kaxis data show cifar100 --labels coarse --K 5 --augmented
+
+    Parameters
+    ----------
+    K
+        Classes, the seed's choice.
+    labels
+        Label view.
+    size
+        Side in pixels, where not the set's own.
+    seed
+        Whose classes, merge groups and augmentation.
+    columns
+        Images a class.
+    augmented
+        As in training instead of as they are.
+    out
+        Folder for the PNG.
+    """
+    folder = _place(data)
+    if not source_info(name).real:
+        raise KaxisError(f"source '{name}' has no images")
+    from kaxis.leg import Leg
+    from kaxis.plots.contact import contact_sheet
+    from kaxis.sources.load import load_task
+
+    leg = Leg.of({"source": name, "K": K, "labels": labels, "size": size, "seeds": seed, "learners": "bp"})
+    task = load_task(leg.cells()[0].config["source"], K, seed, folder, pixels=True)
+    sheet = contact_sheet(task, columns=columns, seed=seed if augmented else None)
+    out.mkdir(parents=True, exist_ok=True)
+    stem = name.replace(":", "_").replace("/", "_")
+    file = out / f"{stem}_{labels.replace(':', '')}{'_augmented' if augmented else ''}.png"
+    sheet.savefig(file, dpi=120)
+    print(f"{file}: {K} classes of {name}, {columns} training images each")
     return 0

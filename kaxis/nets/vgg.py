@@ -63,10 +63,11 @@ class VGG(nn.Module):
         self.alphas = nn.ParameterDict()
         self.goodness_norms = nn.ModuleDict()
         with torch.no_grad():
-            for i, conv in enumerate(self.convs):
-                W, b = linear(stream(seed, f"init/{member}/{i}"), conv.weight.shape[0], 9 * self.plan[i].inputs)
-                conv.weight.copy_(torch.from_numpy(W).view_as(conv.weight))
-                conv.bias.copy_(torch.from_numpy(b[:, 0]))
+            for i, (conv, layer) in enumerate(zip(self.convs, self.plan, strict=True)):
+                W, b = linear(stream(seed, f"init/{member}/{i}"), layer.channels, 9 * layer.inputs)
+                own: dict[str, nn.Parameter] = dict(conv.named_parameters())
+                own["weight"].copy_(torch.from_numpy(W).view_as(own["weight"]))
+                own["bias"].copy_(torch.from_numpy(b[:, 0]))
             for i in self.headed:
                 G = 1 if learner["goodness"] == "scalar" else self.plan[i].goodness
                 head = nn.Linear(G, K)

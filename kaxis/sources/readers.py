@@ -73,7 +73,7 @@ def npz(path: Path) -> tuple[Pixels, Labels, int]:
     Images (N, H, W) or (N, H, W, 3) of uint8; labels (N,) or (N, 1) of whole numbers.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, zipfile.ZipFile(raw), np.load(path, allow_pickle=False) as file:
             lacking = [k for s in ("train", "test") for k in (f"{s}_images", f"{s}_labels") if k not in file]
             if lacking:
                 raise KaxisError(f"{path}: has no array '{lacking[0]}'; it has {', '.join(file.files)}")

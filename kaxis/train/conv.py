@@ -164,7 +164,9 @@ class ConvStack:
         self.chunk = max(8, 512 * 32 * 32 // self.size**2)
         concat = any("concat" in (c.config["learner"]["heads"], c.config["learner"]["inference"]) for c in cells)
         shape = {"K": self.K, "size": self.size, "net": self.net_config, "learner": self.learner, "concat": concat}
-        self.nets = [VGG(s, m, **shape).to(device, memory_format=torch.channels_last) for s, m in networks]
+        self.nets = [VGG(s, m, **shape).to(device) for s, m in networks]
+        for net in self.nets:
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         decay = self.learner["weight_decay"]
         self.optimizers = [
             [torch.optim.AdamW(group, lr=self.learner["lr"], weight_decay=decay, fused=True) for group in net.groups()]

@@ -113,7 +113,7 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, ke
     conv = config["net"]["name"] != "mlp"
     seeds = dict.fromkeys(seed for seed, _ in networks)
     tasks = {seed: load_task(config["source"], K, seed, data, pixels=conv) for seed in seeds}
-    stack = (ConvStack if conv else DenseStack)(cells, networks, tasks, device)
+    stack: Any = (ConvStack if conv else DenseStack)(cells, networks, tasks, device)
     results = [
         _Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])])
         for cell in cells

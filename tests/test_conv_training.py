@@ -1,0 +1,285 @@
+"""Training conv nets: records that hang on nothing but the configuration, checkpoints, selection, refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from kaxis.cell import Cell
+from kaxis.errors import KaxisError
+from kaxis.execute import flops, run, stacks_of
+from kaxis.leg import Leg
+from kaxis.store.cube import load_cube
+from kaxis.store.records import Store
+from kaxis.study import Study
+from kaxis.train.conv import ConvStack
+from kaxis.train.feed import Order
+from kaxis.train.loop import train
+from kaxis.train.memory import activation_bytes, memory_advice
+from kaxis.workers import steps_of
+
+from .test_images import write_npz
+
+SMALL: dict[str, Any] = {"net": "vgg8", "width": 0.03, "epochs": 2, "batch_size": 16, "lr": 0.01, "seeds": 0}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    return f"npz:{write_npz(tmp_path / 'x.npz')}"
+
+
+def cells(source: str, learners: Sequence[str], **options: Any) -> list[Cell]:
+    return Leg.of({"source": source, "learners": learners, **SMALL, **options}).cells()
+
+
+def results(of: list[Cell], **how: Any) -> list[dict[str, Any]]:
+    return train(of, **how)[0]
+
+
+def test_a_cell_does_not_hang_on_what_shares_its_stack(source: str) -> None:
+    together = cells(source, ["dtg_ff[inference=concat]", "dtg_ff"])
+    for cell, result in zip(together, results(together), strict=True):
+        alone = results([cell])[0]
+        for part in ("metrics", "curves"):
+            assert json.dumps(alone[part]) == json.dumps(result[part]), cell
+    members = cells(source, ["bp", "bp_ensemble"])
+    assert [len(s) for s in stacks_of(members, 1024)] == [2]
+    assert json.dumps(results([members[0]])[0]["metrics"]) == json.dumps(results(members)[0]["metrics"])
+
+
+def test_thread_count_and_global_random_state_do_not_matter(source: str) -> None:
+    (cell,) = cells(source, ["dtg_ff"])
+    first = results([cell])[0]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 if before > 1 else 2)
+        torch.manual_seed(999)
+        assert json.dumps(results([cell])[0]["metrics"]) == json.dumps(first["metrics"])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_every_learner_trains_and_learns(source: str) -> None:
+    learners = ["bp", "bp_ensemble", "bp_deepsup", "dtg_ff", "local_ce", "bp_concat", "dtg_ff[inference=concat]"]
+    of = cells(source, learners, epochs=12, augment="none", readout_scale="rsqrt_width")
+    for stack in stacks_of(of, 1):
+        for cell, result in zip(stack, results(stack), strict=True):
+            assert result["status"] == "done"
+            assert result["metrics"]["train_accuracy"] > 0.6, cell  # colour tells the classes apart
+            layers = {"bp": 1, "bp_ensemble": 1, "bp_concat": 0}.get(cell.learner, 7)
+            assert len(result["metrics"]["layer_test_accuracy"]) == layers
+            assert len(result["curves"]["layer_test_accuracy"]) == len(result["curves"]["step"]) == 13
+            assert ("temperature" in result["metrics"]) == cell.learner.startswith("dtg_ff")
+
+
+class Cut(Exception):
+    pass
+
+
+def cut_after(steps: int) -> Any:
+    seen = 0
+
+    def tick(network_steps: int, images: int, note: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > steps:
+            raise Cut
+
+    return tick
+
+
+@pytest.mark.parametrize("learner", ["dtg_ff", "bp_deepsup[goodness_norm=batchnorm]", "dtg_ff[inference=concat]"])
+def test_a_run_cut_twice_in_mid_epoch_ends_as_if_it_had_not_been(learner: str, source: str, tmp_path: Path) -> None:
+    of = cells(source, [learner], holdout=0.2, epochs=3)
+    whole = results(of)[0]
+    assert steps_of(of[0]) == 6
+    kept = tmp_path / "kept"
+    for steps in (1, 2):  # the second goes on from the first
+        with pytest.raises(Cut):
+            train(of, keep=kept, keep_every=0.0, tick=cut_after(steps))
+    assert len(list(kept.glob("*.pt"))) == 1
+    again = results(of, keep=kept, keep_every=0.0)[0]
+    assert json.dumps({k: again[k] for k in ("metrics", "curves", "data")}) == json.dumps(
+        {k: whole[k] for k in ("metrics", "curves", "data")}
+    )
+
+
+def test_a_damaged_checkpoint_is_passed_over(source: str, tmp_path: Path) -> None:
+    of = cells(source, ["dtg_ff"])
+    with pytest.raises(Cut):
+        train(of, keep=tmp_path / "kept", keep_every=0.0, tick=cut_after(2))
+    (file,) = (tmp_path / "kept").glob("*.pt")
+    file.write_bytes(file.read_bytes()[:-200])
+    again = results(of, keep=tmp_path / "kept", keep_every=0.0)[0]
+    assert json.dumps(again["metrics"]) == json.dumps(results(of)[0]["metrics"])
+
+
+def test_kill_9_twice_then_the_same_run(source: str, tmp_path: Path) -> None:
+    """Through a real process: the cube equals an uninterrupted one, and no checkpoint is left."""
+    study = Study.of("killed", {"source": source, "learners": ["dtg_ff", "bp_deepsup"], **SMALL, "epochs": 30})
+    program = (
+        "import json, sys; from kaxis import Store, Study, run\n"
+        "run(Study.of('killed', json.loads(sys.argv[1])), Store(sys.argv[2]), jobs=1, keep_every=0.0)"
+    )
+    arguments = [sys.executable, "-c", program, json.dumps(study.as_dict()), str(tmp_path / "killed")]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    kept = tmp_path / "killed" / "checkpoints"
+    for _ in range(2):
+        process = subprocess.Popen(arguments, env=environment)
+        state = {f: f.stat().st_mtime_ns for f in kept.glob("*.pt")} if kept.exists() else {}
+        deadline = time.monotonic() + 60
+        while {f: f.stat().st_mtime_ns for f in kept.glob("*.pt")} == state:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(arguments, env=environment, check=True)
+    run(study, Store(tmp_path / "whole"), jobs=1)
+    one, other = (load_cube(Store(tmp_path / name)).drop_vars("finished") for name in ("killed", "whole"))
+    assert one.identical(other) or one.equals(other)
+    assert not list(kept.glob("*"))
+
+
+def test_augmented_batches_are_the_same_for_every_learner(source: str) -> None:
+    def digest(learner: str) -> str:
+        (cell,) = cells(source, [learner])
+        from kaxis.sources.load import load_task
+
+        stack = ConvStack([cell], [(0, 0)], {0: load_task(cell.config["source"], cell.K, 0, pixels=True)}, "cpu")
+        out = hashlib.sha256()
+        for _, (image,), ((picks, numbers),) in stack.batches(0):
+            out.update(stack._seen(image, torch.from_numpy(numbers)).contiguous().numpy().tobytes())
+            out.update(picks.tobytes())
+        return out.hexdigest()
+
+    assert len({digest(row) for row in ("dtg_ff", "bp_deepsup", "bp", "local_ce", "bp_concat")}) == 1
+
+
+def test_batches_from_a_later_step_on_are_those_of_the_whole(source: str) -> None:
+    (cell,) = cells(source, ["bp"], epochs=4)
+    from kaxis.sources.load import load_task
+
+    stack = ConvStack([cell], [(0, 0)], {0: load_task(cell.config["source"], cell.K, 0, pixels=True)}, "cpu")
+    whole, late = list(stack.batches(0)), list(stack.batches(3))
+    for (a, images, details), (b, other_images, others) in zip(whole[3:], late, strict=True):
+        assert a == b
+        assert torch.equal(images[0], other_images[0])
+        assert all((x == y).all() for one, two in zip(details, others, strict=True) for x, y in zip(one, two, strict=True))
+    skipped, taken = Order(seed=0, member=0, n=7), Order(seed=0, member=0, n=7)
+    skipped.skip(10)
+    taken.next(10)
+    assert (skipped.next(5) == taken.next(5)).all()
+
+
+def test_the_best_epoch_is_chosen_on_held_out_images(source: str) -> None:
+    of = cells(source, ["bp"], holdout=0.25, select="best", epochs=5)
+    (result,) = results(of)
+    held = result["curves"]["held_accuracy"]
+    at = int(np.argmax(held))
+    assert result["metrics"]["selected_step"] == result["curves"]["step"][at]
+    assert result["metrics"]["test_accuracy"] == result["curves"]["test_accuracy"][at]
+    assert None not in result["curves"]["train_accuracy"]
+    last = results(cells(source, ["bp"], holdout=0.25, epochs=5))[0]
+    assert last["metrics"]["test_accuracy"] == last["curves"]["test_accuracy"][-1]
+    assert last["curves"]["train_accuracy"][0] is None
+
+
+def test_a_diverging_net_fails_with_its_reason(source: str) -> None:
+    (result,) = results(cells(source, ["bp"], lr=1e6, clip=0))
+    assert result["status"] == "failed"
+    assert "diverged" in result["reason"]
+    assert result["metrics"] == {}
+
+
+@pytest.mark.parametrize("how", [{"accumulate": 4}, {"local_step": "summed"}])
+def test_ways_of_working_a_batch_agree_to_rounding(how: dict[str, Any], source: str) -> None:
+    plain = results(cells(source, ["dtg_ff"], dropout=0, epochs=1))[0]
+    other = results(cells(source, ["dtg_ff"], dropout=0, epochs=1, **how))[0]
+    assert other["metrics"]["test_loss"] == pytest.approx(plain["metrics"]["test_loss"], rel=1e-3)
+
+
+def test_the_mlp_takes_epochs_too(source: str) -> None:
+    study = Study.of(
+        "e", {"source": source, "epochs": 3, "batch_size": 10, "learners": ["bp", "dtg_ff"], "seeds": "0-1", "width": 8}
+    )
+    assert [len(stack) for stack in stacks_of(study.cells(), 5)] == [1, 1, 1, 1]
+    (result,) = results(study.cells()[:1])
+    assert result["curves"]["step"][-1] == 11  # 36 images, 3 epochs, batches of 10
+    assert result["data"]["epochs"] == pytest.approx(110 / 36)
+
+
+def test_running_out_of_memory_says_what_would_fit(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(ConvStack, "step", full)
+    with pytest.raises(KaxisError, match=r"out of memory on cpu with batch_size = 16, accumulate = 1.*accumulate = \d+") as e:
+        train(cells(source, ["bp"]))
+    assert "\n" not in str(e.value)
+
+
+def test_predicted_memory_orders_the_ways_of_training() -> None:
+    def each(learner: str, **options: Any) -> int:
+        config = Leg.of({"source": "cifar10", "net": "vgg8", "learners": learner, **options}).cells()[0].config
+        return activation_bytes(config, 32)
+
+    assert each("dtg_ff") < each("bp", activation_checkpointing=True) < each("bp")
+    assert each("dtg_ff", local_step="summed") == each("bp")
+    mlp = Leg.of({"source": "synthetic", "learners": "bp"}).cells()[0].config
+    assert "fewer jobs" in memory_advice(mlp, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"source": "cifar10", "net": "vgg8", "size": 40}, "take a multiple of 16"),
+        ({"source": "cifar10", "net": "vgg11", "size": 48}, "take a multiple of 32"),
+        ({"source": "digits", "net": "vgg8"}, "size = 8"),
+        ({"source": "synthetic", "net": "vgg8"}, "needs images"),
+        ({"source": "cifar10", "net": "vgg9"}, "vgg9"),
+        ({"source": "cifar10", "net": "vgg8", "features": "pca:8"}, "sees images"),
+        ({"source": "cifar10", "net": "vgg8", "depth": 3}, "not an option of the net 'vgg8'"),
+        ({"source": "cifar10", "dropout": 0.1}, "not an option of the net 'mlp'"),
+        ({"source": "cifar10", "width": 0.5}, "whole number of units"),
+        ({"source": "cifar10", "net": "vgg8", "steps": 3, "epochs": 1}, "choose one"),
+        ({"source": "cifar10", "net": "vgg8", "epochs": 0}, "epochs = 0"),
+        ({"source": "cifar10", "net": "vgg8", "augment": ["crop", "filp"]}, "did you mean 'flip'"),
+        ({"source": "cifar10", "net": "vgg8", "augment": ["none", "flip"]}, "none alone"),
+        ({"source": "cifar10", "net": "vgg8", "accumulate": 3}, "does not divide"),
+        ({"source": "cifar10", "net": "vgg8", "accumulate": 2, "local_step": "naive"}, "use interleaved"),
+        ({"source": "cifar10", "net": "vgg8", "select": "best"}, "set holdout"),
+        ({"source": "cifar10", "net": "vgg8", "activation_checkpointing": True, "goodness_norm": "batchnorm"}, "twice"),
+        ({"source": "cifar10", "learners": "bp_concat"}, "concat is for conv nets"),
+        ({"source": "cifar10", "net": "vgg8", "learners": "dtg_ff[heads=concat,inference=concat]"}, "needs heads=every"),
+        ({"source": "tiny_imagnet", "net": "vgg8"}, "did you mean 'tiny_imagenet'"),
+        ({"source": "cifar10", "net": "vgg8", "K": 11}, "2 to 10 classes"),
+    ],
+)
+def test_bad_options_are_one_clear_line(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(KaxisError, match=says) as error:
+        Leg.of(options)
+    assert "\n" not in str(error.value)
+
+
+def test_published_recipe_is_the_default() -> None:
+    leg = Leg.of({"source": "cifar100", "net": "vgg8"})
+    assert (leg.epochs, leg.batch_size, leg.norm, leg.dropout, leg.t_min, leg.t_max) == (400, 128, "layernorm", 0.1, 0.5, 2.0)
+    large = Leg.of({"source": "tiny_imagenet", "net": "vgg8"})
+    assert (large.epochs, large.batch_size) == (200, 64)
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).parent.parent / "studies").glob("*.toml")), ids=lambda f: f.stem)
+def test_every_study_can_be_listed_with_its_arithmetic(file: Path) -> None:
+    assert sum(flops(cell) for cell in Study.load(file).cells()) > 0
