@@ -176,7 +176,9 @@ def test_batches_from_a_later_step_on_are_those_of_the_whole(source: str) -> Non
     for (a, images, details), (b, other_images, others) in zip(whole[3:], late, strict=True):
         assert a == b
         assert torch.equal(images[0], other_images[0])
-        assert all((x == y).all() for one, two in zip(details, others, strict=True) for x, y in zip(one, two, strict=True))
+        assert all(
+            (x == y).all() for one, two in zip(details, others, strict=True) for x, y in zip(one, two, strict=True)
+        )
     skipped, taken = Order(seed=0, member=0, n=7), Order(seed=0, member=0, n=7)
     skipped.skip(10)
     taken.next(10)
@@ -225,7 +227,9 @@ def test_running_out_of_memory_says_what_would_fit(source: str, monkeypatch: pyt
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(ConvStack, "step", full)
-    with pytest.raises(KaxisError, match=r"out of memory on cpu with batch_size = 16, accumulate = 1.*accumulate = \d+") as e:
+    with pytest.raises(
+        KaxisError, match=r"out of memory on cpu with batch_size = 16, accumulate = 1.*accumulate = \d+"
+    ) as e:
         train(cells(source, ["bp"]))
     assert "\n" not in str(e.value)
 
@@ -262,7 +266,10 @@ def test_predicted_memory_orders_the_ways_of_training() -> None:
         ({"source": "cifar10", "net": "vgg8", "select": "best"}, "set holdout"),
         ({"source": "cifar10", "net": "vgg8", "activation_checkpointing": True, "goodness_norm": "batchnorm"}, "twice"),
         ({"source": "cifar10", "learners": "bp_concat"}, "concat is for conv nets"),
-        ({"source": "cifar10", "net": "vgg8", "learners": "dtg_ff[heads=concat,inference=concat]"}, "needs heads=every"),
+        (
+            {"source": "cifar10", "net": "vgg8", "learners": "dtg_ff[heads=concat,inference=concat]"},
+            "needs heads=every",
+        ),
         ({"source": "tiny_imagnet", "net": "vgg8"}, "did you mean 'tiny_imagenet'"),
         ({"source": "cifar10", "net": "vgg8", "K": 11}, "2 to 10 classes"),
     ],
@@ -275,11 +282,20 @@ def test_bad_options_are_one_clear_line(options: dict[str, Any], says: str) -> N
 
 def test_published_recipe_is_the_default() -> None:
     leg = Leg.of({"source": "cifar100", "net": "vgg8"})
-    assert (leg.epochs, leg.batch_size, leg.norm, leg.dropout, leg.t_min, leg.t_max) == (400, 128, "layernorm", 0.1, 0.5, 2.0)
+    assert (leg.epochs, leg.batch_size, leg.norm, leg.dropout, leg.t_min, leg.t_max) == (
+        400,
+        128,
+        "layernorm",
+        0.1,
+        0.5,
+        2.0,
+    )
     large = Leg.of({"source": "tiny_imagenet", "net": "vgg8"})
     assert (large.epochs, large.batch_size) == (200, 64)
 
 
-@pytest.mark.parametrize("file", sorted((Path(__file__).parent.parent / "studies").glob("*.toml")), ids=lambda f: f.stem)
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parent.parent / "studies").glob("*.toml")), ids=lambda f: f.stem
+)
 def test_every_study_can_be_listed_with_its_arithmetic(file: Path) -> None:
     assert sum(flops(cell) for cell in Study.load(file).cells()) > 0

@@ -33,7 +33,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 def _forget() -> Iterator[None]:
     for cache in (load_images, square_pixels, channel_statistics, own.inspect):
         cache.cache_clear()
-    yield
+    return
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, name: str, **counts: int) -> None:
@@ -342,7 +342,7 @@ def test_within_takes_few_superclasses_across_many(K: int, seed: int) -> None:
 def test_subsets_refuse_what_they_cannot_give() -> None:
     with pytest.raises(KaxisError, match="K = 6: within:p3 has 5 classes"):
         relabel.draw_classes(NAMES, 6, 0, subset="within:p3", parents=PARENTS, parent_names=PARENT_NAMES)
-    with pytest.raises(KaxisError, match="superclass 'fsh'.*did you mean 'fish'"):
+    with pytest.raises(KaxisError, match=r"superclass 'fsh'.*did you mean 'fish'"):
         relabel.draw_classes(NAMES, 2, 0, subset="within:fsh", parents=PARENTS, parent_names=("fish", "trees"))
     for options, says in (
         ({"source": "cifar10", "subset": "within"}, "needs the fine labels"),
@@ -416,7 +416,9 @@ def test_jitter_keeps_grey_grey_and_changes_colours() -> None:
     torch.testing.assert_close(out[..., 0], out[..., 1], atol=0.2, rtol=0)
     still = u.clone()
     still[:, 3:7] = 0.5  # the middle of every range changes nothing
-    torch.testing.assert_close(back(augment(pictures(), still, ("jitter",), MEAN, STD)), pictures().float(), atol=0.2, rtol=0)
+    torch.testing.assert_close(
+        back(augment(pictures(), still, ("jitter",), MEAN, STD)), pictures().float(), atol=0.2, rtol=0
+    )
     assert (back(augment(pictures(), u, ("jitter",), MEAN, STD)) - pictures()).abs().mean() > 5
 
 

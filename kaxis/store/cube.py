@@ -144,7 +144,8 @@ def _flat(cell: Cell) -> dict[str, Any]:
     learner = {k: v for k, v in config["learner"].items() if k != "name"}
     net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
     place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
-    return {**place, **learner, **net, **config["train"]}
+    train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
+    return {**place, **learner, **net, **train}
 
 
 def _check_conditions(where: Mapping[str, str], flat: list[dict[str, Any]]) -> None:

@@ -1,0 +1,28 @@
+# %% [markdown]
+# # 224 px: VGG11 under one recipe for DTG-FF, BP and BP-DeepSup
+# The matched control that the paper lacks. Committed records: 600 photographs of 10 classes at a quarter of the width, four
+# epochs: a proof that the leg runs from photographs to paired effects, no evidence about converged accuracy. With ImageNet-100
+# and a GPU: `kaxis run studies/imagenet100.toml`, then `python analysis/imagenet100.py runs`.
+
+# %%
+import sys
+from pathlib import Path
+
+import kaxis
+
+ROOT = Path(__file__).parent.parent
+STORE = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "studies/results/cnn"
+cube = kaxis.load_cube(kaxis.Store(STORE), {"net": "vgg11"})
+
+# %%
+print("| source | K | dtg_ff minus | effect, pp [95% t] | wins |\n" + "|---" * 5 + "|")
+for baseline in ("bp", "bp_deepsup"):
+    effect = kaxis.paired(cube, learner="dtg_ff", baseline=baseline)
+    for source in effect.source.values:
+        for K in effect.K.values[effect.n_seeds.sel(source=source) > 0]:
+            e = effect.sel(source=source, K=K)
+            interval = f"{float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}]"
+            print(f"| {source} | {K} | {baseline} | {interval} | {int(e.wins)}/{int(e.n_seeds)} |")
+for learner in cube.learner.values:
+    one = 100 * cube.sel(learner=learner)
+    print(f"{learner}: test {float(one.test_accuracy.mean()):.1f} %, train {float(one.train_accuracy.mean()):.1f} %")

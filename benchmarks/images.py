@@ -1,0 +1,170 @@
+"""Images a second of every learner on VGG8 at 32 px and VGG11 at 224 px, beside a plain PyTorch loop of the same recipe.
+
+python benchmarks/images.py                 # two-core size, ten minutes: width 0.25
+python benchmarks/images.py --width 1 --device cuda
+
+The plain loop: one module in PyTorch's default layout, a DataLoader that augments image by image, torch's own threads,
+one network after another; local learners as first published (each convolution twice, a step between).
+kaxis: on a CPU a process a core, one thread each, as `kaxis run` uses the machine. Both sides in one run; ratios, not seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from kaxis.execute import cores
+from kaxis.leg import Leg
+from kaxis.nets.plan import conv_counts
+from kaxis.nets.vgg import VGG
+from kaxis.sources.task import Task
+from kaxis.train.conv import ConvStack
+from kaxis.train.precision import one_thread, product_rate, reuse_memory
+
+LEARNERS = ("bp", "bp_deepsup", "bp_concat", "local_ce", "dtg_ff", "bp_ensemble")
+K, IMAGES = 10, 512
+
+
+def task(size: int) -> Task:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (IMAGES, size, size, 3), dtype=np.uint8)
+    y, rows = rng.integers(0, K, IMAGES), np.arange(IMAGES)
+    return Task(x, rows, y, rows[:1], y[:1], {}, statistics=((0.5,) * 3, (0.25,) * 3))
+
+
+def stack(learner: str, net: str, size: int, width: float, batch: int, device: str) -> ConvStack:
+    options = {"source": "cifar10", "net": net, "size": size, "width": width, "batch_size": batch, "learners": learner}
+    (cell,) = Leg.of({**options, "seeds": 0, "epochs": 10_000}).cells()
+    return ConvStack([cell], [(0, m) for m in range(cell.config["learner"]["members"])], {0: task(size)}, device)
+
+
+def rate(arguments: tuple[Any, ...]) -> float:
+    """Images a second of one process, an image of an ensemble counted once."""
+    *what, device, seconds = arguments
+    reuse_memory()
+    with one_thread():
+        s = stack(*what, device)
+        batches = s.batches(0)
+        for _ in range(2):
+            s.step(next(batches))
+        started, steps = time.perf_counter(), 0
+        while time.perf_counter() - started < seconds:
+            s.step(next(batches))
+            steps += 1
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return steps * s.batch / (time.perf_counter() - started)
+
+
+class Plain(Dataset[tuple[torch.Tensor, int]]):
+    """Augmentation image by image, as a data set's `__getitem__` does it."""
+
+    def __init__(self, source: Task) -> None:
+        self.x, self.y = torch.from_numpy(source.features).permute(0, 3, 1, 2).contiguous(), source.y_train
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        x, size = self.x[i].float() / 255, self.x.shape[2]
+        pad = size // 8
+        top, left = torch.randint(0, 2 * pad + 1, (2,)).tolist()
+        x = F.pad(x, (pad,) * 4)[:, top : top + size, left : left + size]
+        x = x.flip(2) if torch.rand(()) < 0.5 else x
+        bright, contrast, saturation = (0.6 + 0.8 * torch.rand(3)).tolist()
+        grey = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
+        x = ((x - grey) * saturation + grey) * bright
+        x = ((x - grey.mean()) * contrast + grey.mean()).clamp(0, 1)
+        row, column = torch.randint(0, size, (2,)).tolist()
+        x = (x - 0.5) / 0.25
+        x[:, max(0, row - size // 8) : row + size // 8, max(0, column - size // 8) : column + size // 8] = 0
+        return x, int(self.y[i])
+
+
+def plain_rate(learner: str, net: str, size: int, width: float, batch: int, device: str, seconds: float) -> float:
+    options = {"source": "cifar10", "net": net, "size": size, "width": width, "learners": learner}
+    config = Leg.of(options).cells()[0].config
+    members = config["learner"]["members"]
+    shape = {"K": K, "size": size, "net": config["net"], "learner": config["learner"]}
+    nets = [VGG(0, m, concat=learner == "bp_concat", **shape).to(device) for m in range(members)]
+    optimizers = [[torch.optim.AdamW(g, lr=2e-4, weight_decay=1e-3) for g in n.groups()] for n in nets]
+    loader = DataLoader(Plain(task(size)), batch_size=batch, shuffle=True, drop_last=True)
+    started = time.perf_counter()
+    done = skipped = 0
+    while True:
+        for x, y in loader:
+            for n, own in zip(nets, optimizers, strict=True):
+                plain_step(n, own, x.to(device), y.to(device))
+            done += batch
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if not skipped:  # the first step warms up
+                started, skipped = time.perf_counter(), done
+            elif time.perf_counter() - started > seconds:
+                return (done - skipped) / (time.perf_counter() - started)
+
+
+def plain_step(net: VGG, optimizers: list[torch.optim.AdamW], x: torch.Tensor, y: torch.Tensor) -> None:
+    drop, h, losses, pools = nn.Dropout(0.1), x, [], []
+    for i in range(len(net.plan)):
+        a = net.activation(i, h.detach() if net.local else h)
+        if i in net.headed:
+            losses.append(F.cross_entropy(net.head(i, a), y))
+            if net.local:
+                losses[-1].backward()
+                nn.utils.clip_grad_norm_([p for p in net.groups()[i]], 1.0)
+                optimizers[i].step()
+                optimizers[i].zero_grad()
+                a = net.activation(i, h.detach())
+        pools.append(a.mean((2, 3)))
+        if i + 1 < len(net.plan):
+            h = drop(net.onward(i, a, None))
+    if net.local:
+        return
+    if net.concat:
+        losses.append(F.cross_entropy(net.classify(pools[1:], None), y, label_smoothing=0.1))
+    torch.stack(losses).sum().backward()
+    for group, optimizer in zip(net.groups(), optimizers, strict=True):
+        nn.utils.clip_grad_norm_(group, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--width", type=float, default=0.25)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--learners", nargs="*", default=LEARNERS)
+    a = parser.parse_args()
+    processes = cores() if a.device == "cpu" else 1
+    floor = product_rate(a.device)[0] * processes
+    print(f"{processes} processes on {a.device}, width {a.width}; large products {floor / 1e9:.0f} GFLOP/s on all")
+    print(f"{'net':6} {'learner':12} {'plain img/s':>12} {'kaxis img/s':>12} {'ratio':>6} {'of the floor':>13}")
+    context = multiprocessing.get_context("spawn")
+    for net, size, batch in (("vgg8", 32, 128), ("vgg11", 224, 16)):
+        for learner in a.learners:
+            what = (learner, net, size, a.width, batch)
+            plain = plain_rate(*what, a.device, a.seconds)
+            if processes > 1:
+                with context.Pool(processes) as pool:
+                    ours = sum(pool.map(rate, [(*what, a.device, a.seconds)] * processes))
+            else:
+                ours = rate((*what, a.device, a.seconds))
+            config = Leg.of({"source": "cifar10", "net": net, "size": size, "width": a.width, "learners": learner})
+            c = config.cells()[0].config
+            flops = conv_counts(K=K, size=size, batch=1, net=c["net"], learner=c["learner"])["flops_step"]
+            share = ours * flops / floor
+            print(f"{net:6} {learner:12} {plain:12.1f} {ours:12.1f} {ours / plain:6.2f} {share:13.0%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
