@@ -50,7 +50,7 @@ def records(path: Path) -> dict[str, Any]:
 # ---- help and errors -----------------------------------------------------------------------------------------------
 
 VERBS = ["run", "status", "cube", "analyze paired", "analyze contrast", "analyze slope", "analyze gap"]
-VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check"]
+VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check", "data show"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -234,6 +234,22 @@ def test_running_out_of_memory_says_what_would_fit(source: str, monkeypatch: pyt
     assert "\n" not in str(e.value)
 
 
+def test_other_faults_are_not_taken_for_a_lack_of_memory(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: object) -> None:
+        raise RuntimeError("unsupported memory format")
+
+    monkeypatch.setattr(ConvStack, "step", odd)
+    with pytest.raises(RuntimeError, match="memory format"):
+        train(cells(source, ["bp"]))
+
+
+def test_a_set_streamed_batch_by_batch_gives_the_same_record(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = cells(source, ["dtg_ff"])
+    resident = results(of)[0]
+    monkeypatch.setattr("kaxis.train.feed._too_large", lambda size, device: True)
+    assert json.dumps(results(of)[0]["curves"]) == json.dumps(resident["curves"])
+
+
 def test_predicted_memory_orders_the_ways_of_training() -> None:
     def each(learner: str, **options: Any) -> int:
         config = Leg.of({"source": "cifar10", "net": "vgg8", "learners": learner, **options}).cells()[0].config

@@ -31,7 +31,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    for cache in (load_images, square_pixels, channel_statistics, own.inspect):
+    for cache in (load_images, square_pixels, channel_statistics, own._inspect):
         cache.cache_clear()
     return
 

@@ -30,7 +30,6 @@ def _place(name: str, folder: Path) -> Path:
     return path if path.exists() or path.is_absolute() else folder / path
 
 
-@lru_cache(maxsize=8)
 def inspect(name: str) -> SourceInfo:
     """Classes and counts of a user's own set, without decoding an image.
 
@@ -39,8 +38,12 @@ def inspect(name: str) -> SourceInfo:
     KaxisError
         If it is not there, or not laid out as train/CLASS/ and val/CLASS/ (or test/CLASS/), or a class is empty.
     """
-    kind, folder = name.split(":", 1)[0], data_dir()
-    path = _place(name, folder)
+    return _inspect(name, _place(name, data_dir()))
+
+
+@lru_cache(maxsize=8)
+def _inspect(name: str, path: Path) -> SourceInfo:
+    kind = name.split(":", 1)[0]
     if not path.exists():
         raise KaxisError(f"source '{name}': no {kind} at {path} (looked below --data, else $KAXIS_DATA)")
     if kind == "npz":

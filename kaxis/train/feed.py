@@ -71,15 +71,15 @@ class Feed:
         starts = np.cumsum([0, *(len(m) for m in matrices.values())])
         self._offset = dict(zip(matrices, starts.tolist(), strict=False))
         whole = next(iter(matrices.values())) if len(matrices) == 1 else np.concatenate(list(matrices.values()))
-        # Images too many for the device stay where they are, and go there batch by batch through pinned memory.
-        self.streamed = torch.device(device).type == "cuda" and whole.nbytes > RESIDENT * torch.cuda.mem_get_info()[0]
+        self.streamed = _too_large(whole.nbytes, device)
         self.features = torch.from_numpy(whole) if self.streamed else torch.from_numpy(whole).to(device)
 
     def take(self, rows: Tensor | NDArray[np.int64]) -> Tensor:
         """Rows of `features` on the device."""
-        index = torch.as_tensor(rows, device=self.features.device)
-        picked = self.features.index_select(0, index)
-        return picked.pin_memory().to(self.device, non_blocking=True) if self.streamed else picked
+        picked = self.features.index_select(0, torch.as_tensor(rows, device=self.features.device))
+        if self.streamed and torch.device(self.device).type == "cuda":
+            return picked.pin_memory().to(self.device, non_blocking=True)
+        return picked
 
     def batches(self, steps: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows of `features`, shape (E * B,), and labels, shape (E, B), step by step."""
@@ -113,3 +113,8 @@ class Feed:
     def rows_of(self, task: Task, split: str) -> NDArray[np.int64]:
         """Rows of `features` that a task's split uses."""
         return task.rows(split) + self._offset[id(task.features)]
+
+
+def _too_large(size: int, device: torch.device | str) -> bool:
+    """Whether a set of `size` bytes stays in (mapped) memory and goes to the device batch by batch."""
+    return torch.device(device).type == "cuda" and size > RESIDENT * torch.cuda.mem_get_info()[0]

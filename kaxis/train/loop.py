@@ -102,7 +102,8 @@ def train(
         with one_thread(), cpu_matmul() as backend:
             return _train(cells, data, device, tick, state), backend
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, RuntimeError) or "memory" in str(error).lower():
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if known or "can't allocate memory" in str(error) or "not enough memory" in str(error):
             raise KaxisError(f"{cells[0]}: {memory_advice(cells[0].config, device)}", exit_code=1) from None
         raise
 
