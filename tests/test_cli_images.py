@@ -36,7 +36,7 @@ def test_run_and_analyze_a_set_of_your_own(tmp_path: Path, capsys: pytest.Captur
 
 def test_photographs_at_another_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(tmp_path / "insects", n=4)
-    line = ["run", "folder:insects", "--size", "32", *NET, "--learners", "bp", "--data", tmp_path]
+    line = ["run", f"folder:{tmp_path}/insects", "--size", "32", *NET, "--learners", "bp"]
     assert kaxis(*line, "--store", tmp_path / "s") == 0
     assert kaxis("data", "check", "folder:insects", "--data", tmp_path) == 0
     assert "8 training and 8 test images" in capsys.readouterr().out
@@ -49,7 +49,9 @@ def test_a_contact_sheet_shows_what_the_learner_sees(tmp_path: Path, capsys: pyt
         assert kaxis("data", "show", "npz:x.npz", "--K", K, "--data", tmp_path, "--out", tmp_path / "f", *more) == 0
     files = sorted((tmp_path / "f").glob("*.png"))
     assert [f.stem for f in files] == ["npz_x.npz_fine", "npz_x.npz_fine_augmented", "npz_x.npz_merge2"]
-    assert all(min(Image.open(f).size) > 100 for f in files)
+    for file in files:
+        with Image.open(file) as sheet:
+            assert min(sheet.size) > 100
 
 
 def test_data_list_names_all_nine_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

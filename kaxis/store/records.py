@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -111,7 +112,8 @@ class Store:
         """Keep what was asked for, with the plan and its date; asking again changes nothing."""
         spec = {"name": study.name, **study.as_dict()}
         digest = sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
-        file = self.path / "studies" / f"{study.name}-{digest}.json"
+        name = re.sub(r"[^\w.-]+", "_", study.name)  # a study of folder:PATH is called so
+        file = self.path / "studies" / f"{name}-{digest}.json"
         if not file.exists():
             _write(file, {**spec, "created": datetime.now(UTC).isoformat(timespec="seconds")})
 
