@@ -16,7 +16,7 @@ from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import as_published, estimate, seed_correlation
 from kaxis.study import check_split
 
-__all__ = ["SCALES", "contrast", "gap", "normalise", "paired"]
+__all__ = ["SCALES", "contrast", "gap", "log_weights", "normalise", "paired"]
 
 SCALES = ("pp", "normalised")
 CI = {"ci_kind": "t", "ci_prob": 0.95}
@@ -216,11 +216,10 @@ def _contrast_row(
 ) -> xr.Dataset:
     K = table.K.values
     if low:
-        weights = np.where(np.isin(K, high), 1 / len(high), -1 / len(low))
+        weights = xr.DataArray(np.where(np.isin(K, high), 1 / len(high), -1 / len(low)), {"K": K}, "K")
     else:
-        x = np.log(K) - np.log(K).mean()
-        weights = x / (x**2).sum()
-    per_seed = xr.dot(table, xr.DataArray(weights, {"K": K}, "K"), dim="K")
+        weights = log_weights(K)
+    per_seed = xr.dot(table, weights, dim="K")
     row = _estimates(per_seed)
     if published:
         effect, lower, upper = as_published(table.sel(K=list(low)).values, table.sel(K=list(high)).values)
@@ -232,6 +231,12 @@ def _contrast_row(
     row["used_K"] = xr.DataArray(" ".join(map(str, K)))
     row["per_seed"] = per_seed
     return row.drop_vars("source", errors="ignore").expand_dims(source=[source])
+
+
+def log_weights(K: Any) -> xr.DataArray:
+    """Weights over K whose dot product with effects is their least-squares slope on ln K."""
+    x = np.log(K) - np.log(K).mean()
+    return xr.DataArray(x / (x**2).sum(), {"K": K}, "K")
 
 
 def _difference(values: xr.DataArray, learner: str, baseline: str) -> xr.DataArray:

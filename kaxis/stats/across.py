@@ -1,0 +1,200 @@
+"""Questions across sources: does the slope along K differ between a synthetic and a real leg, and does meaning matter at one K?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from kaxis.errors import KaxisError, hint
+from kaxis.stats.arrays import estimate
+from kaxis.stats.effects import SCALES, _asked, _block, _check, _difference, _incomplete, log_weights, normalise
+from kaxis.stats.families import holm
+from kaxis.stats.models import welch
+
+__all__ = ["conflict", "differential"]
+
+
+def conflict(
+    cube: xr.Dataset,
+    *,
+    learner: str,
+    baseline: str,
+    synthetic: str,
+    real: str,
+    scale: str = "pp",
+    drop_incomplete: bool = False,
+    prob: float = 0.95,
+) -> xr.Dataset:
+    """Slope on ln K of the real leg minus that of the synthetic one, over the K that both have.
+
+    Seeds of the two legs have nothing in common but their number, so the comparison is unpaired: one slope per seed, then Welch.
+
+    Parameters
+    ----------
+    cube : Dataset
+    learner, baseline : str
+    synthetic, real : str
+        Sources.
+    scale : {"pp", "normalised"}
+    drop_incomplete : bool
+        Leave out seeds that lack a K, instead of refusing.
+    prob : float
+        Of the intervals.
+
+    Returns
+    -------
+    Dataset
+        ``slope`` with ``slope_ci`` over (leg,), ``difference`` of the slopes (real - synthetic) with ``ci`` and ``p``;
+        ``effect_difference`` with ``effect_ci``, ``effect_p`` and Holm's ``effect_p_holm`` over (K,);
+        ``reversal``: whether both slopes' intervals exclude 0 on opposite sides. Units in attrs.
+
+    Raises
+    ------
+    KaxisError
+        For a source that is not there, or fewer than two K in common.
+    """
+    _check(cube, learner, baseline)
+    if scale not in SCALES:
+        raise KaxisError(f"scale '{scale}' is not {hint(scale, SCALES)}")
+    for source in (synthetic, real):
+        _there(cube, source)
+    if synthetic == real:
+        raise KaxisError(f"synthetic and real are both '{real}'; compare two sources")
+    difference = _effects(cube, learner, baseline, scale)
+    asked = _asked(cube, learner, baseline)
+    held = {s: {int(k) for k in cube.K.values[asked.sel(source=s).any("seed").values]} for s in (synthetic, real)}
+    shared = sorted(held[synthetic] & held[real])
+    if len(shared) < 2:
+        raise KaxisError(f"{synthetic} and {real} have {len(shared)} values of K in common ({shared}); two are needed")
+    tables = {
+        source: _block(difference.sel(source=source), asked.sel(source=source), source, shared, drop_incomplete)
+        for source in (synthetic, real)
+    }
+    weights = log_weights(np.array(shared))
+    slopes = {source: xr.dot(table, weights, dim="K").values for source, table in tables.items()}
+    each = [estimate(slopes[s], prob) for s in (synthetic, real)]
+    apart = welch(slopes[real], slopes[synthetic], prob)
+    by_K = [welch(tables[real].sel(K=k).values, tables[synthetic].sel(K=k).values, prob) for k in shared]
+    p = np.array([w.p for w in by_K])
+    bounds = ["lower", "upper"]
+    out = xr.Dataset(
+        {
+            "slope": ("leg", [e.mean for e in each]),
+            "slope_ci": (("leg", "ci_bound"), [[e.lower, e.upper] for e in each]),
+            "slope_p": ("leg", [e.p for e in each]),
+            "n_seeds": ("leg", [e.n for e in each]),
+            "difference": apart.difference,
+            "ci": ("ci_bound", [apart.lower, apart.upper]),
+            "p": apart.p,
+            "df": apart.df,
+            "reversal": _excludes(each) and each[0].mean * each[1].mean < 0,
+            "effect_difference": ("K", [w.difference for w in by_K]),
+            "effect_ci": (("K", "ci_bound"), [[w.lower, w.upper] for w in by_K]),
+            "effect_p": ("K", p),
+            "effect_p_holm": ("K", holm(p)),
+        },
+        coords={"leg": [synthetic, real], "K": shared, "ci_bound": bounds},
+    )
+    units = "pp" if scale == "pp" else "% of headroom"
+    out.attrs |= {
+        "ci_kind": "Welch t, unpaired seeds",
+        "ci_prob": prob,
+        "units": f"{units} per unit of ln K",
+        "effect_units": units,
+        "learner": learner,
+        "baseline": baseline,
+        "scale": scale,
+        "family": f"one slope difference; {len(shared)} effects at matched K, Holm",
+        "notes": _incomplete(cube.sel(source=[synthetic, real]), learner, baseline),
+    }
+    return out
+
+
+def differential(
+    cube: xr.Dataset,
+    *,
+    learner: str,
+    baseline: str,
+    of: str,
+    against: str,
+    K: tuple[int | None, int | None] = (None, None),
+    scale: str = "pp",
+    prob: float = 0.95,
+) -> xr.Dataset:
+    """The effect on one source minus that on another that shares its images, paired within the seed.
+
+    For label views of one set: ``coarse`` against ``fine`` moves K and meaning together, ``merge:20`` against ``fine`` K
+    alone, ``coarse`` against ``merge:20`` meaning alone.
+
+    Parameters
+    ----------
+    of, against : str
+        Sources.
+    K : pair of int or None
+        Of either; None where it has one K.
+
+    Returns
+    -------
+    Dataset
+        ``effect`` (a seed's effect on `of` minus its effect on `against`), ``ci``, ``bootstrap_ci``, ``p``, ``wins``,
+        ``n_seeds``; ``per_seed`` (seed,); ``K_of``, ``K_against``.
+
+    Raises
+    ------
+    KaxisError
+        If a source is not there, has several K and none is named, or no seed has both.
+    """
+    _check(cube, learner, baseline)
+    effects = _effects(cube, learner, baseline, scale)
+    columns, chosen = [], []
+    for source, k in zip((of, against), K, strict=True):
+        _there(cube, source)
+        own = effects.sel(source=source)
+        values = [int(v) for v in own.K.values[own.notnull().any("seed").values]]
+        if k is None and len(values) != 1:
+            raise KaxisError(f"{source} has K = {', '.join(map(str, values)) or 'none done'}: name one with --K")
+        k = values[0] if k is None else k
+        if k not in values:
+            raise KaxisError(f"{source} has no K = {k}; it has {', '.join(map(str, values))}")
+        columns.append(own.sel(K=k, drop=True))
+        chosen.append(k)
+    per_seed = columns[0] - columns[1]
+    d = per_seed.values[np.isfinite(per_seed.values)]
+    if not len(d):
+        raise KaxisError(f"no seed has both {of} and {against} done for {learner} and {baseline}")
+    e = estimate(d, prob)
+    out = xr.Dataset(
+        {
+            "effect": e.mean,
+            "ci": ("ci_bound", [e.lower, e.upper]),
+            "bootstrap_ci": ("ci_bound", [e.boot_lower, e.boot_upper]),
+            "p": e.p,
+            "wins": e.wins,
+            "n_seeds": e.n,
+            "per_seed": per_seed.drop_vars("source", errors="ignore"),
+            "K_of": chosen[0],
+            "K_against": chosen[1],
+        },
+        coords={"ci_bound": ["lower", "upper"]},
+    )
+    units = "pp" if scale == "pp" else "% of headroom"
+    names = {"learner": learner, "baseline": baseline, "of": of, "against": against, "scale": scale}
+    out.attrs |= {"ci_kind": "t", "ci_prob": prob, "units": units, **names, "family": "one"}
+    return out
+
+
+def _effects(cube: xr.Dataset, learner: str, baseline: str, scale: str) -> xr.DataArray:
+    accuracy = cube.test_accuracy if scale == "pp" else normalise(cube.test_accuracy, cube.chance)
+    return 100 * _difference(accuracy, learner, baseline)
+
+
+def _there(cube: xr.Dataset, source: str) -> None:
+    names = [str(s) for s in cube.source.values]
+    if source not in names:
+        raise KaxisError(f"source '{source}' is not in the store, which has {hint(source, names)}")
+
+
+def _excludes(estimates: list[Any]) -> bool:
+    return all(e.lower > 0 or e.upper < 0 for e in estimates)

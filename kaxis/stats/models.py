@@ -1,0 +1,131 @@
+"""Equivalence, comparisons of unpaired groups of seeds, and model-based cross-checks of a slope along K."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from numpy.typing import ArrayLike, NDArray
+
+from kaxis.errors import KaxisError
+from kaxis.stats.arrays import _finite
+
+__all__ = ["Equivalence", "Welch", "crv3_slope", "equivalence", "mixed_slope", "welch"]
+
+
+class Equivalence(NamedTuple):
+    """Two one-sided tests of a mean against +-margin; `p` is the larger, `lower` and `upper` the 90 % t interval (for alpha .05)."""
+
+    p: float
+    lower: float
+    upper: float
+    margin: float
+    n: int
+
+
+def equivalence(d: ArrayLike, margin: float, alpha: float = 0.05) -> Equivalence:
+    """Is the mean effect smaller than `margin` either way (TOST, Schuirmann 1987)?
+
+    Examples
+    --------
+    >>> e = equivalence([0.1, -0.1, 0.05, 0.0, -0.05], margin=0.5)
+    >>> e.p < 0.001, e.n
+    (True, 5)
+    """
+    if not margin > 0 or not math.isfinite(margin):
+        raise KaxisError(f"margin {margin}: a finite number above 0")
+    values = _finite(d)
+    n = len(values)
+    if n < 2:
+        return Equivalence(math.nan, math.nan, math.nan, margin, n)
+    mean, se = values.mean(), values.std(ddof=1) / math.sqrt(n)
+    if np.ptp(values) == 0:
+        return Equivalence(0.0 if abs(mean) < margin else 1.0, float(mean), float(mean), margin, n)
+    below = scipy.stats.t.sf((mean + margin) / se, n - 1)
+    above = scipy.stats.t.cdf((mean - margin) / se, n - 1)
+    reach = scipy.stats.t.ppf(1 - alpha, n - 1) * se
+    return Equivalence(float(max(below, above)), float(mean - reach), float(mean + reach), margin, n)
+
+
+class Welch(NamedTuple):
+    """Difference of two unpaired means (a - b) with Welch's interval and p-value."""
+
+    difference: float
+    lower: float
+    upper: float
+    p: float
+    df: float
+    n_a: int
+    n_b: int
+
+
+def welch(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> Welch:
+    """One number per seed in each of two groups whose seeds have nothing in common (Welch 1947).
+
+    Examples
+    --------
+    >>> w = welch([1.0, 2.0, 3.0], [0.0, 0.5, 1.0, 0.5])
+    >>> round(w.difference, 2), round(w.df, 2)
+    (1.5, 2.51)
+    """
+    x, y = _finite(a), _finite(b)
+    difference = float(x.mean() - y.mean()) if len(x) and len(y) else math.nan
+    if min(len(x), len(y)) < 2:
+        return Welch(difference, math.nan, math.nan, math.nan, math.nan, len(x), len(y))
+    if np.ptp(x) == np.ptp(y) == 0:
+        return Welch(difference, difference, difference, math.nan, math.nan, len(x), len(y))
+    test = scipy.stats.ttest_ind(x, y, equal_var=False)
+    reach = test.confidence_interval(prob)
+    return Welch(difference, float(reach.low), float(reach.high), float(test.pvalue), float(test.df), len(x), len(y))
+
+
+def crv3_slope(d_SK: ArrayLike, x_K: ArrayLike, prob: float = 0.95) -> tuple[float, float, float]:
+    """Slope of effects on x by least squares over all (seed, K), its interval from the seed jackknife (CRV3) and t with n - 1.
+
+    With complete seeds and one common intercept the slope is the mean of per-seed slopes, and this interval is theirs by t:
+    a cross-check, not a second opinion (MacKinnon, Nielsen & Webb 2023).
+
+    Returns
+    -------
+    slope, lower, upper : float
+    """
+    d, x = np.asarray(d_SK, dtype=np.float64), np.asarray(x_K, dtype=np.float64)
+    n = len(d)
+    if n < 2:
+        return math.nan, math.nan, math.nan
+
+    def slope(rows: NDArray[np.float64]) -> float:
+        design = np.column_stack([np.ones(rows.size), np.tile(x, len(rows))])
+        return float(np.linalg.lstsq(design, rows.ravel(), rcond=None)[0][1])
+
+    whole = slope(d)
+    without = np.array([slope(np.delete(d, s, 0)) for s in range(n)])
+    se = math.sqrt((n - 1) / n * ((without - whole) ** 2).sum())
+    reach = float(scipy.stats.t.ppf((1 + prob) / 2, n - 1)) * se
+    return whole, whole - reach, whole + reach
+
+
+def mixed_slope(d_SK: ArrayLike, x_K: ArrayLike, prob: float = 0.95) -> tuple[float, float, float]:
+    """The same slope from a linear mixed model with a random intercept a seed: a sensitivity check alone.
+
+    Its normal interval covers 72 to 89 % at five seeds where it says 95 %. NaN where the fit does not converge.
+    """
+    import statsmodels.api as sm
+
+    d, x = np.asarray(d_SK, dtype=np.float64), np.asarray(x_K, dtype=np.float64)
+    n, K = d.shape
+    if n < 2 or np.ptp(d) == 0:
+        return math.nan, math.nan, math.nan
+    design = sm.add_constant(np.tile(x, n))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # statsmodels warns of boundary fits, which five seeds often are
+        try:
+            fit = sm.MixedLM(d.ravel(), design, groups=np.repeat(np.arange(n), K)).fit(reml=True)
+            slope, se = float(fit.params[1]), float(fit.bse[1])
+        except (np.linalg.LinAlgError, ValueError):
+            return math.nan, math.nan, math.nan
+    reach = float(scipy.stats.norm.ppf((1 + prob) / 2)) * se
+    return slope, slope - reach, slope + reach
