@@ -173,11 +173,16 @@ class Leg:
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Leg:
         """A checked leg from options as typed; unknown keys and values that do not fit are errors."""
+        return cls.restored(options)._checked()
+
+    @classmethod
+    def restored(cls, options: Mapping[str, Any]) -> Leg:
+        """A leg that was checked before it was written down."""
         allowed = [f.name for f in fields(cls)]
         for key in options:
             if key not in allowed:
                 raise KaxisError(f"option '{key}' is not {hint(key, allowed)}")
-        return _validated(options)._checked()
+        return _validated(options)
 
     def _checked(self) -> Leg:
         available = n_classes(self.source, self.labels)
@@ -217,6 +222,8 @@ class Leg:
         if self.net != "mlp" and not real:
             raise KaxisError(f"net = {self.net}: needs images; the source '{self.source}' has none")
         pixels = self.size or info.size or (224 if real else 0)
+        if self.size and self.net == "mlp" and info.size is not None:
+            raise KaxisError(f"size = {self.size}: the mlp takes {self.source} at its own size; conv nets resize")
         leg = replace(leg, **recipe(asdict(leg), pixels if self.net != "mlp" else 0))
         check_training(leg)
         if self.net != "mlp":
@@ -264,7 +271,7 @@ class Leg:
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, K-major."""
-        real = source_info(self.source).real
+        real = self.source != "synthetic"
         keys = ("labels", "classes", "features", "per_class", "train_total") if real else TEACHER_DEFAULTS
         source = {"name": self.source, **{k: getattr(self, k) for k in keys}}
         if real:

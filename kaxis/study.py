@@ -85,6 +85,12 @@ class Study:
         return study
 
     @classmethod
+    def restored(cls, name: str, spec: Mapping[str, Any]) -> Study:
+        """From what `as_dict` gave, without asking the disk for the images of a set of your own."""
+        plan = Plan.of(spec["plan"]) if spec["plan"] is not None else None
+        return cls(name, tuple(Leg.restored(leg) for leg in spec["leg"]), plan)
+
+    @classmethod
     def load(cls, path: Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
         """From a study file; `changes` (flags) go over every leg.
 

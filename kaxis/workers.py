@@ -73,7 +73,17 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
         return len(stack)
     started = time.monotonic()
     keep = job.store / "checkpoints"
-    results, backend = train(todo, data=job.data, device=job.device, tick=tick, keep=keep, keep_every=job.keep_every)
+    if job.force:
+        Kept(keep, 0).forget(todo)
+    results, backend = train(
+        todo,
+        data=job.data,
+        device=job.device,
+        tick=tick,
+        keep=keep,
+        keep_every=job.keep_every,
+        made_by=job.provenance,
+    )
     seconds = time.monotonic() - started
     for cell, result in zip(todo, results, strict=True):
         own = {
@@ -178,7 +188,7 @@ def in_processes(
             on_progress(progress)
     except BrokenProcessPool:
         raise KaxisError(
-            "a worker process ended early: killed, out of memory, or started from a script without an "
+            "a worker process ended early: killed, out of memory (fewer --jobs, a smaller --batch-size), or started from a script without an "
             "`if __name__ == '__main__':` guard; run it again to go on",
             exit_code=1,
         ) from None

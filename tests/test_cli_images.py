@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from kaxis.store.records import Store
 from kaxis.study import Study
 
 from .test_cli import kaxis
@@ -32,6 +33,18 @@ def test_run_and_analyze_a_set_of_your_own(tmp_path: Path, capsys: pytest.Captur
     assert kaxis("analyze", "paired", "--baseline", "bp_deepsup", "--json", *store) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [(r["source"], r["K"], r["n_seeds"]) for r in rows] == [("npz:mine.npz", 2, 2), ("npz:mine.npz", 3, 2)]
+
+
+def test_switches_and_lists_of_conv_nets_are_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_npz(tmp_path / "x.npz")
+    line = ["run", f"npz:{tmp_path}/x.npz", *NET, "--learners", "bp", "--store", tmp_path / "s"]
+    assert kaxis(*line, "--augment", "crop", "flip", "--activation-checkpointing", "--depth-only") == 0
+    (record,) = [r for r in Store(tmp_path / "s").records() if r["config"]["seed"] == 0]
+    assert record["config"]["train"]["augment"] == ["crop", "flip"]
+    assert record["config"]["train"]["activation_checkpointing"] is True
+    assert record["config"]["net"]["depth_only"] is True
+    assert kaxis("run", "--help") == 0
+    assert "rsqrt_width" in capsys.readouterr().out
 
 
 def test_photographs_at_another_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -196,11 +196,13 @@ def test_no_loss_reaches_another_layer(learner: str) -> None:
             assert torch.equal(one, other)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("learner", ["dtg_ff", "local_ce", "dtg_ff[inference=concat]"])
-def test_summed_and_interleaved_losses_give_the_same_gradients(learner: str) -> None:
+def test_summed_and_interleaved_losses_give_the_same_gradients(learner: str, precision: str) -> None:
     net = build(learner, torch.float32)
     x, y = batch(dtype=torch.float32)
-    same(taken(net, x, y, masks(net), local_step="summed"), taken(net, x, y, masks(net)), tolerance=1e-6)
+    how = {"precision": precision}
+    same(taken(net, x, y, masks(net), local_step="summed", **how), taken(net, x, y, masks(net), **how), tolerance=1e-6)
 
 
 def test_the_naive_step_equals_the_interleaved_one_when_nothing_is_learned() -> None:
@@ -210,7 +212,8 @@ def test_the_naive_step_equals_the_interleaved_one_when_nothing_is_learned() -> 
     same(taken(net, x, y, masks(net), local_step="naive"), taken(net, x, y, masks(net)), tolerance=0)
 
 
-def test_the_naive_step_feeds_the_next_layer_from_after_the_step() -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_naive_step_feeds_the_next_layer_from_after_the_step(precision: str) -> None:
     """With a step between, the naive gradients are those of a net whose lower layer has stepped already."""
     x, y = batch(dtype=torch.float32)
     net, ahead = build("dtg_ff", torch.float32), build("dtg_ff", torch.float32)
@@ -221,15 +224,17 @@ def test_the_naive_step_feeds_the_next_layer_from_after_the_step() -> None:
         caught[i] = net.convs[i].weight.grad.clone()
         optimizers[i].step()
 
-    gradients(net, x, y, None, done, local_step="naive")
-    taken(ahead, x, y, None)
+    gradients(net, x, y, None, done, local_step="naive", precision=precision)
+    taken(ahead, x, y, None, precision=precision)
     with torch.no_grad():
         for p in ahead.groups()[0]:
             p -= 0.1 * p.grad
-    first = ahead.activation(0, x).detach()
-    a = ahead.activation(1, ahead.onward(0, first, None))
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        first = ahead.activation(0, x).detach()
+        a = ahead.activation(1, ahead.onward(0, first, None))
+        logits = ahead.head(1, a)
     ahead.zero_grad()
-    F.cross_entropy(ahead.head(1, a), y).backward()
+    F.cross_entropy(logits, y).backward()
     torch.testing.assert_close(caught[1], ahead.convs[1].weight.grad)
 
 

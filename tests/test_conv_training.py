@@ -21,6 +21,8 @@ from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.execute import flops, run, stacks_of
 from kaxis.leg import Leg
+from kaxis.sources import own
+from kaxis.sources.images import channel_statistics, load_images, square_pixels
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
 from kaxis.study import Study
@@ -114,6 +116,77 @@ def test_a_run_cut_twice_in_mid_epoch_ends_as_if_it_had_not_been(learner: str, s
     assert json.dumps({k: again[k] for k in ("metrics", "curves", "data")}) == json.dumps(
         {k: whole[k] for k in ("metrics", "curves", "data")}
     )
+
+
+def test_a_checkpoint_goes_to_its_own_cells_in_whatever_order(source: str, tmp_path: Path) -> None:
+    of = cells(source, ["dtg_ff", "dtg_ff[inference=concat]"])
+    whole = {cell.id: result for cell, result in zip(of, results(of), strict=True)}
+    with pytest.raises(Cut):
+        train(of, keep=tmp_path / "kept", keep_every=0.0, tick=cut_after(3))
+    other = of[::-1]
+    for cell, result in zip(other, results(other, keep=tmp_path / "kept", keep_every=0.0), strict=True):
+        assert json.dumps(result["curves"]) == json.dumps(whole[cell.id]["curves"])
+
+
+@pytest.mark.parametrize("change", ["data", "version", "optimizer"])
+def test_a_checkpoint_that_does_not_fit_is_passed_over_whole(change: str, source: str, tmp_path: Path) -> None:
+    of, kept = cells(source, ["dtg_ff"]), tmp_path / "kept"
+    with pytest.raises(Cut):
+        train(of, keep=kept, keep_every=0.0, tick=cut_after(3), made_by={"torch": "1"})
+    how: dict[str, Any] = {"keep": kept, "keep_every": 1e9, "made_by": {"torch": "1"}}
+    if change == "data":
+        write_npz(tmp_path / "x.npz", seed=1)
+        load_images.cache_clear(), square_pixels.cache_clear(), channel_statistics.cache_clear()
+    elif change == "version":
+        how["made_by"] = {"torch": "2"}
+    else:
+        (file,) = kept.glob("*.pt")
+        state = torch.load(file, weights_only=True)
+        state["stack"]["optimizers"][0][3]["param_groups"] = []
+        torch.save(state, file)
+    assert json.dumps(results(of, **how)[0]["curves"]) == json.dumps(results(of)[0]["curves"])
+
+
+def test_force_starts_anew(source: str, tmp_path: Path) -> None:
+    study = Study.of("f", {"source": source, "learners": ["dtg_ff"], **SMALL})
+    store = Store(tmp_path / "s")
+    run(study, store, jobs=1)
+    (cell,) = study.cells()
+    first = store.read(cell)
+    with pytest.raises(Cut):
+        train([cell], keep=store.path / "checkpoints", keep_every=0.0, tick=cut_after(3))
+    run(study, store, jobs=1, force=True)
+    again = store.read(cell)
+    assert first is not None
+    assert again is not None
+    assert again["curves"] == first["curves"]
+    assert not list((store.path / "checkpoints").glob("*"))
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.warns(UserWarning, match="no checkpoint could be written"):
+        (result,) = results(cells(source, ["dtg_ff"]), keep=tmp_path / "kept", keep_every=0.0)
+    assert result["status"] == "done"
+    assert not list((tmp_path / "kept").glob("*"))
+
+
+def test_a_study_of_a_folder_is_known_without_it(source: str, tmp_path: Path) -> None:
+    study = Study.of("mine", {"source": source, **SMALL, "learners": ["dtg_ff", "bp"], "plan": {"baseline": "bp"}})
+    store = Store(tmp_path / "s")
+    store.prepare()
+    store.note_study(study)
+    (tmp_path / "x.npz").unlink()
+    own._inspect.cache_clear()
+    ((again, _),) = store.studies()
+    assert [c.id for c in again.cells()] == [c.id for c in study.cells()]
+    assert again.plan == study.plan
+    assert not store.problems
 
 
 def test_a_damaged_checkpoint_is_passed_over(source: str, tmp_path: Path) -> None:
@@ -280,6 +353,9 @@ def test_predicted_memory_orders_the_ways_of_training() -> None:
         ({"source": "cifar10", "net": "vgg8", "accumulate": 3}, "does not divide"),
         ({"source": "cifar10", "net": "vgg8", "accumulate": 2, "local_step": "naive"}, "use interleaved"),
         ({"source": "cifar10", "net": "vgg8", "select": "best"}, "set holdout"),
+        ({"source": "cifar10", "size": 16}, "at its own size"),
+        ({"source": "cifar10", "net": "vgg8", "accumulate": 128, "goodness_norm": "batchnorm"}, "parts of 2 images"),
+        ({"source": "cifar10", "net": "vgg8", "accumulate": 128, "learners": "bp_concat"}, "parts of 2 images"),
         ({"source": "cifar10", "net": "vgg8", "activation_checkpointing": True, "goodness_norm": "batchnorm"}, "twice"),
         ({"source": "cifar10", "learners": "bp_concat"}, "concat is for conv nets"),
         (
@@ -315,3 +391,29 @@ def test_published_recipe_is_the_default() -> None:
 )
 def test_every_study_can_be_listed_with_its_arithmetic(file: Path) -> None:
     assert sum(flops(cell) for cell in Study.load(file).cells()) > 0
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@needs_gpu
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("learner", ["bp", "bp_deepsup", "bp_concat", "dtg_ff", "local_ce", "dtg_ff[inference=concat]"])
+def test_cuda_agrees_with_cpu(learner: str, streamed: bool, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without dropout, whose masks are drawn on the device; to rounding, which a few steps amplify little."""
+    of = cells(source, [learner], dropout=0, lr=1e-3)
+    on_cpu = results(of)[0]
+    if streamed:
+        monkeypatch.setattr("kaxis.train.feed._too_large", lambda size, device: True)
+    on_gpu = results(of, device="cuda")[0]
+    losses = [[loss for loss in r["curves"]["test_loss"]] for r in (on_cpu, on_gpu)]
+    np.testing.assert_allclose(*losses, rtol=5e-3)
+
+
+@needs_gpu
+@pytest.mark.parametrize("how", [{"precision": "bfloat16"}, {"accumulate": 4}, {"activation_checkpointing": True}])
+def test_cuda_runs_every_way_and_goes_on_after_a_cut(how: dict[str, Any], source: str, tmp_path: Path) -> None:
+    of = cells(source, ["bp_deepsup"], **how)
+    with pytest.raises(Cut):
+        train(of, keep=tmp_path / "kept", keep_every=0.0, tick=cut_after(1), device="cuda")
+    assert results(of, keep=tmp_path / "kept", keep_every=0.0, device="cuda")[0]["status"] == "done"

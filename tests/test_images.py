@@ -180,11 +180,22 @@ def test_npz_takes_no_pickles_and_says_what_is_wrong(tmp_path: Path) -> None:
         ({"train_labels": np.array([{"a": 1}] * 36, dtype=object)}, "without pickled objects"),
         ({"train_images": np.zeros((36, 16, 16, 3), np.float32)}, "uint8"),
         ({"train_labels": np.zeros((36, 2), np.int64)}, "one class from 0 an image"),
+        ({"train_labels": np.tile([0, 2, 3], 12)}, "class 1 has no training images"),
+        ({"test_labels": np.zeros(18, np.int64)}, "class 1 has no test images"),
+        ({"train_labels": np.tile([0, 1, 10**7], 12)}, "class 2 has no training images"),
+        ({"test_images": np.zeros((18, 8, 8, 3), np.uint8)}, "one shape"),
+        (
+            {"test_images": np.zeros((0, 16, 16, 3), np.uint8), "test_labels": np.zeros(0, np.int64)},
+            "one or more of either",
+        ),
     ]
     for change, says in cases:
         path = write_npz(tmp_path / "x.npz", **change)
         with pytest.raises(KaxisError, match=says):
             Leg.of({"source": f"npz:{path}"})
+    oblong = {f"{s}_images": np.zeros((n, 16, 32, 3), np.uint8) for s, n in (("train", 36), ("test", 18))}
+    with pytest.raises(KaxisError, match="16 x 32 pixels; name a --size"):
+        square_pixels(f"npz:{write_npz(path, **oblong)}", tmp_path, None)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(KaxisError, match="not a readable npz"):
         Leg.of({"source": f"npz:{path}"})
@@ -246,7 +257,7 @@ def test_imagenet100_says_what_to_put_where_and_records_its_list(tmp_path: Path)
     chosen.write_text("\n".join(wnids[:99]))
     with pytest.raises(KaxisError, match="99 different WordNet ids"):
         load_images("imagenet100", tmp_path, 32)
-    chosen.write_text("\n".join(wnids[1:]))
+    chosen.write_text("\n".join([*wnids[1:], wnids[5]]))  # one named twice is one class
     got = load_images("imagenet100", tmp_path, 32)
     assert got.names["fine"] == tuple(wnids[1:])
     assert len(got.pixels) == 200
@@ -256,9 +267,30 @@ def test_imagenet100_says_what_to_put_where_and_records_its_list(tmp_path: Path)
 def test_decoding_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_folder(tmp_path / "a")
     first = load_images(f"folder:{root}", tmp_path, 16).pixels.copy()
-    monkeypatch.setattr(own, "_decoded", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(own, "_decode", lambda *_: pytest.fail("decoded again"))
     load_images.cache_clear()
     assert (load_images(f"folder:{root}", tmp_path, 16).pixels == first).all()
+
+
+def test_a_damaged_cache_is_made_again_and_a_full_one_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"folder:{write_folder(tmp_path / 'a')}"
+    first = np.array(load_images(name, tmp_path, 16).pixels)
+    (file,) = (tmp_path / "cache").rglob("*.npy")
+    file.write_bytes(file.read_bytes()[:300])
+    load_images.cache_clear()
+    assert (load_images(name, tmp_path, 16).pixels == first).all()
+    file.unlink()
+    load_images.cache_clear()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    with pytest.raises(KaxisError, match="GiB of decoded images cannot be kept there"):
+        load_images(name, tmp_path, 16)
+    assert not list((tmp_path / "cache").rglob("*.part"))
 
 
 # ---- downloads -------------------------------------------------------------------------------------------------------
@@ -309,7 +341,15 @@ def test_an_interrupted_download_goes_on_and_a_wrong_one_is_refused(
     archives.download("bloodmnist", tmp_path)
     assert asked == ["bytes=40-"]
     assert (tmp_path / "medmnist" / "bloodmnist.npz").read_bytes() == body
-    (tmp_path / "medmnist" / "bloodmnist.npz").unlink()
+    other = {"bloodmnist.npz": (1, md5), "more.npz": (1, md5)}
+    monkeypatch.setitem(ARCHIVES, "bloodmnist", Archive(a.url, "", a.folder, other, {}))
+    mine = tmp_path / "medmnist" / "bloodmnist.npz"
+    mine.write_bytes(b"my own file")
+    monkeypatch.setattr(requests, "get", lambda url, **_: Reply(body, 200))
+    archives.download("bloodmnist", tmp_path)
+    assert mine.read_bytes() == b"my own file"
+    mine.unlink()
+    monkeypatch.setitem(ARCHIVES, "bloodmnist", Archive(a.url, "", a.folder, {"bloodmnist.npz": (1, md5)}, {}))
     monkeypatch.setattr(requests, "get", lambda url, **_: Reply(b"something else", 200))
     with pytest.raises(KaxisError, match="not the official file"):
         archives.download("bloodmnist", tmp_path)

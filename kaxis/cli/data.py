@@ -87,7 +87,7 @@ def get(name: str, /, *, data: Folder = None) -> int:
 
 @app.command
 def check(name: str, /, *, data: Folder = None) -> int:
-    """Read a set's files: sizes, labels, checksums. A file that is not the official one is named.
+    """Read a set's files: sizes, labels, checksums. A file that is not the official one is named (exit 1).
 
     Example: kaxis data check cifar100 --data ~/data
     """
@@ -102,11 +102,13 @@ def check(name: str, /, *, data: Folder = None) -> int:
     images = load_images(name, folder)
     for file, checksum in images.checksums.items():
         print(f"{checksum}  {file}")
+    official = {f: md5 for f, (_, md5) in ARCHIVES[name].files.items() if md5} if name in ARCHIVES else {}
+    wrong = [f for f, md5 in official.items() if images.checksums[f] != md5]
     side = "x".join(map(str, images.pixels.shape[1:3]))
     counts = f"{images.n_train} training and {len(images.pixels) - images.n_train} test images"
     views = ", ".join(f"{len(names)} {view}" for view, names in images.names.items())
     print(f"{name}: {counts} of {side}, classes: {views}; readable")
-    return 0
+    return 1 if wrong else 0
 
 
 @app.command

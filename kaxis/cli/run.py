@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
@@ -30,8 +31,8 @@ def _flags() -> dict[str, Any]:
         if name == "source":
             continue
         base, *extras = get_args(hint)
-        while get_origin(base) is Annotated:
-            base = get_args(base)[0]
+        while get_origin(base) is Annotated or get_origin(base) is UnionType or get_origin(base) is Union:
+            base = next(part for part in get_args(base) if part is not NoneType)
         kind: Any = bool if base is bool else list[str] if get_origin(base) is tuple else str
         text = next(extra.text for extra in extras if isinstance(extra, Help))
         if get_origin(base) is Literal:

@@ -135,12 +135,17 @@ def download(name: str, folder: Path) -> Path:
 
     archive = ARCHIVES[name]
     target = folder / archive.folder
+    pooch.get_logger().setLevel("WARNING")  # its news would be a second line
     if archive.md5:
         members = [f"{archive.folder}/{file}" for file in archive.files]
         unpack = pooch.Untar(members=members, extract_dir=".")
         wanted = [(archive.url, archive.md5, folder, unpack)]
     else:
-        wanted = [(archive.url + file, str(md5), target, None) for file, (_, md5) in archive.files.items()]
+        wanted = [
+            (archive.url + file, str(md5), target, None)
+            for file, (_, md5) in archive.files.items()
+            if not (target / file).is_file()
+        ]
     for url, md5, place, processor in wanted:
         file = url.rsplit("/", 1)[1]
         try:
@@ -152,7 +157,7 @@ def download(name: str, folder: Path) -> Path:
                 _partial(place / file).unlink(missing_ok=True)
             inside = "" if archive.folder == "." else f"{archive.folder}/"
             raise KaxisError(
-                f"{name}: download of {url} failed: {reason}; or put {inside}{next(iter(archive.files))} into a folder and name that folder with --data"
+                f"{name}: download of {url} failed: {reason}; or put {', '.join(inside + f for f in archive.files)} into a folder and name that folder with --data"
             ) from None
         _partial(place / file).unlink(missing_ok=True)
     return target
@@ -164,10 +169,29 @@ def _partial(file: Path) -> Path:
 
 def _fetch(url: str, output: Any, pooch: Any) -> None:
     """A download that goes on where an earlier one stopped; pooch checks the whole afterwards."""
+    kept = _partial(Path(output).parent / url.rsplit("/", 1)[1])
+    with _alone(kept):
+        _fetch_into(kept, url)
+        shutil.copyfile(kept, output)
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Hold a file against other processes that download the same, where the system can."""
+    with file.open("ab") as held:
+        try:
+            import fcntl
+
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            pass
+        yield
+
+
+def _fetch_into(kept: Path, url: str) -> None:
     import requests
 
-    kept = _partial(Path(output).parent / url.rsplit("/", 1)[1])
-    have = kept.stat().st_size if kept.exists() else 0
+    have = kept.stat().st_size
     with requests.get(url, stream=True, timeout=30, headers={"Range": f"bytes={have}-"} if have else {}) as reply:
         if reply.status_code != 416:  # 416: the rest is empty, all of it is here
             reply.raise_for_status()
@@ -177,7 +201,6 @@ def _fetch(url: str, output: Any, pooch: Any) -> None:
                 for chunk in reply.iter_content(1 << 20):
                     file.write(chunk)
                     advance(len(chunk))
-    shutil.copyfile(kept, output)
 
 
 @contextmanager

@@ -23,6 +23,8 @@ JITTER, HUE, GRAYSCALE = 0.4, 0.1, 0.2
 
 COLUMNS = ("top", "left", "flip", "brightness", "contrast", "saturation", "hue", "grey", "cut_row", "cut_column")
 LUMA = (0.299, 0.587, 0.114)
+TO_YIQ = [list(LUMA), [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]]
+FROM_YIQ = np.linalg.inv(np.array(TO_YIQ)).tolist()
 
 
 def draws(seed: int, member: int, epoch: int, n: int) -> NDArray[np.float32]:
@@ -103,10 +105,9 @@ def _coloured(x_BSSC: Tensor, u: dict[str, Tensor], kinds: Sequence[str]) -> Ten
         turn = 2 * math.pi * HUE * (2 * u["hue"] - 1)
     if "grayscale" in kinds:
         saturation = torch.where(u["grey"] < GRAYSCALE, 0 * one, saturation)
-    to_yiq = luma.new_tensor([LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)])
     cos, sin, zero = turn.cos(), turn.sin(), 0 * one
     spin = torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], 1).view(-1, 3, 3)
-    hue = torch.linalg.inv(to_yiq) @ spin @ to_yiq
+    hue = luma.new_tensor(FROM_YIQ) @ spin @ luma.new_tensor(TO_YIQ)
     matrix = hue @ (saturation[:, None, None] * eye + (1 - saturation)[:, None, None] * grey)
     matrix = (bright * contrast)[:, None, None] * matrix
     mean = (x_BSSC.mean((1, 2)) * luma).sum(1)

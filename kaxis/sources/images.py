@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import tempfile
+import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +123,7 @@ def _read(name: str, archive: Archive, folder: Path) -> Read:
         state = path.stat()
         key = hashlib.sha256(repr((str(path.resolve()), state.st_size, state.st_mtime_ns)).encode()).hexdigest()[:16]
         files, y, n, wnids = readers.tiny_imagenet_files(path)
-        pixels = cached(key, lambda: readers.tiny_imagenet(path, files))
+        pixels = cached(key, (len(files), 64, 64, 3), lambda out: readers.tiny_imagenet(path, files, out))
         return pixels, {"fine": y}, n, {"fine": wnids}
     pixels, y, n = readers.npz(path)
     return pixels, {"fine": y}, n, fine
@@ -144,23 +144,40 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def cached(key: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """An array from the user's cache, mapped into memory so that processes share it; computed where it is not there."""
+def cached(key: str, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]) -> NDArray[np.uint8]:
+    """A uint8 array from the user's cache, mapped into memory so that processes share it and it need not fit.
+
+    What is not there is filled into a file, which takes its name when it is whole; a damaged one is made again.
+
+    Raises
+    ------
+    KaxisError
+        If the cache cannot take it.
+    """
     import pooch
 
     path = Path(pooch.os_cache("kaxis")) / "images" / f"{key}.npy"
-    if not path.exists():
-        array = compute()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-                np.save(file, array)
-            os.replace(file.name, path)
-        except OSError:
+    with contextlib.suppress(OSError, ValueError):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.shape == shape:
             return array
-    # Copy-on-write: torch takes only writable arrays without a warning.
-    array = np.load(path, mmap_mode="c", allow_pickle=False)
-    return array
+    part = path.with_name(f"{key}-{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+        fill(out)
+        out.flush()
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        size = np.prod(shape) / 2**30
+        raise KaxisError(
+            f"{path.parent}: {size:.1f} GiB of decoded images cannot be kept there ({error.strerror or error}); $XDG_CACHE_HOME moves it"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 @lru_cache(maxsize=2)
@@ -173,21 +190,23 @@ def square_pixels(name: str, folder: Path, size: int | None) -> NDArray[np.uint8
     x = images.pixels
     if size and x.shape[1:3] != (size, size):
         key = hashlib.sha256(repr((name, size, sorted(images.checksums.items()))).encode()).hexdigest()[:16]
-        x = cached(f"{key}-{size}", lambda: _resized(images.pixels, size))
+        shape = (len(x), size, size, x.shape[3])
+        x = cached(f"{key}-{size}", shape, lambda out: _resize(images.pixels, out))
+    if x.shape[1] != x.shape[2]:
+        raise KaxisError(f"{name}: images of {x.shape[1]} x {x.shape[2]} pixels; name a --size to make them square")
     if x.shape[3] == 1:
         x = np.repeat(x, 3, axis=3)
     return x if x.flags["C_CONTIGUOUS"] else np.ascontiguousarray(x)
 
 
-def _resized(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _resize(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     import torch
 
-    out = np.empty((len(pixels), size, size, pixels.shape[3]), np.uint8)
+    size = out.shape[1:3]
     for start in range(0, len(pixels), 1000):
-        x = torch.from_numpy(np.ascontiguousarray(pixels[start : start + 1000])).permute(0, 3, 1, 2).float()
-        x = torch.nn.functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
+        x = torch.from_numpy(np.array(pixels[start : start + 1000])).permute(0, 3, 1, 2).float()
+        x = torch.nn.functional.interpolate(x, size, mode="bilinear", antialias=True)
         out[start : start + 1000] = x.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).numpy()
-    return out
 
 
 @lru_cache(maxsize=2)
@@ -195,12 +214,16 @@ def channel_statistics(name: str, folder: Path, size: int | None) -> tuple[tuple
     """Mean and standard deviation of each channel over all training images, of pixels in 0 .. 1; the same for every K."""
     n = load_images(name, folder, size).n_train
     x = square_pixels(name, folder, size)
-    total, squares, count = np.zeros(3, np.uint64), np.zeros(3, np.uint64), 0
-    for start in range(0, n, 2000):  # whole numbers, so that no chunk size changes the result
-        part = x[start : min(start + 2000, n)].reshape(-1, 3).astype(np.uint32)
-        total += part.sum(0, dtype=np.uint64)
-        squares += (part * part).sum(0, dtype=np.uint64)
-        count += len(part)
+    total, squares = np.zeros(3), np.zeros(3)
+    shades = np.arange(256.0)
+    chunk = max(1, 2**24 // x[0].size)
+    for start in range(0, n, chunk):  # sums of whole numbers, so that no chunk size changes the result
+        part = x[start : min(start + chunk, n)].reshape(-1, 3)
+        for c in range(3):
+            often = np.bincount(part[:, c], minlength=256)
+            total[c] += often @ shades
+            squares[c] += often @ shades**2
+    count = n * x.shape[1] * x.shape[2]
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())

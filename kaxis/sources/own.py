@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,11 +39,12 @@ def inspect(name: str) -> SourceInfo:
     KaxisError
         If it is not there, or not laid out as train/CLASS/ and val/CLASS/ (or test/CLASS/), or a class is empty.
     """
-    return _inspect(name, _place(name, data_dir()))
+    path = _place(name, data_dir())
+    return _inspect(name, path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @lru_cache(maxsize=8)
-def _inspect(name: str, path: Path) -> SourceInfo:
+def _inspect(name: str, path: Path, changed: int) -> SourceInfo:
     kind = name.split(":", 1)[0]
     if not path.exists():
         raise KaxisError(f"source '{name}': no {kind} at {path} (looked below --data, else $KAXIS_DATA)")
@@ -80,7 +82,7 @@ def load_own(name: str, folder: Path, size: int) -> Images:
     stamps = [(str(f.relative_to(root)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     key = hashlib.sha256(repr((size, stamps)).encode()).hexdigest()[:16]
     content = hashlib.md5(repr([stamp[:2] for stamp in stamps]).encode(), usedforsecurity=False).hexdigest()
-    pixels = cached(f"{key}-{size}", lambda: _decoded(files, size))
+    pixels = cached(f"{key}-{size}", (len(files), size, size, 3), lambda out: _decode(files, out))
     return Images(pixels, n_train, {"fine": y}, {"fine": names}, {**checksums, "names and sizes": content})
 
 
@@ -93,7 +95,7 @@ def _listing(root: Path, wanted: tuple[str, ...] | None) -> tuple[list[Path], np
     if wanted is not None:
         if absent := [w for w in wanted if w not in names]:
             raise KaxisError(f"{root / 'train'} lacks class {absent[0]}")
-        names = tuple(sorted(wanted))
+        names = tuple(sorted(set(wanted)))
     elif extra := [d.name for d in test.iterdir() if d.is_dir() and d.name not in names]:
         raise KaxisError(f"{test / extra[0]}: no such class in train/")
     files: list[Path] = []
@@ -112,10 +114,14 @@ def _listing(root: Path, wanted: tuple[str, ...] | None) -> tuple[list[Path], np
     return files, np.array(labels, np.int64), n_train, names
 
 
-def _decoded(files: list[Path], size: int) -> readers.Pixels:
+def _decode(files: list[Path], out: readers.Pixels) -> None:
+    """Photographs into `out`, several at once: decoding leaves Python alone."""
     from PIL import ImageOps
 
-    out = np.empty((len(files), size, size, 3), np.uint8)
-    for i, file in enumerate(files):
-        out[i] = readers.decode(file.read_bytes(), str(file), lambda image: ImageOps.fit(image, (size, size)))
-    return out
+    def one(i: int) -> None:
+        size = out.shape[1:3]
+        out[i] = readers.decode(files[i].read_bytes(), str(files[i]), lambda image: ImageOps.fit(image, size))
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(one, range(len(files))):
+            pass

@@ -96,6 +96,16 @@ def npz(path: Path) -> tuple[Pixels, Labels, int]:
             raise KaxisError(
                 f"{path}: {split}_labels is {labels.dtype} {labels.shape}; one class from 0 an image is read"
             )
+    if not all(len(images) for images in x):
+        raise KaxisError(f"{path}: {len(x[0])} training and {len(x[1])} test images; one or more of either is needed")
+    shapes = [images.reshape(*images.shape[:3], -1).shape for images in x]
+    if shapes[0][1:] != shapes[1][1:]:
+        raise KaxisError(f"{path}: training images {shapes[0]} and test images {shapes[1]}; one shape is read")
+    classes = int(max(labels.max() for labels in y)) + 1
+    for split, labels in zip(("training", "test"), y, strict=True):
+        if classes > 10_000 or (np.bincount(labels.reshape(-1), minlength=classes) == 0).any():
+            absent = next(k for k in range(classes) if not (labels == k).any())
+            raise KaxisError(f"{path}: class {absent} has no {split} images; labels go from 0 to {classes - 1}")
     pixels = np.concatenate([images.reshape(*images.shape[:3], -1) for images in x])
     return pixels, np.concatenate([labels.reshape(-1) for labels in y]).astype(np.int64), len(x[0])
 
@@ -117,10 +127,11 @@ def tiny_imagenet_files(path: Path) -> tuple[list[str], Labels, int, tuple[str, 
     return names, np.array(y, np.int64), len(train), tuple(wnids)
 
 
-def tiny_imagenet(path: Path, names: Sequence[str]) -> Pixels:
-    """The images of Tiny ImageNet's zip, read in place; grey ones become colour."""
+def tiny_imagenet(path: Path, names: Sequence[str], out: Pixels) -> None:
+    """The images of Tiny ImageNet's zip, read in place into `out`; grey ones become colour."""
     with _zip(path) as archive:
-        return np.stack([decode(archive.read(n), f"{path}!{n}", lambda image: _exactly(image, 64)) for n in names])
+        for i, name in enumerate(names):
+            out[i] = decode(archive.read(name), f"{path}!{name}", lambda image: _exactly(image, 64))
 
 
 @contextmanager

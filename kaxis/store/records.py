@@ -123,7 +123,7 @@ class Store:
         for file in sorted((self.path / "studies").glob("*.json")):
             try:
                 spec = json.loads(file.read_bytes())
-                found.append((Study.of(spec["name"], {"leg": spec["leg"], "plan": spec["plan"]}), str(spec["created"])))
+                found.append((Study.restored(spec["name"], spec), str(spec["created"])))
             except (OSError, ValueError, KeyError, TypeError) as error:
                 self.problems.append(f"{file}: not a study of this version, skipped ({error})")
         return sorted(found, key=lambda pair: pair[1])

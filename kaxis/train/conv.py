@@ -89,13 +89,17 @@ def gradients(
         """What goes up, the head's loss, the average-pooled activation."""
         with cast():
             a = net.activation(i, h)
-            loss = share * F.cross_entropy(net.head(i, a), y_B, label_smoothing=smoothing) if i in net.headed else None
-            if one_by_one:
-                assert loss is not None
-                loss.backward()
-                done(i)
+            logits = net.head(i, a) if i in net.headed else None
+        loss = None if logits is None else share * F.cross_entropy(logits, y_B, label_smoothing=smoothing)
+        if one_by_one:  # outside autocast, whose copies of the weights would outlive the step
+            assert loss is not None
+            loss.backward()
+            done(i)
+            a = a.detach()
+        with cast():
+            if one_by_one and local_step == "naive":
                 with torch.no_grad():
-                    a = net.activation(i, h) if local_step == "naive" else a.detach()
+                    a = net.activation(i, h)
             pooled = a.mean((2, 3)) if net.concat and i else None
             if i + 1 == depth:
                 return None, loss, pooled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kaxis.errors import KaxisError
 from kaxis.sources.task import Task
 from kaxis.streams import stream
 
@@ -72,7 +74,15 @@ class Feed:
         self._offset = dict(zip(matrices, starts.tolist(), strict=False))
         whole = next(iter(matrices.values())) if len(matrices) == 1 else np.concatenate(list(matrices.values()))
         self.streamed = _too_large(whole.nbytes, device)
-        self.features = torch.from_numpy(whole) if self.streamed else torch.from_numpy(whole).to(device)
+        if self.streamed and whole.dtype != np.uint8:
+            raise KaxisError(
+                f"features of {whole.nbytes / 2**30:.1f} GiB do not fit beside the networks on the GPU; use --features pca:D or --device cpu"
+            )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not writable.*")  # mapped files are only read
+            self.features = torch.from_numpy(whole)
+        if not self.streamed:
+            self.features = self.features.to(device)
 
     def take(self, rows: Tensor | NDArray[np.int64]) -> Tensor:
         """Rows of `features` on the device."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
+import json
 import os
 import time
 import uuid
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,48 +30,70 @@ class Kept:
         None keeps nothing.
     every : float
         Seconds between writing.
+    made_by : mapping
+        Versions, commit and device. A checkpoint that another version, device or other data made is not gone on from.
     """
 
-    def __init__(self, folder: Path | None, every: float) -> None:
-        self.folder, self.every, self._last = folder, every, time.monotonic()
+    def __init__(self, folder: Path | None, every: float, made_by: Mapping[str, Any] | None = None) -> None:
+        self.folder, self.every, self.made_by, self._last = folder, every, dict(made_by or {}), time.monotonic()
 
     def _file(self, cells: Sequence[Cell]) -> Path:
         assert self.folder is not None
         names = "".join(sorted(cell.id for cell in cells))
         return self.folder / f"{hashlib.sha256(names.encode()).hexdigest()[:20]}.pt"
 
-    def restore(self, cells: Sequence[Cell], stack: Any, results: Sequence[Any]) -> int:
-        """Put back what was kept; returns the number of steps done. A file that cannot be read is passed over."""
+    def _stamp(self, tasks: Mapping[int, Any]) -> str:
+        facts = {seed: task.facts for seed, task in tasks.items()}
+        return json.dumps([self.made_by, facts], sort_keys=True, default=str)
+
+    def restore(self, cells: Sequence[Cell], stack: Any, results: Sequence[Any], tasks: Mapping[int, Any]) -> int:
+        """Put back what was kept; returns the number of steps done. A file that does not fit is passed over whole."""
         if self.folder is None or not self._file(cells).exists():
             return 0
+        before = copy.deepcopy(stack.state())
         try:
             kept = torch.load(self._file(cells), map_location=stack.device, weights_only=True)
+            if kept["stamp"] != self._stamp(tasks):
+                return 0
+            done, curves = int(kept["done"]), [kept["results"][result.cell.id] for result in results]
             stack.load(kept["stack"])
-        except Exception:
+        except Exception:  # damaged in whatever way: start anew
+            stack.load(before)
             return 0
-        for result, (reason, curves, layers) in zip(results, kept["results"], strict=True):
-            result.reason, result.curves, result.layers = reason, curves, layers
-        return int(kept["done"])
+        for result, (reason, values, layers) in zip(results, curves, strict=True):
+            result.reason, result.curves, result.layers = reason, values, layers
+        return done
 
-    def save(self, cells: Sequence[Cell], stack: Any, results: Sequence[Any], done: int) -> None:
-        """Write, if it is time."""
+    def save(
+        self, cells: Sequence[Cell], stack: Any, results: Sequence[Any], tasks: Mapping[int, Any], done: int
+    ) -> None:
+        """Write, if it is time. A full disk costs the checkpoint, not the run."""
         if self.folder is None or done == stack.steps or time.monotonic() - self._last < self.every:
             return
         state = stack.state()
         if state is None:
             return
         file = self._file(cells)
-        file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.part")
-        kept = {"done": done, "stack": state, "results": [(r.reason, r.curves, r.layers) for r in results]}
-        with part.open("wb") as out:
-            torch.save(kept, out)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, file)
+        seen = {r.cell.id: (r.reason, r.curves, r.layers) for r in results}
+        kept = {"stamp": self._stamp(tasks), "done": done, "stack": state, "results": seen}
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as out:
+                torch.save(kept, out)
+                out.flush()
+                os.fsync(out.fileno())
+            os.replace(part, file)
+        except (OSError, RuntimeError) as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            warnings.warn(f"no checkpoint could be written to {self.folder}: {error}", stacklevel=2)
+            self.folder = None
         self._last = time.monotonic()
 
     def forget(self, cells: Sequence[Cell]) -> None:
-        """The records are written: the checkpoint has served."""
+        """The records are written, or wanted anew: remove the checkpoint, and what killed runs left of it."""
         if self.folder is not None:
-            self._file(cells).unlink(missing_ok=True)
+            file = self._file(cells)
+            for old in (file, *file.parent.glob(f"{file.stem}-*.part")):
+                old.unlink(missing_ok=True)

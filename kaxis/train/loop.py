@@ -6,7 +6,8 @@ Cells whose networks are trained alike share them: `bp` is the first member of `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ __all__ = ["DIVERGED", "checkpoints", "networks_of", "train"]
 
 DIVERGED = 1e4
 """Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log K."""
+
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 
 TICK = 50  # steps between progress reports
 
@@ -63,6 +66,7 @@ def train(
     tick: Tick = lambda network_steps, images, note: None,
     keep: Path | None = None,
     keep_every: float = 60.0,
+    made_by: Mapping[str, Any] | None = None,
 ) -> tuple[list[dict[str, Any]], str]:
     """Train cells that differ only in seed, members and inference.
 
@@ -79,6 +83,8 @@ def train(
         File for the state of a long training; one that is there is gone on from, to the same numbers.
     keep_every : float
         Seconds between writing it.
+    made_by : mapping, optional
+        Versions and device, kept with it: another version or device starts anew.
 
     Returns
     -------
@@ -93,7 +99,7 @@ def train(
     KaxisError
         If memory does not suffice, naming the batch and what would fit.
     """
-    state = Kept(keep, keep_every)
+    state = Kept(keep, keep_every, made_by)
     try:
         if device == "cuda":
             torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
@@ -103,7 +109,7 @@ def train(
             return _train(cells, data, device, tick, state), backend
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if known or "can't allocate memory" in str(error) or "not enough memory" in str(error):
+        if known or any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise KaxisError(f"{cells[0]}: {memory_advice(cells[0].config, device)}", exit_code=1) from None
         raise
 
@@ -119,17 +125,21 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, ke
         _Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])])
         for cell in cells
     ]
-    start = kept.restore(cells, stack, results)
+    start = kept.restore(cells, stack, results, tasks)
     evaluate_at = set(stack.evaluate_at())
     if start:
         tick(len(networks) * start, 0, stack.note(start))
     else:
         _evaluate(stack, tasks, results, 0)
     done = ticked = start
+    told = 0.0
     for batch in stack.batches(start):
         stack.step(batch)
         done += 1
-        if done % TICK == 0 or done == stack.steps or conv:
+        # A conv net's note reads its loss, which makes a GPU wait: there a few times a second is enough.
+        often = conv and (device == "cpu" or time.monotonic() - told > 0.2)
+        if often or done == stack.steps or done % TICK == 0:
+            told = time.monotonic()
             images = len(networks) * (done - ticked) * stack.batch if conv else 0
             tick(len(networks) * (done - ticked), images, stack.note(done))
             ticked = done
@@ -138,7 +148,7 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, ke
             if all(r.reason for r in results):
                 tick(len(networks) * (stack.steps - done), 0, stack.note(done))
                 break
-        kept.save(cells, stack, results, done)
+        kept.save(cells, stack, results, tasks, done)
     return [r.as_dict(stack, tasks[r.cell.seed]) for r in results]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from kaxis.nets.plan import conv_counts
 from kaxis.sources.catalog import source_info
 
 __all__ = ["activation_bytes", "memory_advice"]
@@ -37,15 +38,28 @@ def memory_advice(config: Mapping[str, Any], device: str) -> str:
     if config["net"]["name"] == "mlp":
         return f"out of memory on {device} with batch_size = {batch}; run fewer jobs, or a smaller batch"
     size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
-    free = torch.cuda.mem_get_info()[0] if device == "cuda" and torch.cuda.is_available() else _free()
+    shape = {"K": config["K"], "size": size, "batch": 1, "net": config["net"], "learner": config["learner"]}
+    count = conv_counts(**shape)
+    free = _free(device) - 16 * (count["parameters"] + count["buffers"])  # weights, gradients and AdamW's two moments
     each = activation_bytes(config, size)
-    parts = [a for a in range(1, batch + 1) if batch % a == 0 and a > train["accumulate"]]
-    fits = next((a for a in parts if each * batch / a < 0.7 * free), batch)
+    batch_statistics = config["learner"]["goodness_norm"] == "batchnorm" or config["learner"]["inference"] == "concat"
+    most = batch // 2 if batch_statistics else batch
+    parts = [a for a in range(train["accumulate"] + 1, most + 1) if batch % a == 0 and train["local_step"] != "naive"]
+    fits = next((a for a in parts if each * batch / a < 0.7 * free), None)
+    advice = (
+        f"accumulate = {fits} should fit" if fits else "take a smaller batch_size, width or activation_checkpointing"
+    )
     return (
         f"out of memory on {device} with batch_size = {batch}, accumulate = {train['accumulate']}; "
-        f"about {each / 2**20:.0f} MiB of activations an image, {free / 2**30:.1f} GiB free: accumulate = {fits} should fit"
+        f"about {each / 2**20:.0f} MiB of activations an image, {free / 2**30:.1f} GiB for them: {advice}"
     )
 
 
-def _free() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _free(device: str) -> int:
+    """Bytes that a run alone on this machine or GPU could use; what the failed step still holds is counted as free."""
+    if device == "cuda" and torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return 2**32
