@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import Json, StorePath, Where, open_cube
+from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
 from kaxis.cli.contrast import Asked, show_contrast
 from kaxis.cli.report import Report, interval, number
 
@@ -16,30 +15,25 @@ __all__ = ["app"]
 
 app = App(name="analyze", help="Seed-matched effects along K.\n\nExample: kaxis analyze paired --baseline bp_deepsup")
 
-Baseline = Annotated[str, Parameter(help="the learner that is subtracted")]
-Learners = Annotated[
-    list[str] | None, Parameter(name="--learner", help="learners to compare with it; all others by default")
-]
-Csv = Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")]
-
 
 @app.command
 def paired(
+    table: Table = None,
+    /,
     *,
     baseline: Baseline = "bp_deepsup",
     learner: Learners = None,
-    store: StorePath = None,
-    where: Where = None,
-    json: Json = False,
-    csv: Csv = None,
+    out: Output = PLAIN,
 ) -> int:
     """Per-K paired effects on test accuracy: t interval, exact sign-flip p, wins, bootstrap interval.
 
     Example: kaxis analyze paired --baseline bp_deepsup --learner dtg_ff
+
+    Example: kaxis analyze paired results.csv --baseline A --learner B
     """
     from kaxis.stats import effects
 
-    cube = open_cube(store, where)
+    cube = out.cube(table)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     attrs: dict[str, Any] = {}
@@ -68,19 +62,22 @@ def paired(
         ),
     ]
     attrs["notes"] = notes
-    Report(
+    report = Report(
         "paired",
         title="Paired effect on test accuracy, pp",
         attrs=attrs,
         rows=rows,
         columns=columns,
-        remarks=effect_rows.remarks(rows, notes),
-    ).show(as_json=json, csv_file=csv)
+        remarks=effect_rows.remarks(rows, notes) + effect_rows.verdicts(rows, "pp"),
+    )
+    out.show(report)
     return 0 if rows else 1
 
 
 @app.command
 def contrast(
+    table: Table = None,
+    /,
     *,
     baseline: Baseline = "bp_deepsup",
     learner: Learners = None,
@@ -89,10 +86,7 @@ def contrast(
     scale: Literal["pp", "normalised"] = "pp",
     as_published: bool = False,
     drop_incomplete: bool = False,
-    store: StorePath = None,
-    where: Where = None,
-    json: Json = False,
-    csv: Csv = None,
+    out: Output = PLAIN,
 ) -> int:
     """One contrast along K, the one that the study planned: the slope on log K, or high K minus low K.
 
@@ -115,38 +109,36 @@ def contrast(
     """
     split = (tuple(low or ()), tuple(high or ()))
     asked = Asked(baseline, learner, split if low or high else None, scale, as_published, drop_incomplete)
-    return show_contrast(asked, store=store, where=where, json=json, csv=csv)
+    return show_contrast(asked, out, table)
 
 
 @app.command
 def slope(
+    table: Table = None,
+    /,
     *,
     baseline: Baseline = "bp_deepsup",
     learner: Learners = None,
     scale: Literal["pp", "normalised"] = "pp",
     drop_incomplete: bool = False,
-    store: StorePath = None,
-    where: Where = None,
-    json: Json = False,
-    csv: Csv = None,
+    out: Output = PLAIN,
 ) -> int:
     """The slope of the paired effect on log K, whatever the study's plan says.
 
     Example: kaxis analyze slope --baseline bp_deepsup
     """
     asked = Asked(baseline, learner, ((), ()), scale, False, drop_incomplete)
-    return show_contrast(asked, store=store, where=where, json=json, csv=csv)
+    return show_contrast(asked, out, table)
 
 
 @app.command
 def gap(
+    table: Table = None,
+    /,
     *,
     baseline: Baseline = "bp_deepsup",
     learner: Learners = None,
-    store: StorePath = None,
-    where: Where = None,
-    json: Json = False,
-    csv: Csv = None,
+    out: Output = PLAIN,
 ) -> int:
     """Train-test gaps of both learners, and their paired difference.
 
@@ -154,7 +146,7 @@ def gap(
     """
     from kaxis.stats import effects
 
-    cube = open_cube(store, where)
+    cube = out.cube(table)
     rows, notes, attrs = [], [], {}
     for name in effect_rows.learners(cube, learner, baseline):
         result = effects.gap(cube, learner=name, baseline=baseline)
@@ -182,7 +174,5 @@ def gap(
         *effect_rows.remarks(rows, notes, bootstrap=False),
         "Difference of gaps = train effect - test effect: it shares the test term with the accuracy effect.",
     ]
-    Report("gap", title="Train-test gap, pp", attrs=attrs, rows=rows, columns=columns, remarks=remarks).show(
-        as_json=json, csv_file=csv
-    )
+    out.show(Report("gap", title="Train-test gap, pp", attrs=attrs, rows=rows, columns=columns, remarks=remarks))
     return 0 if rows else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,15 +14,56 @@ from kaxis.errors import KaxisError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from kaxis.cli.report import Report
     from kaxis.store.records import Store
 
-__all__ = ["Json", "StorePath", "Where", "conditions", "open_cube", "open_store"]
+__all__ = [
+    "PLAIN",
+    "Baseline",
+    "Json",
+    "Learners",
+    "Output",
+    "StorePath",
+    "Table",
+    "Where",
+    "conditions",
+    "open_cube",
+    "open_store",
+]
 
 StorePath = Annotated[Path | None, Parameter(name="--store", help="folder of records; $KAXIS_STORE, else runs/")]
 Where = Annotated[
     list[str] | None, Parameter(name="--where", help="only records with these values: --where source=digits lr=0.001")
 ]
 Json = Annotated[bool, Parameter(name="--json", help="one JSON object on stdout")]
+Baseline = Annotated[str, Parameter(name="--baseline", help="the learner that is subtracted")]
+Learners = Annotated[
+    list[str] | None, Parameter(name="--learner", help="learners to compare with it; all others by default")
+]
+Table = Annotated[
+    Path | None,
+    Parameter(help="a CSV file of results made elsewhere: columns K, learner, seed, accuracy; else the store"),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """Where an analysis reads, and how it shows what it found."""
+
+    store: StorePath = None
+    where: Where = None
+    json: Json = False
+    csv: Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")] = None
+
+    def cube(self, table: Path | None = None) -> xr.Dataset:
+        return open_cube(self.store, self.where, table)
+
+    def show(self, report: Report) -> None:
+        report.show(as_json=self.json, csv_file=self.csv)
+
+
+PLAIN = Output()
 
 
 def open_store(path: Path | None) -> Store:
@@ -41,10 +83,16 @@ def conditions(where: list[str] | None) -> dict[str, str]:
     return out
 
 
-def open_cube(path: Path | None, where: list[str] | None) -> xr.Dataset:
-    """The cube of a store that exists; files that were skipped are named on stderr."""
+def open_cube(path: Path | None, where: list[str] | None, table: Path | None = None) -> xr.Dataset:
+    """The cube of a store that exists, or of a CSV file; records that were skipped are named on stderr."""
     import warnings
 
+    if table is not None:
+        from kaxis.stats.tidy import read_csv
+
+        if path is not None or where:
+            raise KaxisError(f"{table}: a table stands alone, without --store and --where")
+        return read_csv(table)
     from kaxis.store.cube import load_cube
 
     store = open_store(path)

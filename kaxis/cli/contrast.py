@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import open_cube, open_store
+from kaxis.cli.common import Output, open_store
 from kaxis.cli.report import Report, interval, number
 from kaxis.errors import KaxisError
 
@@ -32,15 +32,15 @@ class Asked:
     drop_incomplete: bool
 
 
-def show_contrast(asked: Asked, *, store: Path | None, where: list[str] | None, json: bool, csv: Path | None) -> int:
+def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     """Estimate, source by source, and print."""
     from kaxis.stats import effects
     from kaxis.study import check_split
 
     if asked.split is not None:
         check_split(*asked.split)
-    cube = open_cube(store, where)
-    studies = open_store(store).studies()
+    cube = out.cube(table)
+    studies = open_store(out.store).studies() if table is None else []
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     standings: list[str] = []
@@ -101,16 +101,19 @@ def show_contrast(asked: Asked, *, store: Path | None, where: list[str] | None, 
             0,
             "As published: (K, seed) observations are resampled as independent. They share seeds; do not trust this interval.",
         )
+    if not asked.published:
+        remarks += effect_rows.verdicts(rows, None)
     units = ", ".join(dict.fromkeys(r["units"] for r in rows))
     attrs |= {"notes": notes, "refused": refused, "standing": standings}
-    Report(
+    report = Report(
         "contrast",
         title=f"Contrast of paired effects along K, {units}",
         attrs=attrs,
         rows=rows,
         columns=columns,
         remarks=remarks,
-    ).show(as_json=json, csv_file=csv)
+    )
+    out.show(report)
     return 0
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["attrs", "learners", "remarks", "rows"]
+__all__ = ["attrs", "learners", "remarks", "rows", "verdicts"]
 
 
 def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[str]:
@@ -67,6 +67,19 @@ def _bounds(name: str, ci: xr.DataArray) -> dict[str, float]:
     return {f"{name}_{bound}": float(ci.sel(ci_bound=bound)) for bound in ("lower", "upper")}
 
 
+def verdicts(rows: list[dict[str, Any]], units: str | None) -> list[str]:
+    """What each row supports, in words, and for which population; `units` of all rows, or None where rows have their own."""
+    from kaxis.stats.verdict import population, verdict
+
+    out = []
+    for r in rows:
+        what = f"at K = {r['K']}" if r["K"] is not None else f"({r['contrast']})"
+        out.append(
+            verdict(r, quantity=f"{r['source']}: {r['learner']} - {r['baseline']} {what}", units=units or r["units"])
+        )
+    return out + [population(source) for source in dict.fromkeys(r["source"] for r in rows)]
+
+
 def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = True) -> list[str]:
     """What the numbers are worth, said once below the table."""
     from kaxis.stats.arrays import BOOTSTRAP_COVERAGE
@@ -83,10 +96,6 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
     if few := [n for n in sizes if 1 < n < 6]:
         out.append(
             f"With {few[0]} seeds the exact test cannot fall below p = {2 / 2 ** few[0]:.4g}, whatever they show."
-        )
-    if any(not r["source"].startswith("synthetic") for r in rows):
-        out.append(
-            "On a real set seeds vary initialisation, batch order and classes drawn, not the sampling of its images."
         )
     if notes:
         out.append(f"{len(notes)} cells of the grid are not done; the rows use the seeds that both learners have:")

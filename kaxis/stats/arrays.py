@@ -67,6 +67,11 @@ def _finite(d: ArrayLike) -> NDArray[np.float64]:
     return values
 
 
+def constant(values: NDArray[np.float64]) -> bool:
+    """Whether numbers differ by rounding alone."""
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
+
+
 def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
     """Student's t interval of the mean; NaN for fewer than 2 seeds, a point for constant ones.
 
@@ -79,7 +84,7 @@ def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
     values = _finite(d)
     if len(values) < 2:
         return float("nan"), float("nan")
-    if np.ptp(values) == 0:
+    if constant(values):
         return float(values[0]), float(values[0])
     interval = scipy.stats.ttest_1samp(values, 0).confidence_interval(prob)
     return float(interval.low), float(interval.high)
@@ -124,7 +129,7 @@ def bootstrap_interval(d: ArrayLike, prob: float = 0.95, method: str = "percenti
     values = _finite(d)
     if len(values) < 2:
         return float("nan"), float("nan")
-    if np.ptp(values) == 0:
+    if constant(values):
         return float(values[0]), float(values[0])
     rng = np.random.default_rng(0)
     result = scipy.stats.bootstrap((values,), np.mean, confidence_level=prob, method=method, rng=rng)

@@ -15,7 +15,7 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 from kaxis.errors import KaxisError, hint
-from kaxis.stats.arrays import _finite, bootstrap_interval, t_interval
+from kaxis.stats.arrays import _finite, bootstrap_interval, constant, t_interval
 
 __all__ = ["KINDS", "bca_interval", "interval", "studentized_interval"]
 
@@ -39,7 +39,7 @@ def studentized_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float
     n = len(values)
     if n < 2:
         return math.nan, math.nan
-    if np.ptp(values) == 0:
+    if constant(values):
         return float(values[0]), float(values[0])
     mean, se = values.mean(), values.std(ddof=1) / math.sqrt(n)
     samples = values[_resamples(n)]
@@ -64,8 +64,10 @@ def bca_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
     NaN where it is not defined: fewer than 3 seeds, or ties so many that no resample differs in the jackknife.
     """
     values = np.sort(_finite(d))
-    if len(values) < 3 or np.ptp(values) == 0:
-        return t_interval(values, prob) if len(values) > 1 and np.ptp(values) == 0 else (math.nan, math.nan)
+    if len(values) > 1 and constant(values):
+        return t_interval(values, prob)
+    if len(values) < 3:
+        return math.nan, math.nan
     rng = np.random.default_rng(0)
     result = scipy.stats.bootstrap((values,), np.mean, confidence_level=prob, method="BCa", rng=rng)
     return float(result.confidence_interval.low), float(result.confidence_interval.high)

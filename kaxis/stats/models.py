@@ -11,7 +11,7 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 from kaxis.errors import KaxisError
-from kaxis.stats.arrays import _finite
+from kaxis.stats.arrays import _finite, constant
 
 __all__ = ["Equivalence", "Welch", "crv3_slope", "equivalence", "mixed_slope", "welch"]
 
@@ -42,7 +42,7 @@ def equivalence(d: ArrayLike, margin: float, alpha: float = 0.05) -> Equivalence
     if n < 2:
         return Equivalence(math.nan, math.nan, math.nan, margin, n)
     mean, se = values.mean(), values.std(ddof=1) / math.sqrt(n)
-    if np.ptp(values) == 0:
+    if constant(values):
         return Equivalence(0.0 if abs(mean) < margin else 1.0, float(mean), float(mean), margin, n)
     below = scipy.stats.t.sf((mean + margin) / se, n - 1)
     above = scipy.stats.t.cdf((mean - margin) / se, n - 1)
@@ -75,7 +75,7 @@ def welch(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> Welch:
     difference = float(x.mean() - y.mean()) if len(x) and len(y) else math.nan
     if min(len(x), len(y)) < 2:
         return Welch(difference, math.nan, math.nan, math.nan, math.nan, len(x), len(y))
-    if np.ptp(x) == np.ptp(y) == 0:
+    if constant(x) and constant(y):
         return Welch(difference, difference, difference, math.nan, math.nan, len(x), len(y))
     test = scipy.stats.ttest_ind(x, y, equal_var=False)
     reach = test.confidence_interval(prob)
@@ -117,7 +117,7 @@ def mixed_slope(d_SK: ArrayLike, x_K: ArrayLike, prob: float = 0.95) -> tuple[fl
 
     d, x = np.asarray(d_SK, dtype=np.float64), np.asarray(x_K, dtype=np.float64)
     n, K = d.shape
-    if n < 2 or np.ptp(d) == 0:
+    if n < 2 or constant(d):
         return math.nan, math.nan, math.nan
     design = sm.add_constant(np.tile(x, n))
     with warnings.catch_warnings():

@@ -1,0 +1,173 @@
+"""``kaxis analyze conflict`` and ``differential``: effects of two sources set against each other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from kaxis.cli.analyze import app
+from kaxis.cli.common import PLAIN, Baseline, Output, Table
+from kaxis.cli.report import Report, interval, number
+
+__all__ = ["conflict", "differential"]
+
+Scale = Literal["pp", "normalised"]
+
+
+@app.command
+def conflict(
+    table: Table = None,
+    /,
+    *,
+    synthetic: str = "synthetic",
+    real: str,
+    baseline: Baseline = "bp_deepsup",
+    learner: str = "dtg_ff",
+    scale: Scale = "pp",
+    drop_incomplete: bool = False,
+    out: Output = PLAIN,
+) -> int:
+    """Does the slope along K differ between a synthetic and a real leg? Unpaired: one slope a seed, then Welch.
+
+    Over the values of K that both have; their effects at each of these K are compared too, Holm-adjusted.
+
+    Example: kaxis analyze conflict --synthetic synthetic --real cifar100/pca:32
+
+    Parameters
+    ----------
+    synthetic, real
+        Sources, as `kaxis cube` names them.
+    learner
+        The learner that is compared with the baseline.
+    scale
+        pp, or per cent of the headroom above chance.
+    drop_incomplete
+        Leave out seeds that lack a K instead of refusing.
+    """
+    from kaxis.stats.across import conflict as compare
+    from kaxis.stats.verdict import conflict_verdict, population
+
+    result = compare(
+        out.cube(table),
+        learner=learner,
+        baseline=baseline,
+        synthetic=synthetic,
+        real=real,
+        scale=scale,
+        drop_incomplete=drop_incomplete,
+    )
+    attrs = {k: v for k, v in result.attrs.items() if k != "notes"}
+    names = {"learner": learner, "baseline": baseline}
+    rows: list[dict[str, Any]] = []
+    for i, source in enumerate((synthetic, real)):
+        ci, n = result.slope_ci.values[i], int(result.n_seeds[i])
+        values = {"effect": float(result.slope[i]), "ci_lower": ci[0], "ci_upper": ci[1], "p": float(result.slope_p[i])}
+        rows.append(
+            {"what": "slope on ln K", "source": source, "K": None, **names, **values, "n_seeds": n, "p_holm": None}
+        )
+    apart = {"effect": float(result.difference), "ci_lower": float(result.ci[0]), "ci_upper": float(result.ci[1])}
+    both, n = f"{real} minus {synthetic}", int(result.n_seeds.sum())
+    last = {"p": float(result.p), "n_seeds": n, "p_holm": None}
+    rows.append({"what": "difference of slopes", "source": both, "K": None, **names, **apart, **last})
+    for i, K in enumerate(result.K.values):
+        ci = result.effect_ci.values[i]
+        values = {"effect": float(result.effect_difference[i]), "ci_lower": ci[0], "ci_upper": ci[1]}
+        p = {"p": float(result.effect_p[i]), "n_seeds": n, "p_holm": float(result.effect_p_holm[i])}
+        rows.append({"what": "difference of effects", "source": both, "K": int(K), **names, **values, **p})
+    limits = {
+        f"{leg}_{bound}": float(result.slope_ci.values[i, j])
+        for i, leg in enumerate(("synthetic", "real"))
+        for j, bound in enumerate(("lower", "upper"))
+    }
+    words = conflict_verdict({**limits, **apart, "synthetic": synthetic, "real": real, "units": attrs["units"]})
+    columns = [
+        ("what", lambda r: r["what"]),
+        ("source", lambda r: r["source"]),
+        ("K", lambda r: "" if r["K"] is None else r["K"]),
+        ("effect", lambda r: number(r["effect"])),
+        ("95% interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        ("p", lambda r: number(r["p"], ".3g")),
+        ("Holm p", lambda r: "" if r["p_holm"] is None else number(r["p_holm"], ".3g")),
+        ("n", lambda r: r["n_seeds"]),
+    ]
+    remarks = [
+        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of the two legs share nothing but their number.",
+        "Slopes: t interval and exact sign-flip p. Differences: Welch's t.",
+        words,
+        population(synthetic),
+        population(real),
+        *(f"not done: {note}" for note in result.attrs["notes"][:12]),
+    ]
+    title = f"{learner} - {baseline}: {real} against {synthetic}, {attrs['effect_units']}"
+    attrs |= {"verdict": words, "reversal": bool(result.reversal)}
+    out.show(Report("conflict", title=title, attrs=attrs, rows=rows, columns=columns, remarks=remarks))
+    return 0
+
+
+@app.command
+def differential(
+    table: Table = None,
+    /,
+    *,
+    of: str,
+    against: str,
+    K: Annotated[list[int] | None, Parameter(name="--K")] = None,
+    baseline: Baseline = "bp_deepsup",
+    learner: str = "dtg_ff",
+    scale: Scale = "pp",
+    out: Output = PLAIN,
+) -> int:
+    """The effect on one source minus that on another that shares its images, paired within the seed.
+
+    For label views: coarse against fine moves K and meaning, merge:20 against fine K alone, coarse against merge:20 meaning alone.
+
+    Example: kaxis analyze differential --of cifar100/coarse --against cifar100/merge:20
+
+    Parameters
+    ----------
+    of, against
+        Sources, as `kaxis cube` names them.
+    K
+        Number of classes of either, where it has several: one for both, or two.
+    learner
+        The learner that is compared with the baseline.
+    scale
+        pp, or per cent of the headroom above chance.
+    """
+    from kaxis.errors import KaxisError
+    from kaxis.stats.across import differential as compare
+    from kaxis.stats.verdict import population, verdict
+
+    if K is not None and len(K) not in (1, 2):
+        raise KaxisError(f"--K {' '.join(map(str, K))}: one value for both sources, or one for each")
+    chosen = (None, None) if K is None else (K[0], K[-1])
+    result = compare(out.cube(table), learner=learner, baseline=baseline, of=of, against=against, K=chosen, scale=scale)
+    row = {
+        "source": f"{of} minus {against}",
+        "K": int(result.K_of),
+        "K_against": int(result.K_against),
+        "learner": learner,
+        "baseline": baseline,
+        "effect": float(result.effect),
+        "ci_lower": float(result.ci[0]),
+        "ci_upper": float(result.ci[1]),
+        "n_seeds": int(result.n_seeds),
+        "p": float(result.p),
+        "wins": int(result.wins),
+    }
+    units = result.attrs["units"]
+    columns = [
+        ("source", lambda r: r["source"]),
+        ("K", lambda r: f"{r['K']} and {r['K_against']}"),
+        (f"difference of effects, {units}", lambda r: number(r["effect"])),
+        ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        ("sign-flip p", lambda r: number(r["p"], ".3g")),
+        ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
+    ]
+    words = verdict(row, quantity=f"the effect on {of} minus that on {against}", units=units)
+    remarks = [words, population(of)]
+    attrs = {**result.attrs, "verdict": words}
+    title = f"{learner} - {baseline}, paired within the seed"
+    out.show(Report("differential", title=title, attrs=attrs, rows=[row], columns=columns, remarks=remarks))
+    return 0
