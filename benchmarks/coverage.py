@@ -1,14 +1,18 @@
-"""What nominal 95 % intervals of a mean really cover with n normal seeds: t, percentile bootstrap, BCa.
+"""What nominal 95 % intervals of a mean really cover with n seeds.
 
-    python benchmarks/coverage.py        # about two minutes
+    python benchmarks/coverage.py        # about five minutes
 
-The percentile column is `kaxis.stats.arrays.BOOTSTRAP_COVERAGE`.
+The first table (normal seeds: t, percentile bootstrap, BCa) gives `kaxis.stats.arrays.BOOTSTRAP_COVERAGE`; the second, by
+shape and kind of interval, is the one in docs/statistics.md.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import scipy.stats
+
+from kaxis.stats import planning
+from kaxis.stats.intervals import KINDS
 
 DATASETS, RESAMPLES = 10_000, 1_000
 
@@ -43,6 +47,11 @@ def main() -> None:
     for n in (3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20):
         t, percentile, bca = coverage(n, rng)
         print(f"{n:3} {t:6.3f} {percentile:11.3f} {bca:6.3f}", flush=True)
+    print("\n| seeds | interval | n = 5 | n = 8 | n = 10 |\n|---|---|---|---|---|")
+    for shape in planning.SHAPES:
+        for kind in KINDS:
+            made = [planning.coverage(kind, n, shape=shape, question="effect", icc=0.5) for n in (5, 8, 10)]
+            print(f"| {shape} | {kind} | " + " | ".join(f"{100 * c['covers']:.1f}" for c in made) + " |", flush=True)
 
 
 if __name__ == "__main__":
