@@ -16,13 +16,16 @@ STORE = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "studies/results/cnn"
 cube = kaxis.load_cube(kaxis.Store(STORE))
 VIEWS = {"cifar100": 100, "cifar100/coarse": 20, "cifar100/merge:20": 20}
 cube = cube.sel(source=list(VIEWS))
-effect = kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+TUNED = [n for n in map(str, cube.learner.values) if n.startswith("bp_deepsup")][
+    -1
+]  # the one with its own learning rate
+effect = kaxis.paired(cube, learner="dtg_ff", baseline=TUNED)
 
 # %%
-print("| labels | K | bp_deepsup, % | dtg_ff, % | effect, pp [95% t] | % of headroom |\n" + "|---" * 6 + "|")
+print(f"| labels | K | {TUNED}, % | dtg_ff, % | effect, pp [95% t] | % of headroom |\n" + "|---" * 6 + "|")
 for source, K in VIEWS.items():
     e, cell = effect.sel(source=source, K=K), cube.sel(source=source, K=K)
-    means = " | ".join(f"{100 * float(cell.test_accuracy.sel(learner=n).mean()):.1f}" for n in ("bp_deepsup", "dtg_ff"))
+    means = " | ".join(f"{100 * float(cell.test_accuracy.sel(learner=n).mean()):.1f}" for n in (TUNED, "dtg_ff"))
     print(
         f"| {source} | {K} | {means} | {float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}] | {float(e.effect_normalised):+.2f} |"
     )
