@@ -24,7 +24,7 @@ from kaxis.errors import KaxisError
 from kaxis.stats import planning
 from kaxis.stats.across import conflict, differential
 from kaxis.stats.arrays import estimate, t_interval
-from kaxis.stats.effects import paired
+from kaxis.stats.effects import contrast, paired
 from kaxis.stats.families import holm, max_t_p, simultaneous_band
 from kaxis.stats.intervals import KINDS, bca_interval, interval, studentized_interval
 from kaxis.stats.models import crv3_slope, equivalence, mixed_slope, welch
@@ -104,6 +104,13 @@ def test_holm_against_r() -> None:
     assert holm([0.01, math.nan, 0.04]).tolist() == pytest.approx([0.02, math.nan, 0.04], nan_ok=True)
 
 
+@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_against_statsmodels(p: list[float]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    assert holm(p).tolist() == pytest.approx(multipletests(p, method="holm")[1].tolist())
+
+
 def test_max_t_by_enumeration_and_its_bounds() -> None:
     d = np.random.default_rng(0).normal(0.8, 1, (6, 3))
 
@@ -119,6 +126,8 @@ def test_max_t_by_enumeration_and_its_bounds() -> None:
     same = np.repeat(d[:, :1], 3, axis=1)
     assert max_t_p(same) == pytest.approx(np.full(3, alone[0]))  # one question asked thrice costs nothing
     assert min(max_t_p(np.arange(1.0, 6)[:, None])) == pytest.approx(2 / 32)
+    assert max_t_p(np.zeros((4, 2))).tolist() == [1.0, 1.0]
+    assert max_t_p(np.full((4, 2), 3.0)).tolist() == [2 / 16, 2 / 16]
 
 
 def test_a_simultaneous_band_is_wider_than_each_interval_and_narrower_than_bonferroni() -> None:
@@ -350,6 +359,54 @@ def test_bootstraps_cover_less_and_skewed_seeds_less_still() -> None:
     assert normal["bca"] < 0.88
     skewed = {k: planning.coverage(k, 8, shape="exponential", question="effect", draws=1_500)["covers"] for k in KINDS}
     assert skewed["studentized"] > skewed["t"] > skewed["percentile"]
+
+
+# ---- shapes and scales ------------------------------------------------------------------------------------------------
+
+
+def test_mean_slope_and_curvature_are_polynomial_coefficients() -> None:
+    own = {"x": lambda k, s: 1.0 + 0.5 * math.log(k) - 0.25 * math.log(k) ** 2 + wobble(s, k)}
+    cube = legs(own, {"x": 5}, (5, 10, 20, 50))
+    x = np.log([5, 10, 20, 50])
+    for shape, power, expected in (("mean", 0, None), ("slope", 1, None), ("curvature", 2, None)):
+        per_seed = []
+        for s in range(5):
+            d = [own["x"](k, s) for k in (5, 10, 20, 50)]
+            per_seed.append(np.mean(d) if power == 0 else np.polyfit(x, d, power)[0])
+        c = contrast(cube, shape=shape, **AB).isel(source=0)
+        assert float(c.effect) == pytest.approx(np.mean(per_seed)), expected
+        assert c.ci.values == pytest.approx(t_interval(per_seed))
+    with pytest.raises(KaxisError, match="three values of K"):
+        contrast(cube.sel(K=[5, 10]), shape="curvature", **AB)
+    with pytest.raises(KaxisError, match="did you mean 'slope'"):
+        contrast(cube, shape="slop", **AB)
+
+
+def test_log_odds() -> None:
+    rows = [
+        {"K": k, "learner": n, "seed": s, "accuracy": a}
+        for k in (5, 10)
+        for s in range(3)
+        for n, a in (("A", 0.8), ("B", 0.5))
+    ]
+    c = contrast(cube_from_rows(rows), shape="mean", scale="logit", **AB)
+    assert float(c.effect) == pytest.approx(math.log(4))
+    assert c.attrs["units"] == "logit"
+
+
+def test_families_of_paired_effects() -> None:
+    cube = legs(
+        {"x": lambda k, s: 0.5 + wobble(s, k), "y": lambda k, s: wobble(s, k) if (k, s) != (5, 0) else None},
+        {"x": 6, "y": 6},
+    )
+    r = paired(cube, **AB)
+    x = r.sel(source="x")
+    assert x.p_holm.values == pytest.approx(holm(x.p.values))
+    table = x.difference.transpose("seed", "K").values
+    assert x.p_max_t.values == pytest.approx(max_t_p(table))
+    assert x.band.transpose("ci_bound", "K").values == pytest.approx(np.array(simultaneous_band(table)))
+    assert (x.band.sel(ci_bound="lower") < x.ci.sel(ci_bound="lower")).all()
+    assert np.isnan(r.sel(source="y").p_max_t.values).all()  # a seed lacks a K there
 
 
 # ---- tidy tables -----------------------------------------------------------------------------------------------------

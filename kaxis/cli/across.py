@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from kaxis.cli.analyze import app
+from kaxis.cli.analyze import Scale, app
 from kaxis.cli.common import PLAIN, Baseline, Output, Table
 from kaxis.cli.report import Report, interval, number
 
 __all__ = ["conflict", "differential"]
-
-Scale = Literal["pp", "normalised"]
 
 
 @app.command

@@ -10,8 +10,11 @@ from kaxis.cli import effect_rows
 from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
 from kaxis.cli.contrast import Asked, show_contrast
 from kaxis.cli.report import Report, interval, number
+from kaxis.errors import KaxisError
 
 __all__ = ["app"]
+
+Scale = Literal["pp", "normalised", "logit"]
 
 app = App(name="analyze", help="Seed-matched effects along K.\n\nExample: kaxis analyze paired --baseline bp_deepsup")
 
@@ -42,7 +45,11 @@ def paired(
         attrs = effect_rows.attrs(result)
         notes += result.attrs["notes"]
         rows += effect_rows.rows(
-            result, name, baseline, extra=("n_normalised",), normalised="effect_normalised ci_normalised"
+            result,
+            name,
+            baseline,
+            extra=("n_normalised", "p_holm", "p_max_t", "band"),
+            normalised="effect_normalised ci_normalised",
         )
     columns = [
         ("source", lambda r: r["source"]),
@@ -51,6 +58,7 @@ def paired(
         ("pp", lambda r: number(r["effect"])),
         ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
         ("sign-flip p", lambda r: number(r["p"], ".3g")),
+        ("Holm", lambda r: number(r["p_holm"], ".3g")),
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
         ("bootstrap", lambda r: interval(r["bootstrap_lower"], r["bootstrap_upper"])),
         (
@@ -83,7 +91,8 @@ def contrast(
     learner: Learners = None,
     low: list[int] | None = None,
     high: list[int] | None = None,
-    scale: Literal["pp", "normalised"] = "pp",
+    shape: Literal["slope", "mean", "curvature"] | None = None,
+    scale: Scale = "pp",
     as_published: bool = False,
     drop_incomplete: bool = False,
     out: Output = PLAIN,
@@ -100,15 +109,20 @@ def contrast(
     ----------
     low, high
         Values of K to compare, instead of what the study's plan says.
+    shape
+        Slope on ln K, mean over K, or curvature on ln K, instead of what the study's plan says.
     scale
-        pp, or per cent of the headroom above chance.
+        pp, per cent of the headroom above chance, or log odds.
     as_published
         The paper's bootstrap over (K, seed) observations, which takes those that share a seed for independent.
     drop_incomplete
         Leave out seeds that lack a K instead of refusing.
     """
     split = (tuple(low or ()), tuple(high or ()))
-    asked = Asked(baseline, learner, split if low or high else None, scale, as_published, drop_incomplete)
+    if shape and (low or high):
+        raise KaxisError(f"--shape {shape} and --low, --high: choose one")
+    own = split if low or high or shape else None
+    asked = Asked(baseline, learner, own, shape or "slope", scale, as_published, drop_incomplete)
     return show_contrast(asked, out, table)
 
 
@@ -119,7 +133,7 @@ def slope(
     *,
     baseline: Baseline = "bp_deepsup",
     learner: Learners = None,
-    scale: Literal["pp", "normalised"] = "pp",
+    scale: Scale = "pp",
     drop_incomplete: bool = False,
     out: Output = PLAIN,
 ) -> int:
@@ -127,7 +141,7 @@ def slope(
 
     Example: kaxis analyze slope --baseline bp_deepsup
     """
-    asked = Asked(baseline, learner, ((), ()), scale, False, drop_incomplete)
+    asked = Asked(baseline, learner, ((), ()), "slope", scale, False, drop_incomplete)
     return show_contrast(asked, out, table)
 
 

@@ -27,6 +27,7 @@ class Asked:
     baseline: str
     learners: list[str] | None
     split: tuple[tuple[int, ...], tuple[int, ...]] | None
+    shape: str
     scale: str
     published: bool
     drop_incomplete: bool
@@ -58,6 +59,7 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
                     baseline=asked.baseline,
                     low=low,
                     high=high,
+                    shape=asked.shape,
                     scale=asked.scale,
                     drop_incomplete=asked.drop_incomplete,
                     published=asked.published,
@@ -142,7 +144,7 @@ def _standing(
     differs = [
         what
         for what, same in (
-            ("contrast", split == (study.plan.low, study.plan.high)),
+            ("contrast", split == (study.plan.low, study.plan.high) and asked.shape == "slope"),
             ("scale", asked.scale == "pp"),
             ("interval", not asked.published),
             ("values of K", used_K == planned_K),

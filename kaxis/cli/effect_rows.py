@@ -56,6 +56,9 @@ def rows(
             value, bounds = normalised.split()
             row |= {"effect_normalised": float(one[value]), **_bounds("normalised", one[bounds])}
         for name in extra:
+            if "ci_bound" in one[name].dims:
+                row |= _bounds(name, one[name])
+                continue
             row[name] = float(one[name])
             if f"{name}_ci" in one:
                 row |= _bounds(name, one[f"{name}_ci"])

@@ -9,7 +9,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import estimate
-from kaxis.stats.effects import SCALES, _asked, _block, _check, _difference, _incomplete, log_weights, normalise
+from kaxis.stats.effects import _asked, _block, _check, _difference, _incomplete, log_weights, scaled
 from kaxis.stats.families import holm
 from kaxis.stats.models import welch
 
@@ -37,7 +37,7 @@ def conflict(
     learner, baseline : str
     synthetic, real : str
         Sources.
-    scale : {"pp", "normalised"}
+    scale : {"pp", "normalised", "logit"}
     drop_incomplete : bool
         Leave out seeds that lack a K, instead of refusing.
     prob : float
@@ -56,8 +56,6 @@ def conflict(
         For a source that is not there, or fewer than two K in common.
     """
     _check(cube, learner, baseline)
-    if scale not in SCALES:
-        raise KaxisError(f"scale '{scale}' is not {hint(scale, SCALES)}")
     for source in (synthetic, real):
         _there(cube, source)
     if synthetic == real:
@@ -97,7 +95,7 @@ def conflict(
         },
         coords={"leg": [synthetic, real], "K": shared, "ci_bound": bounds},
     )
-    units = "pp" if scale == "pp" else "% of headroom"
+    units = scaled(cube, scale)[1]
     out.attrs |= {
         "ci_kind": "Welch t, unpaired seeds",
         "ci_prob": prob,
@@ -179,15 +177,14 @@ def differential(
         },
         coords={"ci_bound": ["lower", "upper"]},
     )
-    units = "pp" if scale == "pp" else "% of headroom"
+    units = scaled(cube, scale)[1]
     names = {"learner": learner, "baseline": baseline, "of": of, "against": against, "scale": scale}
     out.attrs |= {"ci_kind": "t", "ci_prob": prob, "units": units, **names, "family": "one"}
     return out
 
 
 def _effects(cube: xr.Dataset, learner: str, baseline: str, scale: str) -> xr.DataArray:
-    accuracy = cube.test_accuracy if scale == "pp" else normalise(cube.test_accuracy, cube.chance)
-    return 100 * _difference(accuracy, learner, baseline)
+    return _difference(scaled(cube, scale)[0], learner, baseline)
 
 
 def _there(cube: xr.Dataset, source: str) -> None:

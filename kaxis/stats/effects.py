@@ -14,11 +14,13 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import as_published, estimate, seed_correlation
+from kaxis.stats.families import holm, max_t_p, simultaneous_band
 from kaxis.study import check_split
 
-__all__ = ["SCALES", "contrast", "gap", "log_weights", "normalise", "paired"]
+__all__ = ["SCALES", "SHAPES", "contrast", "gap", "log_weights", "normalise", "paired", "scaled"]
 
-SCALES = ("pp", "normalised")
+SCALES = ("pp", "normalised", "logit")
+SHAPES = ("slope", "mean", "curvature")
 CI = {"ci_kind": "t", "ci_prob": 0.95}
 
 
@@ -28,6 +30,25 @@ def normalise(accuracy: xr.DataArray, chance: xr.DataArray) -> xr.DataArray:
     NaN where chance is 1: there is no headroom.
     """
     return (accuracy - chance) / (1 - chance).where(chance < 1)
+
+
+def scaled(cube: xr.Dataset, scale: str) -> tuple[xr.DataArray, str]:
+    """Test accuracy on a scale, and the scale's unit: pp; per cent of the headroom above chance; log odds (NaN at 0 and 1).
+
+    Raises
+    ------
+    KaxisError
+        For a scale that there is not.
+    """
+    if scale == "pp":
+        return 100 * cube.test_accuracy, "pp"
+    if scale == "normalised":
+        return 100 * normalise(cube.test_accuracy, cube.chance), "% of headroom"
+    if scale == "logit":
+        inside = (cube.test_accuracy > 0) & (cube.test_accuracy < 1)
+        a = cube.test_accuracy.where(inside)
+        return np.log(a / (1 - a)), "logit"
+    raise KaxisError(f"scale '{scale}' is not {hint(scale, SCALES)}")
 
 
 def paired(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
@@ -45,6 +66,8 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
         Over (source, K): ``effect`` (pp), ``ci`` (t interval), ``bootstrap_ci`` (percentile), ``p`` (exact sign-flip),
         ``wins``, ``n_seeds``; the same effect chance-normalised (``effect_normalised``, ``ci_normalised``, in per cent of
         the headroom above chance, over the ``n_normalised`` seeds that have any); ``difference`` (source, K, seed), in pp. A seed counts where both learners are done.
+        Over all K of a source: ``p_holm``; and where its seeds are complete ``p_max_t`` (shared sign flips) and ``band``, which holds
+        all K at once.
 
     Raises
     ------
@@ -59,6 +82,7 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
     )
     out["n_normalised"] = _estimates(normalised).n_seeds
     out["difference"] = pp
+    out = out.merge(_families(pp, out.p))
     out.attrs |= {
         **CI,
         "units": "pp",
@@ -113,11 +137,12 @@ def contrast(
     baseline: str,
     low: Sequence[int] = (),
     high: Sequence[int] = (),
+    shape: str = "slope",
     scale: str = "pp",
     drop_incomplete: bool = False,
     published: bool = False,
 ) -> xr.Dataset:
-    """One contrast of the paired effects along K: the slope on log K, or high K minus low K.
+    """One contrast of the paired effects along K: the slope on log K, their mean or curvature, or high K minus low K.
 
     Each seed gives one number, the weighted sum of its effects; the estimate is their mean, so that effects which
     share a seed are not taken for independent ones.
@@ -125,8 +150,10 @@ def contrast(
     Parameters
     ----------
     low, high : sequences of int
-        Both or neither. Without them: the least-squares slope on ln K.
-    scale : {"pp", "normalised"}
+        Both or neither. Without them: what `shape` says.
+    shape : {"slope", "mean", "curvature"}
+        Least-squares slope on ln K, mean over K, or coefficient of (ln K)^2.
+    scale : {"pp", "normalised", "logit"}
     drop_incomplete : bool
         Leave out seeds that lack a K, instead of refusing.
     published : bool
@@ -152,10 +179,10 @@ def contrast(
         raise KaxisError(
             "the published procedure compares low with high K: name them, e.g. --low 5 10 15 --high 20 30 50"
         )
-    if scale not in SCALES:
-        raise KaxisError(f"scale '{scale}' is not {hint(scale, SCALES)}")
-    accuracy = cube.test_accuracy if scale == "pp" else normalise(cube.test_accuracy, cube.chance)
-    difference = 100 * _difference(accuracy, learner, baseline)
+    if shape not in SHAPES:
+        raise KaxisError(f"shape '{shape}' is not {hint(shape, SHAPES)}")
+    accuracy, unit = scaled(cube, scale)
+    difference = _difference(accuracy, learner, baseline)
     asked = _asked(cube, learner, baseline)
     rows, refusals = [], []
     for source in map(str, cube.source.values):
@@ -166,16 +193,19 @@ def contrast(
         except KaxisError as refusal:
             refusals.append(str(refusal))
         else:
-            rows.append(_contrast_row(source, table, low, high, published))
+            try:
+                rows.append(_contrast_row(source, table, low, high, shape, published))
+            except KaxisError as refusal:
+                refusals.append(str(refusal))
     if not rows:
         raise KaxisError("; ".join(refusals))
     out = xr.concat(rows, "source", join="outer")
-    log = not low
+    name, per = _SHAPES[shape] if not low else (f"high {list(high)} minus low {list(low)}", "")
     out.attrs |= {
         **CI,
         "ci_kind": "percentile bootstrap over (K, seed) observations, as published" if published else "t",
-        "contrast": "slope on ln K" if log else f"high {list(high)} minus low {list(low)}",
-        "units": ("pp" if scale == "pp" else "% of headroom") + (" per unit of ln K" if log else ""),
+        "contrast": name,
+        "units": unit + per,
         "scale": scale,
         "learner": learner,
         "baseline": baseline,
@@ -212,11 +242,17 @@ def _block(
 
 
 def _contrast_row(
-    source: str, table: xr.DataArray, low: Sequence[int], high: Sequence[int], published: bool
+    source: str, table: xr.DataArray, low: Sequence[int], high: Sequence[int], shape: str, published: bool
 ) -> xr.Dataset:
     K = table.K.values
     if low:
         weights = xr.DataArray(np.where(np.isin(K, high), 1 / len(high), -1 / len(low)), {"K": K}, "K")
+    elif shape == "mean":
+        weights = xr.DataArray(np.full(len(K), 1 / len(K)), {"K": K}, "K")
+    elif shape == "curvature":
+        if len(K) < 3:
+            raise KaxisError(f"{source}: a curvature needs three values of K or more, there are {len(K)}")
+        weights = log_weights(K, power=2)
     else:
         weights = log_weights(K)
     per_seed = xr.dot(table, weights, dim="K")
@@ -233,10 +269,25 @@ def _contrast_row(
     return row.drop_vars("source", errors="ignore").expand_dims(source=[source])
 
 
-def log_weights(K: Any) -> xr.DataArray:
-    """Weights over K whose dot product with effects is their least-squares slope on ln K."""
-    x = np.log(K) - np.log(K).mean()
-    return xr.DataArray(x / (x**2).sum(), {"K": K}, "K")
+_SHAPES = {
+    "slope": ("slope on ln K", " per unit of ln K"),
+    "mean": ("mean over K", ""),
+    "curvature": ("curvature on ln K", " per squared unit of ln K"),
+}
+
+
+def log_weights(K: Any, power: int = 1) -> xr.DataArray:
+    """Weights over K whose dot product with effects is the least-squares coefficient of (ln K)^power beside all lower powers.
+
+    Examples
+    --------
+    >>> K = np.array([5, 10, 50])
+    >>> float((log_weights(K) * np.log(K)).sum().round(9)), abs(float(log_weights(K).sum().round(9)))
+    (1.0, 0.0)
+    """
+    x = np.log(K)
+    inverse = np.linalg.pinv(np.vander(x - x.mean(), power + 1))
+    return xr.DataArray(inverse[0], {"K": K}, "K")
 
 
 def _difference(values: xr.DataArray, learner: str, baseline: str) -> xr.DataArray:
@@ -263,6 +314,25 @@ def _estimates(difference: xr.DataArray) -> xr.Dataset:
             "n_seeds": n.astype(int),
         }
     ).drop_attrs()
+
+
+def _families(difference: xr.DataArray, p: xr.DataArray) -> xr.Dataset:
+    """Adjusted p-values and the simultaneous band over the K of each source."""
+    d = difference.transpose("source", "K", "seed").values
+    adjusted = np.apply_along_axis(holm, 1, p.transpose("source", "K").values)
+    max_t, band = np.full(d.shape[:2], np.nan), np.full((2, *d.shape[:2]), np.nan)
+    for i, table in enumerate(d):
+        there = np.isfinite(table).any(1)
+        seeds = np.isfinite(table[there]).all(0) & there.any()
+        whole = (np.isfinite(table[there]).any(0) == seeds).all()
+        if whole and seeds.sum() >= 2:
+            complete = table[there][:, seeds].T
+            max_t[i, there] = max_t_p(complete)
+            band[:, i, there] = simultaneous_band(complete)
+    dims = ("source", "K")
+    parts = {"p_holm": (dims, adjusted), "p_max_t": (dims, max_t), "band": (("ci_bound", *dims), band)}
+    coords = {"source": difference.source, "K": difference.K, "ci_bound": ["lower", "upper"]}
+    return xr.Dataset(parts, coords=coords)
 
 
 def _asked(cube: xr.Dataset, learner: str, baseline: str) -> xr.DataArray:
