@@ -50,6 +50,7 @@ def records(path: Path) -> dict[str, Any]:
 # ---- help and errors -----------------------------------------------------------------------------------------------
 
 VERBS = ["run", "status", "cube", "analyze paired", "analyze contrast", "analyze slope", "analyze gap"]
+VERBS += [f"analyze {v}" for v in ("conflict", "differential", "equivalence", "power", "coverage", "reproduction")]
 VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check", "data show"]
 
 

@@ -636,3 +636,36 @@ def test_estimates_are_those_of_the_array_layer() -> None:
     e = estimate(d)
     assert float(result.effect) == pytest.approx(e.mean)
     assert result.ci.values == pytest.approx((e.lower, e.upper))
+
+
+def test_reproduction_sets_published_numbers_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from kaxis.leg import Leg
+    from kaxis.store.records import Store
+
+    from .conftest import fake_result
+
+    store = Store(tmp_path / "s")
+    store.prepare()
+    both: dict[str, Any] = {"source": "synthetic", "K": 5, "seeds": "0-3", "learners": ["bp", "dtg_ff"]}
+    for options, level in ((both, 0.84), ({**both, "steps": 10}, 0.2), ({**both, "lr": 0.5}, 0.3)):
+        for cell in Leg.of(options).cells():
+            test = level + (0.004 + 0.0005 * (cell.seed - 1.5)) * (cell.learner == "dtg_ff") + 0.001 * cell.seed
+            store.write(cell, fake_result(test + 0.15, test))
+    for cell in Leg.of({"source": "cifar10", "net": "vgg8", "seeds": 42, "learners": "dtg_ff", "width": 0.25}).cells():
+        store.write(cell, fake_result(0.9, 0.8))
+    assert kaxis("analyze", "reproduction", "--store", tmp_path / "s", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    bp = [r for r in rows if (r["quantity"], r["learner"]) == ("test accuracy", "bp")]
+    assert sorted(round(r["effect"], 2) for r in bp) == [20.15, 30.15, 84.15]  # three configurations, never mixed
+    assert {r["differs"] for r in bp} == {"", "steps 10 (published 8000)"}
+    (effect,) = [
+        r for r in rows if r["quantity"] == "effect" and r["baseline"] == "bp" and r["effect"] and r["differs"]
+    ]
+    assert effect["effect"] == pytest.approx(0.4)
+    assert (effect["published"], effect["inside"]) == (0.4, True)
+    (image,) = [r for r in rows if r["source"] == "cifar10"]
+    assert (image["published"], image["effect"], image["inside"]) == (91.79, 80.0, None)
+    assert image["differs"] == "width 0.25 (published 1.0)"
+    assert kaxis("analyze", "reproduction", "--store", tmp_path / "s") == 0
+    assert "intervals hold the published number" in capsys.readouterr().out
+    assert kaxis("analyze", "reproduction", "--store", tmp_path / "none") == 2

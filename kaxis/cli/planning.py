@@ -1,4 +1,4 @@
-"""``kaxis analyze equivalence``, ``power`` and ``coverage``: is it small, how many seeds, what does 95 % cover?"""
+"""``kaxis analyze equivalence``, ``power``, ``coverage`` and ``reproduction``: is it small, how many seeds, what does 95 % cover, what was published?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
 from kaxis.cli.report import Report, interval, number
 from kaxis.errors import KaxisError
 
-__all__ = ["coverage", "equivalence", "power"]
+__all__ = ["coverage", "equivalence", "power", "reproduction"]
 
 
 @app.command
@@ -203,3 +203,51 @@ def coverage(
     attrs = {"nominal": 0.95, "shape": shape, "icc": icc, "shrink": shrink, "question": question}
     out.show(Report("coverage", title="What 95 % covers", attrs=attrs, rows=rows, columns=columns, remarks=remarks))
     return 0
+
+
+@app.command
+def reproduction(*, out: Output = PLAIN) -> int:
+    """Every published number that the store has cells for, beside ours, with the printed settings that differ.
+
+    Example: kaxis analyze reproduction --store studies/results/main
+    """
+    from kaxis.cli.common import open_store
+    from kaxis.stats.reproduction import reproduction as compare
+
+    store = open_store(out.store)
+    if not store.path.is_dir():
+        raise KaxisError(f"no store at {store.path}; fill one with, for example: kaxis run synthetic")
+    if out.where:
+        raise KaxisError(
+            "--where: reproduction takes the whole store; what differs from the paper is named in each row"
+        )
+    rows = compare(store.records())
+    columns = [
+        ("quantity", lambda r: r["quantity"]),
+        ("source", lambda r: r["source"]),
+        ("K", lambda r: r["K"]),
+        ("learner", lambda r: r["learner"] + (f" - {r['baseline']}" if r["baseline"] else "")),
+        ("published", lambda r: number(r["published"], ".2f")),
+        ("ours", lambda r: number(r["effect"], ".2f")),
+        ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        ("n", lambda r: r["n_seeds"]),
+        ("holds it", lambda r: "-" if r["inside"] is None else "yes" if r["inside"] else "no"),
+        ("printed settings that differ", lambda r: r["differs"] or "none"),
+    ]
+    held = [r["inside"] for r in rows if r["inside"] is not None]
+    remarks = [
+        f"{sum(held)} of {len(held)} intervals hold the published number. It has an uncertainty of its own, which is mostly not printed.",
+        "Settings that the paper does not print may differ too: docs/options.md names them.",
+    ]
+    attrs = {"ci_kind": "t", "ci_prob": 0.95, "units": "% or pp", "family": "each by itself"}
+    out.show(
+        Report(
+            "reproduction",
+            title="Published and ours, % and pp",
+            attrs=attrs,
+            rows=rows,
+            columns=columns,
+            remarks=remarks,
+        )
+    )
+    return 0 if rows else 1

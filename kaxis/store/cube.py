@@ -15,7 +15,7 @@ from kaxis.errors import KaxisError, hint
 from kaxis.learners import SETTINGS, TABLE
 from kaxis.store.records import Store
 
-__all__ = ["AXES", "build_cube", "load_cube"]
+__all__ = ["AXES", "build_cube", "flat", "load_cube"]
 
 AXES = ("source", "K", "learner", "seed")
 FINAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
@@ -49,12 +49,12 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None) -> xr.Datase
             f"store {store.path} holds no records; fill it with, for example: kaxis run digits --K 3 5 10 --store {store.path}"
         )
     asked = [cell for study, _ in store.studies() for cell in study.cells()]
-    flat = [_flat(Cell(r["config"])) for r in records]
-    _check_conditions(where or {}, flat)
-    chosen = [r for r, values in zip(records, flat, strict=True) if _matches(values, where or {})]
+    flats = [flat(Cell(r["config"])) for r in records]
+    _check_conditions(where or {}, flats)
+    chosen = [r for r, values in zip(records, flats, strict=True) if _matches(values, where or {})]
     if not chosen:
         raise KaxisError(f"store {store.path}: none of {len(records)} records has {_conditions_text(where or {})}")
-    cube = build_cube(chosen, [cell for cell in asked if _matches(_flat(cell), where or {})])
+    cube = build_cube(chosen, [cell for cell in asked if _matches(flat(cell), where or {})])
     cube.attrs["problems"] = store.problems
     return cube
 
@@ -138,8 +138,8 @@ def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ())
     return cube
 
 
-def _flat(cell: Cell) -> dict[str, Any]:
-    """A configuration's values by the names that users type."""
+def flat(cell: Cell) -> dict[str, Any]:
+    """A configuration's values by the names that users type: options, switches, ``source``, ``K``, ``learner``, ``seed``."""
     config = cell.config
     learner = {k: v for k, v in config["learner"].items() if k != "name"}
     net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
@@ -180,17 +180,17 @@ def _refuse_mixtures(records: list[Mapping[str, Any]]) -> None:
     """Raise if two records of one source differ in a setting that neither its place in the cube nor a bracket names."""
     seen: dict[tuple[str, str, str], set[str]] = {}
     for record in records:
-        flat = _flat(Cell(record["config"]))
-        flat["checksums"] = str(sorted(record["data"].get("checksums", {}).items()))
-        named = set(re.findall(r"(\w+)=", flat["learner"]))
-        for key, value in flat.items():
+        values = flat(Cell(record["config"]))
+        values["checksums"] = str(sorted(record["data"].get("checksums", {}).items()))
+        named = set(re.findall(r"(\w+)=", values["learner"]))
+        for key, value in values.items():
             if key in AXES or key in named:
                 continue
-            owner = flat["learner"] if key in SWITCHES else ""
-            seen.setdefault((flat["source"], owner, key), set()).add(str(value))
-    for (source, _, key), values in seen.items():
-        if len(values) > 1:
+            owner = values["learner"] if key in SWITCHES else ""
+            seen.setdefault((values["source"], owner, key), set()).add(str(value))
+    for (source, _, key), found in seen.items():
+        if len(found) > 1:
             note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
             raise KaxisError(
-                f"the store holds {key} = {' and '.join(sorted(values))} for {source}: choose with --where {key}={sorted(values)[0]}{note}"
+                f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where {key}={sorted(found)[0]}{note}"
             )

@@ -1,0 +1,100 @@
+"""Every published number that a store has cells for, beside ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kaxis.cell import Cell
+from kaxis.reference import published
+from kaxis.stats.arrays import estimate
+from kaxis.store.cube import flat
+
+__all__ = ["reproduction"]
+
+LARGE = ("tiny_imagenet", "imagenet100", "stl10")
+"""Sets of 64 px and more, for which the paper's recipe is the shorter one."""
+
+
+def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Published, ours, our interval, whether it holds the published number, and the printed settings that differ.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        From `kaxis.store.records.Store.records`.
+
+    Returns
+    -------
+    list of dict
+        ``quantity`` (test accuracy, train-test gap, effect), ``source``, ``K``, ``learner``, ``net``, ``published``, ``effect`` (ours: mean over
+        seeds, in per cent or pp), ``ci_lower``, ``ci_upper`` (95 % t), ``n_seeds``, ``inside`` (None without an interval), ``differs``.
+        A published number has an uncertainty of its own, which the paper mostly does not print.
+    """
+    groups: dict[tuple[str, int, str, str, str, str], dict[int, Mapping[str, Any]]] = {}
+    for record in records:
+        if record["status"] != "done":
+            continue
+        cell = Cell(record["config"])
+        settings = flat(cell)
+        differs = _differs(cell.source, settings)
+        own = [cell.config["net"], cell.config["train"], [settings[k] for k in ("lr", "clip", "norm")]]  # never mixed
+        key = (cell.source, cell.K, cell.learner, str(settings["net"]), differs, json.dumps(own))
+        groups.setdefault(key, {})[cell.seed] = record["metrics"]
+    rows = []
+    for want in _wanted():
+        for (source, K, learner, net, differs, run), seeds in sorted(groups.items()):
+            if (source, K, learner, net) != (want["source"], want["K"], want["learner"], want["net"]):
+                continue
+            values = {seed: _value(want["quantity"], m) for seed, m in seeds.items()}
+            if want["baseline"]:
+                other = groups.get((source, K, want["baseline"], net, differs, run), {})
+                values = {s: v - _value(want["quantity"], other[s]) for s, v in values.items() if s in other}
+            if not values:
+                continue
+            e = estimate(np.array(list(values.values())))
+            inside = bool(e.lower <= want["published"] <= e.upper) if e.n > 1 else None
+            ours = {"effect": e.mean, "ci_lower": e.lower, "ci_upper": e.upper, "n_seeds": e.n, "inside": inside}
+            rows.append({**want, **ours, "differs": differs})
+    return rows
+
+
+def _wanted() -> list[dict[str, Any]]:
+    table, out = published(), []
+    plain = {"net": "mlp", "baseline": ""}
+    for row in table["synthetic"]:
+        place = {"source": "synthetic", "K": row["K"], "learner": row["learner"], **plain}
+        out.append({"quantity": "test accuracy", **place, "published": row["test"]})
+        out.append({"quantity": "train-test gap", **place, "published": row["gap"]})
+    means = {(row["K"], row["learner"]): row["test"] for row in table["synthetic"]}
+    for (K, learner), mean in means.items():
+        if learner == "dtg_ff":
+            for baseline in ("bp", "bp_deepsup", "bp_ensemble"):
+                place = {"source": "synthetic", "K": K, "learner": learner, "net": "mlp", "baseline": baseline}
+                out.append({"quantity": "effect", **place, "published": round(mean - means[K, baseline], 2)})
+    for row in table["accuracy"]:
+        place = {k: row[k] for k in ("source", "K", "learner", "net")}
+        out.append({"quantity": "test accuracy", **place, "baseline": "", "published": row["test"]})
+    for row in table["real"]:
+        place = {k: row[k] for k in ("source", "K", "learner", "baseline")}
+        out.append({"quantity": "effect", **place, "net": "vgg8", "published": row["effect"]})
+    return out
+
+
+def _value(quantity: str, metrics: Mapping[str, Any]) -> float:
+    test = 100 * float(metrics["test_accuracy"])
+    return 100 * float(metrics["train_accuracy"]) - test if quantity == "train-test gap" else test
+
+
+def _differs(source: str, settings: Mapping[str, Any]) -> str:
+    """Settings that the paper prints and this record does not share."""
+    kind = "synthetic" if settings["net"] == "mlp" else "large_images" if source.split("/")[0] in LARGE else "images"
+    printed = published()["settings"][kind]
+    return ", ".join(
+        f"{key} {settings.get(key, 'none')} (published {value})"
+        for key, value in printed.items()
+        if settings.get(key) != value
+    )
