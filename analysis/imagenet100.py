@@ -21,8 +21,11 @@ for baseline in ("bp", "bp_deepsup"):
     for source in effect.source.values:
         for K in effect.K.values[effect.n_seeds.sel(source=source) > 0]:
             e = effect.sel(source=source, K=K)
-            interval = f"{float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}]"
+            limits = (
+                f"[{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}]" if int(e.n_seeds) > 1 else "(one seed: no interval)"
+            )
+            interval = f"{float(e.effect):+.2f} {limits}"
             print(f"| {source} | {K} | {baseline} | {interval} | {int(e.wins)}/{int(e.n_seeds)} |")
 for learner in cube.learner.values:
-    one = 100 * cube.sel(learner=learner)
-    print(f"{learner}: test {float(one.test_accuracy.mean()):.1f} %, train {float(one.train_accuracy.mean()):.1f} %")
+    test, train = (100 * float(cube[name].sel(learner=learner).mean()) for name in ("test_accuracy", "train_accuracy"))
+    print(f"{learner}: test {test:.1f} %, train {train:.1f} %")
