@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kaxis import streams
 from kaxis.leg import Leg
-from kaxis.nets import mlp
-from kaxis.sources import relabel, teacher
-from kaxis.train import feed
+from kaxis.nets import draws, mlp, vgg
+from kaxis.sources import augment, relabel, teacher
+from kaxis.train import conv, feed
 from kaxis.train.loop import train
+
+from .test_images import write_npz
 
 CASES: list[dict[str, Any]] = [
     {"source": "synthetic", "learners": "dtg_ff", "n_train": 64, "n_test": 8},
@@ -20,6 +23,20 @@ CASES: list[dict[str, Any]] = [
     {"source": "digits", "learners": "dtg_ff[readout=learned]", "labels": "merge:5", "per_class": 20},
     {"source": "digits", "learners": "bp_deepsup", "classes": ["1", "2", "3"], "train_total": 30},
 ]
+
+
+CONV: dict[str, Any] = {"net": "vgg8", "width": 0.03, "batch_size": 8}
+
+
+@pytest.mark.parametrize("learners", ["dtg_ff[inference=concat]", "bp_deepsup"])
+def test_conv_records_list_the_streams_that_were_drawn(
+    learners: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = f"npz:{write_npz(tmp_path / 'x.npz')}"
+    conv._epoch_draws.cache_clear()
+    test_records_list_the_streams_that_were_drawn(
+        {"source": source, "learners": learners, "holdout": 0.2, **CONV}, monkeypatch
+    )
 
 
 @pytest.mark.parametrize("options", CASES, ids=str)
@@ -31,7 +48,7 @@ def test_records_list_the_streams_that_were_drawn(options: dict[str, Any], monke
         drawn[purpose.split("/")[0]] = key
         return streams.stream(seed, purpose, key)
 
-    for module in (mlp, relabel, teacher, feed):
+    for module in (mlp, draws, vgg, relabel, teacher, feed, conv, augment):
         monkeypatch.setattr(module, "stream", spy)
     (result,), _ = train(Leg.of({"K": 3, "seeds": "7", "steps": 2, **options}).cells())
     assert result["streams"] == drawn

@@ -129,8 +129,10 @@ def draw_sample(y: NDArray[np.int64], K: int, seed: int, source: Mapping[str, An
 
 def hold_out(rows: NDArray[np.int64], seed: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Training rows that stay, and those held out: a random share of the images, the seed's choice."""
+    if not share:
+        return rows, rows[:0]
     count = round(share * len(rows))
-    if share and not 0 < count < len(rows):
+    if not 0 < count < len(rows):
         raise KaxisError(
             f"holdout = {share}: leaves {count} of {len(rows)} training images out; hold out some, keep some"
         )
