@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from kaxis.leg import Leg
 from kaxis.nets.plan import conv_counts, layers
 from kaxis.nets.vgg import VGG
-from kaxis.train.conv import cosine, gradients
+from kaxis.train.step import cosine, gradients
 
 K, SIZE = 5, 32
 ROWS = [

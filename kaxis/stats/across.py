@@ -9,9 +9,10 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import estimate
-from kaxis.stats.effects import _asked, _block, _check, _difference, _incomplete, log_weights, scaled
+from kaxis.stats.effects import _asked, _block, _check, _difference, _incomplete
 from kaxis.stats.families import holm
 from kaxis.stats.models import welch
+from kaxis.stats.scales import log_weights, scaled
 
 __all__ = ["conflict", "differential"]
 

@@ -15,40 +15,12 @@ import xarray as xr
 from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import as_published, estimate, seed_correlation
 from kaxis.stats.families import holm, max_t_p, simultaneous_band
+from kaxis.stats.scales import SHAPES, log_weights, normalise, scaled
 from kaxis.study import check_split
 
-__all__ = ["SCALES", "SHAPES", "contrast", "gap", "log_weights", "normalise", "paired", "scaled"]
+__all__ = ["contrast", "gap", "normalise", "paired"]
 
-SCALES = ("pp", "normalised", "logit")
-SHAPES = ("slope", "mean", "curvature")
 CI = {"ci_kind": "t", "ci_prob": 0.95}
-
-
-def normalise(accuracy: xr.DataArray, chance: xr.DataArray) -> xr.DataArray:
-    """Accuracy as a share of the way from chance to 1; chance is the training set's majority class on the test set.
-
-    NaN where chance is 1: there is no headroom.
-    """
-    return (accuracy - chance) / (1 - chance).where(chance < 1)
-
-
-def scaled(cube: xr.Dataset, scale: str) -> tuple[xr.DataArray, str]:
-    """Test accuracy on a scale, and the scale's unit: pp; per cent of the headroom above chance; log odds (NaN at 0 and 1).
-
-    Raises
-    ------
-    KaxisError
-        For a scale that there is not.
-    """
-    if scale == "pp":
-        return 100 * cube.test_accuracy, "pp"
-    if scale == "normalised":
-        return 100 * normalise(cube.test_accuracy, cube.chance), "% of headroom"
-    if scale == "logit":
-        inside = (cube.test_accuracy > 0) & (cube.test_accuracy < 1)
-        a = cube.test_accuracy.where(inside)
-        return np.log(a / (1 - a)), "logit"
-    raise KaxisError(f"scale '{scale}' is not {hint(scale, SCALES)}")
 
 
 def paired(cube: xr.Dataset, *, learner: str, baseline: str) -> xr.Dataset:
@@ -200,7 +172,7 @@ def contrast(
     if not rows:
         raise KaxisError("; ".join(refusals))
     out = xr.concat(rows, "source", join="outer")
-    name, per = _SHAPES[shape] if not low else (f"high {list(high)} minus low {list(low)}", "")
+    name, per = SHAPES[shape] if not low else (f"high {list(high)} minus low {list(low)}", "")
     out.attrs |= {
         **CI,
         "ci_kind": "percentile bootstrap over (K, seed) observations, as published" if published else "t",
@@ -267,27 +239,6 @@ def _contrast_row(
     row["used_K"] = xr.DataArray(" ".join(map(str, K)))
     row["per_seed"] = per_seed
     return row.drop_vars("source", errors="ignore").expand_dims(source=[source])
-
-
-_SHAPES = {
-    "slope": ("slope on ln K", " per unit of ln K"),
-    "mean": ("mean over K", ""),
-    "curvature": ("curvature on ln K", " per squared unit of ln K"),
-}
-
-
-def log_weights(K: Any, power: int = 1) -> xr.DataArray:
-    """Weights over K whose dot product with effects is the least-squares coefficient of (ln K)^power beside all lower powers.
-
-    Examples
-    --------
-    >>> K = np.array([5, 10, 50])
-    >>> float((log_weights(K) * np.log(K)).sum().round(9)), abs(float(log_weights(K).sum().round(9)))
-    (1.0, 0.0)
-    """
-    x = np.log(K)
-    inverse = np.linalg.pinv(np.vander(x - x.mean(), power + 1))
-    return xr.DataArray(inverse[0], {"K": K}, "K")
 
 
 def _difference(values: xr.DataArray, learner: str, baseline: str) -> xr.DataArray:

@@ -1,139 +1,29 @@
-"""Training conv nets: one step of each learner, and everything a step needs, as a function of the step's number alone.
-
-Local learners go layer by layer: forward, loss, backward, step, graph freed, the next input from the detached activation
-computed before the step (the paper's pipelined step). Global ones sum their heads' losses and go back once.
-"""
+"""Training conv nets: data, networks and optimizers of one seed, everything a step needs a function of its number alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.checkpoint import checkpoint
 
 from kaxis.cell import Cell
 from kaxis.nets.plan import conv_counts
-from kaxis.nets.vgg import CONCAT_DROPOUT, CONCAT_SMOOTHING, VGG
+from kaxis.nets.vgg import CONCAT_DROPOUT, VGG
 from kaxis.sources.augment import augment, draws, normalised
 from kaxis.sources.task import Task
 from kaxis.streams import stream
 from kaxis.train.feed import Feed, Order
+from kaxis.train.step import Mask, cosine, gradients
 
-__all__ = ["ConvStack", "cosine", "gradients"]
+__all__ = ["ConvStack"]
 
-Mask = Callable[[int, Tensor], Tensor]
 Batch = list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
-
-
-def cosine(step: int, steps: int, lr: float, lr_min: float) -> float:
-    """Learning rate of a step, from `lr` at 0 down to `lr_min` at `steps`.
-
-    Examples
-    --------
-    >>> cosine(0, 10, 0.1, 0.0), round(cosine(5, 10, 0.1, 0.0), 3), cosine(10, 10, 0.1, 0.0)
-    (0.1, 0.05, 0.0)
-    """
-    return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * step / steps)) / 2
-
-
-def gradients(
-    net: VGG,
-    x_BCSS: Tensor,
-    y_B: Tensor,
-    mask: Mask | None,
-    done: Callable[[int], None],
-    *,
-    share: float = 1.0,
-    local_step: str = "interleaved",
-    checkpointing: bool = False,
-    precision: str = "float32",
-) -> Tensor:
-    """Add the gradient of a batch's loss to the parameters, calling ``done(layer)`` as soon as a layer's is whole.
-
-    Parameters
-    ----------
-    net : VGG
-    x_BCSS, y_B : Tensor
-        Images, and labels of int64.
-    mask : callable or None
-        Dropout mask of a layer; None for no dropout.
-    done : callable
-        May step the layer: ``interleaved`` and ``summed`` never look at it again, ``naive`` computes its output once more.
-    share : float
-        What the loss counts for, 1 / (parts of the batch).
-    local_step : {"interleaved", "naive", "summed"}
-        For local learners: layer by layer; so with each output computed again after the step (as first published); or one
-        backward pass over the sum, every graph alive until then.
-    checkpointing : bool
-        Forget what global learners need for their backward pass, and compute it again there.
-    precision : {"float32", "bfloat16"}
-        Of convolutions and what lies between them; heads are float32.
-
-    Returns
-    -------
-    Tensor
-        The heads' summed loss (nats), detached.
-    """
-    smoothing = net.learner["label_smoothing"]
-    depth, one_by_one = len(net.plan), net.local and local_step != "summed"
-    cast = partial(torch.autocast, x_BCSS.device.type, torch.bfloat16, enabled=precision == "bfloat16")
-
-    def block(i: int, h: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """What goes up, the head's loss, the average-pooled activation."""
-        with cast():
-            a = net.activation(i, h)
-            logits = net.head(i, a) if i in net.headed else None
-        loss = None if logits is None else share * F.cross_entropy(logits, y_B, label_smoothing=smoothing)
-        if one_by_one:  # outside autocast, whose copies of the weights would outlive the step
-            assert loss is not None
-            loss.backward()
-            done(i)
-            a = a.detach()
-        with cast():
-            if one_by_one and local_step == "naive":
-                with torch.no_grad():
-                    a = net.activation(i, h)
-            pooled = a.mean((2, 3)) if net.concat and i else None
-            if i + 1 == depth:
-                return None, loss, pooled
-            return net.onward(i, a.detach() if net.local else a, mask), loss, pooled
-
-    h: Tensor | None = x_BCSS
-    losses, pools = [], []
-    for i in range(depth):
-        assert h is not None
-        if checkpointing and not one_by_one:
-            h, loss, pooled = checkpoint(block, i, h, use_reentrant=False, preserve_rng_state=False)
-        else:
-            h, loss, pooled = block(i, h)
-        if loss is not None:
-            losses.append(loss.detach() if one_by_one else loss)
-        if pooled is not None:
-            pools.append(pooled)
-    if net.concat:
-        into = net.learner["heads"] == "concat"
-        logits = net.classify(pools if into else [p.detach() for p in pools], mask)
-        own = share * F.cross_entropy(logits, y_B, label_smoothing=CONCAT_SMOOTHING)
-        if into:
-            losses.append(own)
-        else:
-            own.backward()
-            done(depth)
-    total = torch.stack(losses).sum()
-    if not one_by_one:
-        total.backward()
-        for i in range(depth):
-            done(i)
-        if net.concat and net.learner["heads"] == "concat":
-            done(depth)
-    return total.detach()
 
 
 class ConvStack:
