@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.stats
 
-from kaxis.stats import planning
+from kaxis.stats import simulate
 from kaxis.stats.intervals import KINDS
 
 DATASETS, RESAMPLES = 10_000, 1_000
@@ -48,9 +48,9 @@ def main() -> None:
         t, percentile, bca = coverage(n, rng)
         print(f"{n:3} {t:6.3f} {percentile:11.3f} {bca:6.3f}", flush=True)
     print("\n| seeds | interval | n = 5 | n = 8 | n = 10 |\n|---|---|---|---|---|")
-    for shape in planning.SHAPES:
+    for shape in simulate.SHAPES:
         for kind in KINDS:
-            made = [planning.coverage(kind, n, shape=shape, question="effect", icc=0.5) for n in (5, 8, 10)]
+            made = [simulate.coverage(kind, n, shape=shape, question="effect", icc=0.5) for n in (5, 8, 10)]
             print(f"| {shape} | {kind} | " + " | ".join(f"{100 * c['covers']:.1f}" for c in made) + " |", flush=True)
 
 

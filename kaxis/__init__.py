@@ -40,7 +40,7 @@ _HOME = {
     "Store": "store.records",
     "Study": "study",
     "build_cube": "store.cube",
-    "contrast": "stats.effects",
+    "contrast": "stats.contrasts",
     "estimate": "stats.arrays",
     "gap": "stats.effects",
     "load_cube": "store.cube",

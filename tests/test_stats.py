@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaxis.errors import KaxisError
-from kaxis.stats import effects
-from kaxis.stats.arrays import as_published, bootstrap_interval, estimate, seed_correlation, sign_flip_p, t_interval
+from kaxis.stats import contrasts, effects
+from kaxis.stats.arrays import as_published, estimate, seed_correlation, sign_flip_p
+from kaxis.stats.intervals import bootstrap_interval, t_interval
 from kaxis.store.cube import build_cube, load_cube
 from kaxis.store.records import Store
 
@@ -146,7 +147,7 @@ def test_a_source_with_fewer_seeds_is_not_incomplete(fill: Fill) -> None:
 
 def test_slope_is_that_of_least_squares_per_seed(fill: Fill) -> None:
     cube = load_cube(fill(noisy(0.03)))
-    out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+    out = contrasts.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
     d = 100 * (cube.test_accuracy.sel(learner="dtg_ff") - cube.test_accuracy.sel(learner="bp_deepsup"))
     slopes = [np.polyfit(np.log([3, 5, 10]), d.sel(source="digits", seed=s).values, 1)[0] for s in range(5)]
     assert out.per_seed.values[0] == pytest.approx(slopes)
@@ -157,12 +158,12 @@ def test_slope_is_that_of_least_squares_per_seed(fill: Fill) -> None:
 
 def test_low_high_contrast_by_hand(fill: Fill) -> None:
     cube = load_cube(fill(noisy()))
-    out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", low=[3, 5], high=[10])
+    out = contrasts.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", low=[3, 5], high=[10])
     d = 100 * (cube.test_accuracy.sel(learner="dtg_ff") - cube.test_accuracy.sel(learner="bp_deepsup")).sel(
         source="digits"
     )
     assert out.per_seed.values[0] == pytest.approx((d.sel(K=10) - (d.sel(K=3) + d.sel(K=5)) / 2).values)
-    published = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", low=[3, 5], high=[10], published=True)
+    published = contrasts.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", low=[3, 5], high=[10], published=True)
     assert float(published.effect[0]) == pytest.approx(float(out.effect[0]))
     assert "as published" in published.attrs["ci_kind"]
     assert np.isnan(published.p).all()
@@ -182,15 +183,15 @@ def test_as_published_reproduces_the_papers_contrast_from_its_means() -> None:
 def test_contrast_refuses_incomplete_seeds_by_name_or_drops_them_when_asked(fill: Fill) -> None:
     cube = load_cube(fill(lambda c: "failed" if (c.K, c.seed, c.learner) == (5, 2, "dtg_ff") else noisy()(c)))
     with pytest.raises(KaxisError, match=r"digits: incomplete seeds.* at K=5 seed 2"):
-        effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
-    out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", drop_incomplete=True)
+        contrasts.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+    out = contrasts.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", drop_incomplete=True)
     assert int(out.n_seeds[0]) == 4
 
 
 def test_a_source_that_cannot_answer_is_named_and_does_not_silence_the_others(fill: Fill) -> None:
     fill(lambda c: "failed" if (c.K, c.seed) == (5, 2) else noisy()(c))
     cube = load_cube(fill(noisy(), source="synthetic"))
-    out = effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+    out = contrasts.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
     assert out.source.values.tolist() == ["synthetic"]
     assert out.attrs["refused"] == [
         "digits: incomplete seeds, not done for both learners (or without headroom) at K=5 seed 2; "
@@ -202,13 +203,13 @@ def test_contrast_refuses_what_it_cannot_answer(fill: Fill) -> None:
     cube = load_cube(fill(noisy()))
     ask = {"learner": "dtg_ff", "baseline": "bp_deepsup"}
     with pytest.raises(KaxisError, match="both"):
-        effects.contrast(cube, **ask, low=[3])
+        contrasts.contrast(cube, **ask, low=[3])
     with pytest.raises(KaxisError, match="has no K = 50"):
-        effects.contrast(cube, **ask, low=[3], high=[50])
+        contrasts.contrast(cube, **ask, low=[3], high=[50])
     with pytest.raises(KaxisError, match="name them"):
-        effects.contrast(cube, **ask, published=True)
+        contrasts.contrast(cube, **ask, published=True)
     with pytest.raises(KaxisError, match="two values of K"):
-        effects.contrast(cube.sel(K=[3]), **ask)
+        contrasts.contrast(cube.sel(K=[3]), **ask)
     with pytest.raises(KaxisError, match="did you mean 'dtg_ff'"):
         effects.paired(cube, learner="dtg_f", baseline="bp_deepsup")
     with pytest.raises(KaxisError, match="are both"):
@@ -218,7 +219,7 @@ def test_contrast_refuses_what_it_cannot_answer(fill: Fill) -> None:
 @pytest.mark.parametrize(("low", "high"), [([5], [5]), ([3, 5], [5, 10]), ([3, 3], [10])])
 def test_a_K_on_both_sides_or_twice_is_refused(fill: Fill, low: list[int], high: list[int]) -> None:
     with pytest.raises(KaxisError, match="appears twice"):
-        effects.contrast(load_cube(fill(noisy())), learner="dtg_ff", baseline="bp_deepsup", low=low, high=high)
+        contrasts.contrast(load_cube(fill(noisy())), learner="dtg_ff", baseline="bp_deepsup", low=low, high=high)
 
 
 def test_normalised_scale_in_every_analysis_by_hand(fill: Fill) -> None:
@@ -235,7 +236,7 @@ def test_normalised_scale_in_every_analysis_by_hand(fill: Fill) -> None:
     )
     assert effects.paired(cube, **ask).effect_normalised.values[0] == pytest.approx(d.mean(1))
     slopes = [np.polyfit(np.log([3, 5, 10]), d[:, s], 1)[0] for s in range(5)]
-    assert effects.contrast(cube, **ask, scale="normalised").per_seed.values[0] == pytest.approx(slopes)
+    assert contrasts.contrast(cube, **ask, scale="normalised").per_seed.values[0] == pytest.approx(slopes)
     cube["train_accuracy"] = cube.train_accuracy + 0.01 * (cube.learner == "dtg_ff")
     gaps = 100 * (cube.train_accuracy - cube.test_accuracy)
     g = (gaps.sel(learner="dtg_ff") - gaps.sel(learner="bp_deepsup")).values[0] / headroom
@@ -249,7 +250,7 @@ def test_a_seed_without_headroom_is_counted_out_and_said_so(fill: Fill) -> None:
     assert (out.n_seeds == 5).all()
     assert (out.n_normalised == 4).all()
     with pytest.raises(KaxisError, match="without headroom"):
-        effects.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", scale="normalised")
+        contrasts.contrast(cube, learner="dtg_ff", baseline="bp_deepsup", scale="normalised")
 
 
 def test_gap_effect_is_train_effect_minus_test_effect(fill: Fill) -> None:
@@ -285,7 +286,7 @@ def test_statistics_do_not_import_torch() -> None:
 @pytest.mark.slow
 def test_t_interval_covers_and_bootstrap_does_not() -> None:
     """Nominal 95 % at n = 5 normal seeds: t within 1.5 points, the percentile bootstrap as the table says."""
-    from kaxis.stats.arrays import BOOTSTRAP_COVERAGE
+    from kaxis.stats.intervals import BOOTSTRAP_COVERAGE
 
     rng = np.random.default_rng(0)
     draws = rng.normal(size=(2000, 5))

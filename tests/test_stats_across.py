@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 from statsmodels.stats.weightstats import DescrStatsW
 
 from kaxis.errors import KaxisError
-from kaxis.stats import planning
+from kaxis.stats import planning, simulate
 from kaxis.stats.across import conflict, differential
-from kaxis.stats.arrays import estimate, t_interval
-from kaxis.stats.effects import contrast, paired
+from kaxis.stats.arrays import estimate
+from kaxis.stats.contrasts import contrast
+from kaxis.stats.effects import paired
 from kaxis.stats.families import holm, max_t_p, simultaneous_band
-from kaxis.stats.intervals import KINDS, bca_interval, interval, studentized_interval
+from kaxis.stats.intervals import KINDS, bca_interval, interval, studentized_interval, t_interval
 from kaxis.stats.models import crv3_slope, equivalence, mixed_slope, welch
 from kaxis.stats.tidy import cube_from_rows, read_csv
 from kaxis.stats.verdict import conflict_verdict, population, verdict
@@ -331,12 +332,12 @@ def test_simulated_power_is_near_the_formula_for_normal_numbers() -> None:
 
 
 def test_shapes_have_mean_0_and_spread_1() -> None:
-    for shape in planning.SHAPES:
-        x = planning.sample(shape, (400_000,), np.random.default_rng(0))
+    for shape in simulate.SHAPES:
+        x = simulate.sample(shape, (400_000,), np.random.default_rng(0))
         assert x.mean() == pytest.approx(0, abs=0.01)
         assert x.std() == pytest.approx(1, abs=0.02)
     with pytest.raises(KaxisError, match="did you mean 'normal'"):
-        planning.sample("norml", (1,), np.random.default_rng(0))
+        simulate.sample("norml", (1,), np.random.default_rng(0))
 
 
 @pytest.mark.slow
@@ -345,7 +346,7 @@ def test_shapes_have_mean_0_and_spread_1() -> None:
 @pytest.mark.parametrize(("icc", "shrink"), [(0.0, 1.0), (0.4, 1.0), (0.8, 1.0), (0.5, 0.3)])
 def test_the_default_interval_covers_what_it_says(question: Any, n: int, icc: float, shrink: float) -> None:
     """Within 1.5 points of 95 for normal seeds, by a binomial test at the .1 % level against either bound."""
-    c = planning.coverage("t", n, icc=icc, shrink=shrink, question=question, draws=4_000)
+    c = simulate.coverage("t", n, icc=icc, shrink=shrink, question=question, draws=4_000)
     hits = round(c["covers"] * c["draws"])
     assert scipy.stats.binomtest(hits, 4_000, 0.935, alternative="less").pvalue > 0.001
     assert scipy.stats.binomtest(hits, 4_000, 0.965, alternative="greater").pvalue > 0.001
@@ -354,10 +355,10 @@ def test_the_default_interval_covers_what_it_says(question: Any, n: int, icc: fl
 @pytest.mark.slow
 def test_bootstraps_cover_less_and_skewed_seeds_less_still() -> None:
     """What docs/statistics.md says: percentile and BCa near 84 % at n = 5; for skewed seeds the studentized one holds best."""
-    normal = {kind: planning.coverage(kind, 5, draws=1_500)["covers"] for kind in KINDS}
+    normal = {kind: simulate.coverage(kind, 5, draws=1_500)["covers"] for kind in KINDS}
     assert normal["percentile"] < 0.88
     assert normal["bca"] < 0.88
-    skewed = {k: planning.coverage(k, 8, shape="exponential", question="effect", draws=1_500)["covers"] for k in KINDS}
+    skewed = {k: simulate.coverage(k, 8, shape="exponential", question="effect", draws=1_500)["covers"] for k in KINDS}
     assert skewed["studentized"] > skewed["t"] > skewed["percentile"]
 
 
@@ -568,8 +569,13 @@ def test_every_branch_of_the_conflict_verdict(
 
 def test_populations_say_what_seeds_vary() -> None:
     assert "teacher" in population("synthetic/teacher_width:128")
-    assert "class subset" in population("cifar100")
-    assert "class subset" not in population("cifar100", whole=True)
+    assert "class subset" in population("cifar100", [5, 10])
+    assert "class subset (below K = 100)" in population("cifar100", [50, 100])
+    for source, K in (("cifar100/pca:32", 100), ("cifar100/coarse", 20), ("digits", 10)):
+        assert "class subset" not in population(source, [K])
+    assert "grouping of classes" in population("cifar100/merge:20", [20])
+    assert "class subset" in population("folder:photos", [4])
+    assert "the table does not say" in population("synthetic", [5], "table")
 
 
 # ---- the command line ------------------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from kaxis.cli.analyze import Scale, app
-from kaxis.cli.common import PLAIN, Baseline, Output, Table
-from kaxis.cli.report import Report, interval, number
+from kaxis.cli.analyze import app
+from kaxis.cli.common import PLAIN, Baseline, Interval, Output, Scale, Table
+from kaxis.cli.report import Report, number
+from kaxis.cli.report import interval as bounds
 
 __all__ = ["conflict", "differential"]
 
@@ -38,13 +39,11 @@ def conflict(
         Sources, as `kaxis cube` names them.
     learner
         The learner that is compared with the baseline.
-    scale
-        pp, or per cent of the headroom above chance.
     drop_incomplete
         Leave out seeds that lack a K instead of refusing.
     """
     from kaxis.stats.across import conflict as compare
-    from kaxis.stats.verdict import conflict_verdict, population
+    from kaxis.stats.verdict import verdicts
 
     result = compare(
         out.cube(table),
@@ -73,18 +72,13 @@ def conflict(
         values = {"effect": float(result.effect_difference[i]), "ci_lower": ci[0], "ci_upper": ci[1]}
         p = {"p": float(result.effect_p[i]), "n_seeds": n, "p_holm": float(result.effect_p_holm[i])}
         rows.append({"what": "difference of effects", "source": both, "K": int(K), **names, **values, **p})
-    limits = {
-        f"{leg}_{bound}": float(result.slope_ci.values[i, j])
-        for i, leg in enumerate(("synthetic", "real"))
-        for j, bound in enumerate(("lower", "upper"))
-    }
-    words = conflict_verdict({**limits, **apart, "synthetic": synthetic, "real": real, "units": attrs["units"]})
+    words = verdicts(result)
     columns = [
         ("what", lambda r: r["what"]),
         ("source", lambda r: r["source"]),
         ("K", lambda r: "" if r["K"] is None else r["K"]),
         ("effect", lambda r: number(r["effect"])),
-        ("95% interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        ("95% interval", lambda r: bounds(r["ci_lower"], r["ci_upper"])),
         ("p", lambda r: number(r["p"], ".3g")),
         ("Holm p", lambda r: "" if r["p_holm"] is None else number(r["p_holm"], ".3g")),
         ("n", lambda r: r["n_seeds"]),
@@ -92,14 +86,12 @@ def conflict(
     remarks = [
         f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of the two legs share nothing but their number.",
         "Slopes: t interval and exact sign-flip p. Differences: Welch's t.",
-        words,
-        population(synthetic),
-        population(real),
+        *words,
         *(f"not done: {note}" for note in result.attrs["notes"][:12]),
     ]
     title = f"{learner} - {baseline}: {real} against {synthetic}, {attrs['effect_units']}"
-    attrs |= {"verdict": words, "reversal": bool(result.reversal)}
-    out.show(Report("conflict", title=title, attrs=attrs, rows=rows, columns=columns, remarks=remarks))
+    attrs |= {"verdict": words[0], "reversal": bool(result.reversal)}
+    out.show(Report("conflict", title, attrs, rows, columns, remarks))
     return 0
 
 
@@ -114,6 +106,7 @@ def differential(
     baseline: Baseline = "bp_deepsup",
     learner: str = "dtg_ff",
     scale: Scale = "pp",
+    interval: Interval = "t",
     out: Output = PLAIN,
 ) -> int:
     """The effect on one source minus that on another that shares its images, paired within the seed.
@@ -130,17 +123,24 @@ def differential(
         Number of classes of either, where it has several: one for both, or two.
     learner
         The learner that is compared with the baseline.
-    scale
-        pp, or per cent of the headroom above chance.
     """
     from kaxis.errors import KaxisError
     from kaxis.stats.across import differential as compare
-    from kaxis.stats.verdict import population, verdict
+    from kaxis.stats.verdict import verdicts
 
     if K is not None and len(K) not in (1, 2):
         raise KaxisError(f"--K {' '.join(map(str, K))}: one value for both sources, or one for each")
     chosen = (None, None) if K is None else (K[0], K[-1])
-    result = compare(out.cube(table), learner=learner, baseline=baseline, of=of, against=against, K=chosen, scale=scale)
+    result = compare(
+        out.cube(table),
+        learner=learner,
+        baseline=baseline,
+        of=of,
+        against=against,
+        K=chosen,
+        scale=scale,
+        interval=interval,
+    )
     row = {
         "source": f"{of} minus {against}",
         "K": int(result.K_of),
@@ -159,13 +159,12 @@ def differential(
         ("source", lambda r: r["source"]),
         ("K", lambda r: f"{r['K']} and {r['K_against']}"),
         (f"difference of effects, {units}", lambda r: number(r["effect"])),
-        ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        (f"95% {interval} interval", lambda r: bounds(r["ci_lower"], r["ci_upper"])),
         ("sign-flip p", lambda r: number(r["p"], ".3g")),
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
     ]
-    words = verdict(row, quantity=f"the effect on {of} minus that on {against}", units=units)
-    remarks = [words, population(of)]
-    attrs = {**result.attrs, "verdict": words}
+    words = verdicts(result)
+    attrs = {**result.attrs, "verdict": words[0]}
     title = f"{learner} - {baseline}, paired within the seed"
-    out.show(Report("differential", title=title, attrs=attrs, rows=[row], columns=columns, remarks=remarks))
+    out.show(Report("differential", title, attrs, [row], columns, words))
     return 0

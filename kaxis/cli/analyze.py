@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
+from kaxis.cli.common import DEFAULT_PAIR, PLAIN, Output, Pair, Scale, Table
 from kaxis.cli.contrast import Asked, show_contrast
 from kaxis.cli.report import Report, interval, number
 from kaxis.errors import KaxisError
 
 __all__ = ["app"]
 
-Scale = Literal["pp", "normalised", "logit"]
-
 app = App(name="analyze", help="Seed-matched effects along K.\n\nExample: kaxis analyze paired --baseline bp_deepsup")
 
 
 @app.command
-def paired(
-    table: Table = None,
-    /,
-    *,
-    baseline: Baseline = "bp_deepsup",
-    learner: Learners = None,
-    out: Output = PLAIN,
-) -> int:
-    """Per-K paired effects on test accuracy: t interval, exact sign-flip p, wins, bootstrap interval.
+def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = PLAIN) -> int:
+    """Per-K paired effects on test accuracy: interval, exact sign-flip p, Holm and max-t over K, wins, band over all K.
 
     Example: kaxis analyze paired --baseline bp_deepsup --learner dtg_ff
 
@@ -36,31 +28,19 @@ def paired(
     """
     from kaxis.stats import effects
 
-    cube = out.cube(table)
-    rows: list[dict[str, Any]] = []
-    notes: list[str] = []
-    attrs: dict[str, Any] = {}
-    for name in effect_rows.learners(cube, learner, baseline):
-        result = effects.paired(cube, learner=name, baseline=baseline)
-        attrs = effect_rows.attrs(result)
-        notes += result.attrs["notes"]
-        rows += effect_rows.rows(
-            result,
-            name,
-            baseline,
-            extra=("n_normalised", "p_holm", "p_max_t", "band"),
-            normalised="effect_normalised ci_normalised",
-        )
+    made = effect_rows.compare(out.cube(table), pair, effects.paired)
     columns = [
         ("source", lambda r: r["source"]),
         ("K", lambda r: r["K"]),
-        ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
+        made.who(),
         ("pp", lambda r: number(r["effect"])),
-        ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        made.ci(),
         ("sign-flip p", lambda r: number(r["p"], ".3g")),
         ("Holm", lambda r: number(r["p_holm"], ".3g")),
+        ("max-t", lambda r: number(r["p_max_t"], ".3g")),
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
         ("bootstrap", lambda r: interval(r["bootstrap_lower"], r["bootstrap_upper"])),
+        ("band over K", lambda r: interval(r["band_lower"], r["band_upper"])),
         (
             "% of headroom",
             lambda r: (
@@ -69,17 +49,14 @@ def paired(
             ),
         ),
     ]
-    attrs["notes"] = notes
-    report = Report(
-        "paired",
-        title="Paired effect on test accuracy, pp",
-        attrs=attrs,
-        rows=rows,
-        columns=columns,
-        remarks=effect_rows.remarks(rows, notes) + effect_rows.verdicts(rows, "pp"),
-    )
-    out.show(report)
-    return 0 if rows else 1
+    remarks = effect_rows.remarks(made.rows, made.notes)
+    if any(math.isfinite(r["band_lower"]) for r in made.rows):
+        remarks.append(
+            "Holm and max-t: p over all K of a source, max-t by shared sign flips; the band holds all its K at once."
+        )
+    title = "Paired effect on test accuracy, pp"
+    out.show(Report("paired", title, made.attrs, made.rows, columns, remarks + made.verdicts))
+    return 0 if made.rows else 1
 
 
 @app.command
@@ -87,19 +64,19 @@ def contrast(
     table: Table = None,
     /,
     *,
-    baseline: Baseline = "bp_deepsup",
-    learner: Learners = None,
+    pair: Pair = DEFAULT_PAIR,
     low: list[int] | None = None,
     high: list[int] | None = None,
     shape: Literal["slope", "mean", "curvature"] | None = None,
     scale: Scale = "pp",
     as_published: bool = False,
     drop_incomplete: bool = False,
+    check: bool = False,
     out: Output = PLAIN,
 ) -> int:
     """One contrast along K, the one that the study planned: the slope on log K, or high K minus low K.
 
-    Each seed gives one number; then a t interval.
+    Each seed gives one number; then an interval of their mean.
 
     Example: kaxis analyze contrast --baseline bp_deepsup --learner dtg_ff
 
@@ -111,19 +88,18 @@ def contrast(
         Values of K to compare, instead of what the study's plan says.
     shape
         Slope on ln K, mean over K, or curvature on ln K, instead of what the study's plan says.
-    scale
-        pp, per cent of the headroom above chance, or log odds.
     as_published
         The paper's bootstrap over (K, seed) observations, which takes those that share a seed for independent.
     drop_incomplete
         Leave out seeds that lack a K instead of refusing.
+    check
+        Add the slope by least squares with seed clusters (CRV3) and by a mixed model.
     """
     split = (tuple(low or ()), tuple(high or ()))
     if shape and (low or high):
         raise KaxisError(f"--shape {shape} and --low, --high: choose one")
     own = split if low or high or shape else None
-    asked = Asked(baseline, learner, own, shape or "slope", scale, as_published, drop_incomplete)
-    return show_contrast(asked, out, table)
+    return show_contrast(Asked(pair, own, shape or "slope", scale, as_published, drop_incomplete, check), out, table)
 
 
 @app.command
@@ -131,62 +107,137 @@ def slope(
     table: Table = None,
     /,
     *,
-    baseline: Baseline = "bp_deepsup",
-    learner: Learners = None,
+    pair: Pair = DEFAULT_PAIR,
     scale: Scale = "pp",
     drop_incomplete: bool = False,
+    check: bool = False,
     out: Output = PLAIN,
 ) -> int:
     """The slope of the paired effect on log K, whatever the study's plan says.
 
     Example: kaxis analyze slope --baseline bp_deepsup
     """
-    asked = Asked(baseline, learner, ((), ()), "slope", scale, False, drop_incomplete)
-    return show_contrast(asked, out, table)
+    return show_contrast(Asked(pair, ((), ()), "slope", scale, False, drop_incomplete, check), out, table)
 
 
 @app.command
-def gap(
-    table: Table = None,
-    /,
-    *,
-    baseline: Baseline = "bp_deepsup",
-    learner: Learners = None,
-    out: Output = PLAIN,
-) -> int:
-    """Train-test gaps of both learners, and their paired difference.
+def gap(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = PLAIN) -> int:
+    """Train-test gaps of both learners, their paired difference, and how much of the accuracy effect goes with it.
 
     Example: kaxis analyze gap --baseline bp --learner dtg_ff
     """
     from kaxis.stats import effects
 
-    cube = out.cube(table)
-    rows, notes, attrs = [], [], {}
-    for name in effect_rows.learners(cube, learner, baseline):
-        result = effects.gap(cube, learner=name, baseline=baseline)
-        attrs = effect_rows.attrs(result)
-        notes += result.attrs["notes"]
-        parts = ("gap_learner", "gap_baseline", "train_effect", "test_effect")
-        rows += effect_rows.rows(
-            result, name, baseline, extra=parts, normalised="effect_normalised effect_normalised_ci"
-        )
+    made = effect_rows.compare(out.cube(table), pair, effects.gap)
     columns = [
         ("source", lambda r: r["source"]),
         ("K", lambda r: r["K"]),
-        ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
-        ("gap of learner", lambda r: number(r["gap_learner"], ".2f")),
-        ("of baseline", lambda r: number(r["gap_baseline"], ".2f")),
-        ("difference, pp", lambda r: number(r["effect"])),
-        ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        made.who(),
+        ("gap", lambda r: number(r["gap_learner"], ".2f")),
+        ("baseline's", lambda r: number(r["gap_baseline"], ".2f")),
+        ("pp", lambda r: number(r["effect"])),
+        made.ci(),
         ("sign-flip p", lambda r: number(r["p"], ".3g")),
         ("n", lambda r: r["n_seeds"]),
-        ("train effect", lambda r: number(r["train_effect"])),
-        ("test effect", lambda r: number(r["test_effect"])),
+        ("train", lambda r: number(r["train_effect"])),
+        ("test", lambda r: number(r["test_effect"])),
+        ("share", lambda r: _share(r)),
     ]
-    attrs["notes"] = notes
     remarks = [
-        *effect_rows.remarks(rows, notes, bootstrap=False),
-        "Difference of gaps = train effect - test effect: it shares the test term with the accuracy effect.",
+        *effect_rows.remarks(made.rows, made.notes, bootstrap=False),
+        "pp: difference of gaps; train, test: effects on accuracy. In every seed test = train - gap, so the two are tied by arithmetic.",
+        "Share: the part of the test effect that goes with the gap (Fieller's interval); - where the test effect may be 0.",
     ]
-    out.show(Report("gap", title="Train-test gap, pp", attrs=attrs, rows=rows, columns=columns, remarks=remarks))
+    title = "Train-test gap, pp"
+    out.show(Report("gap", title, made.attrs, made.rows, columns, remarks + made.verdicts))
+    return 0 if made.rows else 1
+
+
+def _share(row: dict[str, Any]) -> str:
+    if math.isnan(row["share"]):
+        return "-"
+    return f"{number(row['share'], '.2f')} {interval(row['share_lower'], row['share_upper'])}"
+
+
+@app.command
+def layers(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = PLAIN) -> int:
+    """Per-layer paired effects: each layer's own classifier against the baseline's at the same layer.
+
+    Example: kaxis analyze layers --baseline bp_deepsup --learner dtg_ff
+    """
+    from kaxis.stats import effects
+
+    cube = out.cube(table)
+    if not pair.learner:  # of the learners that have classifiers at their layers, all
+        names = effect_rows.learners(cube, None, pair.baseline)
+        has = [n for n in names if effects.comparable_layers(cube, n, pair.baseline)]
+        pair = Pair(pair.baseline, has or None, pair.interval, pair.prob)
+    made = effect_rows.compare(cube, pair, effects.layers)
+    columns = [
+        ("source", lambda r: r["source"]),
+        ("K", lambda r: r["K"]),
+        ("layer", lambda r: r["layer"]),
+        made.who(),
+        ("learner, %", lambda r: number(r["layer_learner"], ".2f")),
+        ("baseline, %", lambda r: number(r["layer_baseline"], ".2f")),
+        ("pp", lambda r: number(r["effect"])),
+        made.ci(),
+        ("sign-flip p", lambda r: number(r["p"], ".3g")),
+        ("Holm", lambda r: number(r["p_holm"], ".3g")),
+        ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
+    ]
+    remarks = [*effect_rows.remarks(made.rows, made.notes), "Holm: over the layers of one source and K."]
+    title = "Paired effect on each layer's test accuracy, pp"
+    out.show(Report("layers", title, made.attrs, made.rows, columns, remarks + made.verdicts))
+    return 0 if made.rows else 1
+
+
+@app.command
+def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
+    """The order of all learners at each K: mean rank within the seed, and how it moves from the smallest K.
+
+    Example: kaxis analyze rankings --where source=synthetic
+    """
+    from kaxis.stats.rankings import rankings as order
+
+    result = order(out.cube(table))
+    rows = [
+        {
+            "source": source,
+            "K": int(K),
+            "learner": name,
+            "baseline": None,
+            "n_seeds": int(at.n_seeds),
+            "effect": float(at["rank"]),
+            "ci_lower": float(at.rank_ci[0]),
+            "ci_upper": float(at.rank_ci[1]),
+            "first": int(at["first"]),
+            "change": float(at.change),
+            "change_lower": float(at.change_ci[0]),
+            "change_upper": float(at.change_ci[1]),
+            "agreement": float(at.agreement),
+        }
+        for source in map(str, result.source.values)
+        for K in result.K.values
+        for name in map(str, result.learner.values)
+        for at in [result.sel(source=source, K=K, learner=name)]
+        if int(at.n_seeds) and math.isfinite(float(at["rank"]))
+    ]
+    columns = [
+        ("source", lambda r: r["source"]),
+        ("K", lambda r: r["K"]),
+        ("learner", lambda r: r["learner"]),
+        ("mean rank", lambda r: number(r["effect"], ".2f")),
+        ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        ("first", lambda r: f"{r['first']}/{r['n_seeds']}"),
+        ("change from smallest K", lambda r: number(r["change"])),
+        ("95% t interval", lambda r: interval(r["change_lower"], r["change_upper"])),
+        ("agreement", lambda r: number(r["agreement"], ".2f")),
+    ]
+    remarks = [
+        "Rank 1 is the best test accuracy of a seed, ties share. Over seeds in which every learner is done.",
+        "Agreement: mean over seeds of Kendall's tau-b with the same seed's order at the smallest K (1 the same, -1 reversed).",
+        "Ranks say who is ahead, not by how much; their intervals are rough.",
+    ]
+    out.show(Report("rankings", "Ranks of learners along K", dict(result.attrs), rows, columns, remarks))
     return 0 if rows else 1

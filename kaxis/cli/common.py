@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from kaxis.store.records import Store
 
 __all__ = [
+    "DEFAULT_PAIR",
     "PLAIN",
     "Baseline",
+    "Interval",
     "Json",
     "Learners",
     "Output",
+    "Pair",
+    "Scale",
     "StorePath",
     "Table",
     "Where",
@@ -44,6 +48,29 @@ Table = Annotated[
     Path | None,
     Parameter(help="a CSV file of results made elsewhere: columns K, learner, seed, accuracy; else the store"),
 ]
+
+
+Scale = Annotated[
+    Literal["pp", "normalised", "logit"], Parameter(help="pp, per cent of the headroom above chance, or log odds")
+]
+Interval = Annotated[
+    Literal["t", "studentized", "bca", "percentile"],
+    Parameter(name="--interval", help="of the mean over seeds; choose before looking (docs/statistics.md)"),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Pair:
+    """Who is compared with whom, and by which interval."""
+
+    baseline: Baseline = "bp_deepsup"
+    learner: Learners = None
+    interval: Interval = "t"
+    prob: Annotated[float, Parameter(help="of the intervals")] = 0.95
+
+
+DEFAULT_PAIR = Pair()
 
 
 @Parameter(name="*")

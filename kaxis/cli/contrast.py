@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import Output, open_store
-from kaxis.cli.report import Report, interval, number
+from kaxis.cli.common import Output, Pair, open_store
+from kaxis.cli.report import Column, Report, interval, number
 from kaxis.errors import KaxisError
 
 if TYPE_CHECKING:
@@ -24,99 +24,104 @@ __all__ = ["Asked", "show_contrast"]
 class Asked:
     """The question. `split` is (low, high), both empty for the slope, or None for what the plan says."""
 
-    baseline: str
-    learners: list[str] | None
+    pair: Pair
     split: tuple[tuple[int, ...], tuple[int, ...]] | None
     shape: str
     scale: str
     published: bool
     drop_incomplete: bool
+    check: bool
 
 
 def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     """Estimate, source by source, and print."""
-    from kaxis.stats import effects
+    from kaxis.stats.contrasts import contrast
     from kaxis.study import check_split
 
     if asked.split is not None:
         check_split(*asked.split)
     cube = out.cube(table)
     studies = open_store(out.store).studies() if table is None else []
-    rows: list[dict[str, Any]] = []
-    notes: list[str] = []
-    standings: list[str] = []
-    refused: list[str] = []
-    attrs: dict[str, Any] = {}
-    for name in effect_rows.learners(cube, asked.learners, asked.baseline):
+    pair, results, standings, refused = asked.pair, [], [], []
+    checks: list[str] = []
+    for name in effect_rows.learners(cube, pair.learner, pair.baseline):
         for source in map(str, cube.source.values):
-            study, created = _planned(studies, source, name, asked.baseline)
+            study, created = _planned(studies, source, name, pair.baseline)
             plan = study.plan if study else None
             low, high = asked.split if asked.split is not None else (plan.low, plan.high) if plan else ((), ())
             try:
-                result = effects.contrast(
+                result = contrast(
                     cube.sel(source=[source]),
                     learner=name,
-                    baseline=asked.baseline,
+                    baseline=pair.baseline,
                     low=low,
                     high=high,
                     shape=asked.shape,
                     scale=asked.scale,
                     drop_incomplete=asked.drop_incomplete,
                     published=asked.published,
+                    interval=pair.interval,
+                    prob=pair.prob,
                 )
             except KaxisError as refusal:
-                refused.append(f"{name} - {asked.baseline}: {refusal}")
+                refused.append(f"{name} - {pair.baseline}: {refusal}")
                 continue
-            attrs = effect_rows.attrs(result)
-            notes += result.attrs["notes"]
-            (row,) = effect_rows.rows(result, name, asked.baseline, extra=("seed_correlation", "n_K")) or (None,)
-            if row is None:
-                continue
-            rows.append({**row, "contrast": result.attrs["contrast"], "units": result.attrs["units"]})
-            standings.append(
-                f"{source}, {name} - {asked.baseline}: {_standing(study, created, cube, source, result, asked)}"
-            )
-    if not rows:
-        raise KaxisError("; ".join(refused[:3]) or f"no seed has both {asked.baseline} and another learner done")
-    columns = [
+            results.append(result)
+            standing = _standing(study, created, cube, source, result, asked)
+            standings.append(f"{source}, {name} - {pair.baseline}: {standing}")
+            if asked.check:
+                checks.append(f"{source}, {name} - {pair.baseline}: {_checked(cube, source, name, asked)}")
+    if not results:
+        raise KaxisError("; ".join(refused[:3]) or f"no seed has both {pair.baseline} and another learner done")
+    made = effect_rows.joined(results)
+    for row, result in zip(made.rows, results, strict=True):
+        row |= {"contrast": result.attrs["contrast"], "units": result.attrs["units"]}
+    columns: list[Column] = [
         ("source", lambda r: r["source"]),
-        ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
+        made.who(),
         ("contrast", lambda r: r["contrast"]),
         ("effect", lambda r: number(r["effect"])),
-        ("95% bootstrap" if asked.published else "95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        ("95% bootstrap", made.ci()[1]) if asked.published else made.ci(),
         ("sign-flip p", lambda r: number(r["p"], ".3g")),
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
         ("seed r", lambda r: number(r["seed_correlation"])),
     ]
     if not asked.published:
         columns.insert(-1, ("bootstrap", lambda r: interval(r["bootstrap_lower"], r["bootstrap_upper"])))
-    if all("slope" in r["contrast"] for r in rows):
+    if all("slope" in r["contrast"] for r in made.rows):
         columns.insert(4, ("a doubling of K", lambda r: number(r["effect"] * math.log(2))))
     remarks = [
+        *([AS_PUBLISHED] if asked.published else []),
         "seed r: mean correlation of a seed's effects between values of K.",
-        *effect_rows.remarks(rows, notes, bootstrap=not asked.published),
+        *effect_rows.remarks(made.rows, made.notes, bootstrap=not asked.published),
         *standings,
+        *checks,
         *(f"Refused: {refusal}" for refusal in refused),
+        *([] if asked.published else made.verdicts),
     ]
-    if asked.published:
-        remarks.insert(
-            0,
-            "As published: (K, seed) observations are resampled as independent. They share seeds; do not trust this interval.",
-        )
-    if not asked.published:
-        remarks += effect_rows.verdicts(rows, None)
-    units = ", ".join(dict.fromkeys(r["units"] for r in rows))
-    attrs |= {"notes": notes, "refused": refused, "standing": standings}
-    report = Report(
-        "contrast",
-        title=f"Contrast of paired effects along K, {units}",
-        attrs=attrs,
-        rows=rows,
-        columns=columns,
-        remarks=remarks,
-    )
-    out.show(report)
+    units = ", ".join(dict.fromkeys(r["units"] for r in made.rows))
+    attrs = made.attrs | {"refused": refused, "standing": standings}
+    title = f"Contrast of paired effects along K, {units}"
+    out.show(Report("contrast", title, attrs, made.rows, columns, remarks))
     return 0
+
+
+AS_PUBLISHED = (
+    "As published: (K, seed) observations are resampled as independent. They share seeds; do not trust this interval."
+)
+
+
+def _checked(cube: xr.Dataset, source: str, learner: str, asked: Asked) -> str:
+    """The slope by other roads, in words."""
+    from kaxis.stats.contrasts import slope_checks
+
+    names = {"learner": learner, "baseline": asked.pair.baseline, "source": source}
+    try:
+        roads = slope_checks(cube, **names, scale=asked.scale, prob=asked.pair.prob)
+    except KaxisError as refusal:
+        return f"no cross-check, {refusal}"
+    parts = [f"{road} {number(slope)} {interval(low, high)}" for road, (slope, low, high) in roads.items()]
+    return f"slope on ln K by {', '.join(parts)}; CRV3 is the t interval when seeds are complete, MixedLM covers too little at few."
 
 
 def _planned(studies: list[tuple[Study, str]], source: str, learner: str, baseline: str) -> tuple[Study | None, str]:
@@ -146,7 +151,7 @@ def _standing(
         for what, same in (
             ("contrast", split == (study.plan.low, study.plan.high) and asked.shape == "slope"),
             ("scale", asked.scale == "pp"),
-            ("interval", not asked.published),
+            ("interval", not asked.published and asked.pair.interval == "t" and asked.pair.prob == 0.95),
             ("values of K", used_K == planned_K),
             ("number of seeds", int(result.n_seeds.item()) == len({c.seed for c in cells})),
         )

@@ -1,16 +1,43 @@
-"""From effects to rows and to the sentences below a table."""
+"""From results to one table: rows of several learners, and the sentences below them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kaxis.cli.common import Pair
+from kaxis.cli.report import Column, interval
 from kaxis.errors import KaxisError, hint
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["attrs", "learners", "remarks", "rows", "verdicts"]
+__all__ = ["Compared", "compare", "joined", "learners", "remarks"]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows of one analysis over several learners, with the notes and verdicts of all."""
+
+    rows: list[dict[str, Any]]
+    attrs: dict[str, Any]
+    verdicts: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        return list(self.attrs["notes"])
+
+    @property
+    def header(self) -> str:
+        return f"{100 * self.attrs['ci_prob']:.3g}% {self.attrs['ci_kind']} interval"
+
+    def ci(self) -> Column:
+        return self.header, lambda r: interval(r["ci_lower"], r["ci_upper"])
+
+    def who(self) -> Column:
+        return "learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"
 
 
 def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[str]:
@@ -23,69 +50,29 @@ def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[s
     return names
 
 
-def attrs(result: xr.Dataset) -> dict[str, Any]:
-    return {k: v for k, v in result.attrs.items() if k not in ("notes", "refused", "learner")}
+def compare(cube: xr.Dataset, pair: Pair, analyse: Callable[..., xr.Dataset], **options: Any) -> Compared:
+    """One analysis for every learner that is asked for, against the baseline."""
+    options |= {"interval": pair.interval, "prob": pair.prob, "baseline": pair.baseline}
+    return joined([analyse(cube, learner=name, **options) for name in learners(cube, pair.learner, pair.baseline)])
 
 
-def rows(
-    result: xr.Dataset, learner: str, baseline: str, *, extra: tuple[str, ...] = (), normalised: str = ""
-) -> list[dict[str, Any]]:
-    """Plain rows, one for each source (and K) that has any seeds."""
-    rows = []
-    places = [
-        {"source": s, "K": k} for s in result.source.values for k in (result.K.values if "K" in result.dims else [None])
-    ]
-    for place in places:
-        at = {key: value for key, value in place.items() if value is not None}
-        one = result.sel(at)
-        if int(one.n_seeds) == 0:
-            continue
-        row = {
-            "source": str(place["source"]),
-            "K": None if place["K"] is None else int(place["K"]),
-            "learner": learner,
-            "baseline": baseline,
-            "effect": float(one.effect),
-            **_bounds("ci", one.ci),
-            "n_seeds": int(one.n_seeds),
-            "p": float(one.p),
-            "wins": int(one.wins),
-            **_bounds("bootstrap", one.bootstrap_ci),
-        }
-        if normalised:
-            value, bounds = normalised.split()
-            row |= {"effect_normalised": float(one[value]), **_bounds("normalised", one[bounds])}
-        for name in extra:
-            if "ci_bound" in one[name].dims:
-                row |= _bounds(name, one[name])
-                continue
-            row[name] = float(one[name])
-            if f"{name}_ci" in one:
-                row |= _bounds(name, one[f"{name}_ci"])
-        rows.append(row)
-    return rows
+def joined(results: list[xr.Dataset]) -> Compared:
+    """Several results as one; of their attrs those that they share, the notes merged."""
+    from kaxis.stats.rows import rows
+    from kaxis.stats.verdict import verdicts
 
-
-def _bounds(name: str, ci: xr.DataArray) -> dict[str, float]:
-    return {f"{name}_{bound}": float(ci.sel(ci_bound=bound)) for bound in ("lower", "upper")}
-
-
-def verdicts(rows: list[dict[str, Any]], units: str | None) -> list[str]:
-    """What each row supports, in words, and for which population; `units` of all rows, or None where rows have their own."""
-    from kaxis.stats.verdict import population, verdict
-
-    out = []
-    for r in rows:
-        what = f"at K = {r['K']}" if r["K"] is not None else f"({r['contrast']})"
-        out.append(
-            verdict(r, quantity=f"{r['source']}: {r['learner']} - {r['baseline']} {what}", units=units or r["units"])
-        )
-    return out + [population(source) for source in dict.fromkeys(r["source"] for r in rows)]
+    merged = [dict.fromkeys(line for result in results for line in result.attrs["notes"])]
+    own = {"notes", "refused", "learner", "quantity", "contrast"}
+    return Compared(
+        [row for result in results for row in rows(result)],
+        {k: v for k, v in results[-1].attrs.items() if k not in own} | {"notes": list(merged[0])},
+        list(dict.fromkeys(line for result in results for line in verdicts(result))),
+    )
 
 
 def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = True) -> list[str]:
     """What the numbers are worth, said once below the table."""
-    from kaxis.stats.arrays import BOOTSTRAP_COVERAGE
+    from kaxis.stats.intervals import BOOTSTRAP_COVERAGE
 
     out = [] if rows else ["No seed has both learners done."]
     sizes = sorted({r["n_seeds"] for r in rows})

@@ -34,32 +34,15 @@ def equivalence(
     margin
         In pp: what would be too small to matter. Choose it before looking.
     """
-    import numpy as np
-
-    from kaxis.stats import effects
-    from kaxis.stats.families import holm
-    from kaxis.stats.models import equivalence as tost
+    from kaxis.stats.effects import equivalence as tost
+    from kaxis.stats.rows import rows as plain
 
     cube = out.cube(table)
-    rows: list[dict[str, Any]] = []
-    for name in effect_rows.learners(cube, learner, baseline):
-        difference = effects.paired(cube, learner=name, baseline=baseline).difference
-        for source in map(str, cube.source.values):
-            own = []
-            for K in cube.K.values:
-                d = difference.sel(source=source, K=K).values
-                e = tost(d[np.isfinite(d)], margin)
-                if e.n:
-                    place: dict[str, Any] = {"source": source, "K": int(K), "learner": name, "baseline": baseline}
-                    effect = {
-                        "effect": float(np.nanmean(d)),
-                        "ci_lower": e.lower,
-                        "ci_upper": e.upper,
-                        "margin": margin,
-                    }
-                    own.append(place | effect | {"p": e.p, "n_seeds": e.n})
-            for row, p in zip(own, holm([r["p"] for r in own]), strict=True):
-                rows.append({**row, "p_holm": float(p)})
+    results = [
+        tost(cube, learner=name, baseline=baseline, margin=margin)
+        for name in effect_rows.learners(cube, learner, baseline)
+    ]
+    rows = [{**row, "margin": margin} for result in results for row in plain(result)]
     columns = [
         ("source", lambda r: r["source"]),
         ("K", lambda r: r["K"]),
@@ -73,9 +56,8 @@ def equivalence(
     shown = [f"{r['source']} K = {r['K']}" for r in rows if r["p_holm"] <= 0.05]
     words = f"Shown to lie within {margin:g} pp of 0: {', '.join(shown) or 'none'} (family-wise 5 % over K)."
     remarks = [words, "What is not shown to be small may be small or large: no difference shown is not no difference."]
-    attrs = {"ci_kind": "t", "ci_prob": 0.90, "units": "pp", "margin": margin, "family": "K of each source, Holm"}
-    title = f"Equivalence within {margin:g} pp"
-    out.show(Report("equivalence", title=title, attrs=attrs, rows=rows, columns=columns, remarks=remarks))
+    attrs = {k: v for k, v in results[-1].attrs.items() if k not in ("learner", "quantity")}
+    out.show(Report("equivalence", f"Equivalence within {margin:g} pp", attrs, rows, columns, remarks))
     return 0 if rows else 1
 
 
@@ -101,7 +83,7 @@ def power(
     """
     import numpy as np
 
-    from kaxis.stats import effects, planning
+    from kaxis.stats import contrasts, effects, planning
 
     cube = out.cube(table)
     rows: list[dict[str, Any]] = []
@@ -112,7 +94,7 @@ def power(
                 (int(K), difference.sel(source=source, K=K).values) for K in cube.K.values
             ]
             try:
-                slope = effects.contrast(cube.sel(source=[source]), learner=name, baseline=baseline)
+                slope = contrasts.contrast(cube.sel(source=[source]), learner=name, baseline=baseline)
                 questions.append((None, slope.per_seed.isel(source=0).values))
             except KaxisError:
                 pass  # one K, or incomplete seeds: no slope to plan
@@ -145,8 +127,7 @@ def power(
         f"The exact test can reject from {planning.exact_minimum()} seeds on, in a Holm family of 6 from {planning.exact_minimum(family=6)}.",
     ]
     attrs = {"units": "pp", "alpha": 0.05, "target": target, "family": "each by itself"}
-    title = f"Seeds for an effect of {effect:g}"
-    out.show(Report("power", title=title, attrs=attrs, rows=rows, columns=columns, remarks=remarks))
+    out.show(Report("power", f"Seeds for an effect of {effect:g}", attrs, rows, columns, remarks))
     return 0 if rows else 1
 
 
@@ -157,8 +138,9 @@ def coverage(
     intervals: list[str] | None = None,
     shape: Literal["normal", "exponential", "contaminated"] = "normal",
     icc: float = 0.5,
+    tilt: float = 0.0,
     shrink: float = 1.0,
-    question: Literal["effect", "slope", "gap"] = "slope",
+    question: Literal["effect", "contrast", "slope", "gap", "mean"] = "slope",
     draws: int = 2_000,
     out: Output = PLAIN,
 ) -> int:
@@ -166,29 +148,35 @@ def coverage(
 
     Example: kaxis analyze coverage --n 5 10 --shape exponential --intervals t studentized percentile
 
+    Example: kaxis analyze coverage --question contrast --tilt 0.5 --intervals t as-published
+
     Parameters
     ----------
     n
         Seeds; 5 8 10.
     intervals
-        Out of t, studentized, bca, percentile; t, studentized and percentile.
+        Out of t, studentized, bca, percentile and, for contrast and mean, as-published; t, studentized and percentile.
     shape
         Of a seed's number: normal, exponential (skewed), contaminated (one in ten three times as wide).
     icc
         Share of the variance that a seed's effects have in common along K.
+    tilt
+        Share of the variance that is a slope of the seed's own along log K.
     shrink
         Spread at the largest K over that at the smallest.
     question
-        Effect at one K, slope along K, or difference of gaps.
+        Effect at one K, contrast of high and low K, slope or mean along K, or difference of gaps.
     draws
         Simulated studies.
     """
-    from kaxis.stats import planning
+    from kaxis.stats.simulate import advised
+    from kaxis.stats.simulate import coverage as simulate
 
+    sizes = n or [5, 8, 10]
     rows = [
-        planning.coverage(kind, k, shape=shape, icc=icc, shrink=shrink, question=question, draws=draws)
+        simulate(kind, k, shape=shape, icc=icc, tilt=tilt, shrink=shrink, question=question, draws=draws)
         for kind in intervals or ["t", "studentized", "percentile"]
-        for k in n or [5, 8, 10]
+        for k in sizes
     ]
     columns = [
         ("interval", lambda r: r["interval"]),
@@ -198,10 +186,12 @@ def coverage(
         ("mean width", lambda r: number(r["width"], ".2f")),
     ]
     remarks = [
-        f"{question}, {shape} seeds, seed correlation {icc:g}, {draws:,} simulated studies; width in standard deviations."
+        f"{question}, {shape} seeds, level share {icc:g}, slope share {tilt:g}, {draws:,} simulated studies; width in standard deviations.",
+        *(advised([r for r in rows if r["n_seeds"] == k]) for k in sizes),
+        "Choose by what is known of the design, before looking: to pick an interval by how skewed the sample looks does not help (docs/statistics.md).",
     ]
-    attrs = {"nominal": 0.95, "shape": shape, "icc": icc, "shrink": shrink, "question": question}
-    out.show(Report("coverage", title="What 95 % covers", attrs=attrs, rows=rows, columns=columns, remarks=remarks))
+    attrs = {"nominal": 0.95, "shape": shape, "icc": icc, "tilt": tilt, "shrink": shrink, "question": question}
+    out.show(Report("coverage", "What 95 % covers", attrs, rows, columns, remarks))
     return 0
 
 
@@ -240,14 +230,5 @@ def reproduction(*, out: Output = PLAIN) -> int:
         "Settings that the paper does not print may differ too: docs/options.md names them.",
     ]
     attrs = {"ci_kind": "t", "ci_prob": 0.95, "units": "% or pp", "family": "each by itself"}
-    out.show(
-        Report(
-            "reproduction",
-            title="Published and ours, % and pp",
-            attrs=attrs,
-            rows=rows,
-            columns=columns,
-            remarks=remarks,
-        )
-    )
+    out.show(Report("reproduction", "Published and ours, % and pp", attrs, rows, columns, remarks))
     return 0 if rows else 1

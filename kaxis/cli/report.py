@@ -7,7 +7,8 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from kaxis.errors import KaxisError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Report", "console", "interval", "number"]
+__all__ = ["Column", "Report", "console", "interval", "number"]
 
 
 def console() -> Console:
@@ -41,6 +42,10 @@ def interval(lower: float, upper: float) -> str:
     return "-" if math.isnan(lower) else f"[{lower:+.2f}, {upper:+.2f}]"
 
 
+Column = tuple[str, Callable[[Mapping[str, Any]], Any]]
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of one analysis.
 
@@ -53,31 +58,19 @@ class Report:
     attrs : mapping
         Kind and probability of the intervals, units, learners, notes.
     rows : sequence of mapping
-        Plain numbers and strings; NaN becomes null in JSON.
+        Plain numbers and strings; what is not finite becomes null in JSON.
     columns : sequence of (heading, cell)
         How a person sees a row: `cell` formats it.
     remarks : sequence of str
         Lines below the table.
     """
 
-    def __init__(
-        self,
-        analysis: str,
-        *,
-        title: str,
-        attrs: Mapping[str, Any],
-        rows: Sequence[Mapping[str, Any]],
-        columns: Sequence[tuple[str, Any]],
-        remarks: Sequence[str] = (),
-    ) -> None:
-        self.analysis, self.title, self.attrs, self.rows, self.columns, self.remarks = (
-            analysis,
-            title,
-            attrs,
-            rows,
-            columns,
-            remarks,
-        )
+    analysis: str
+    title: str
+    attrs: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[Column]
+    remarks: Sequence[str] = ()
 
     def show(self, *, as_json: bool, csv_file: Path | None) -> None:
         """Print; with a file, keep the rows as CSV too."""
@@ -85,7 +78,8 @@ class Report:
             self._csv(csv_file)
         if as_json:
             rows = [
-                {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in self.rows
+                {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+                for row in self.rows
             ]
             print(
                 json.dumps(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from kaxis.errors import KaxisError, hint
+from kaxis.errors import KaxisError
 from kaxis.stats.arrays import estimate
-from kaxis.stats.effects import _asked, _block, _check, _difference, _incomplete
+from kaxis.stats.blocks import asked, attributes, block, check_pair, check_source, difference
 from kaxis.stats.families import holm
 from kaxis.stats.models import welch
 from kaxis.stats.scales import log_weights, scaled
@@ -56,19 +56,19 @@ def conflict(
     KaxisError
         For a source that is not there, or fewer than two K in common.
     """
-    _check(cube, learner, baseline)
+    check_pair(cube, learner, baseline)
     for source in (synthetic, real):
-        _there(cube, source)
+        check_source(cube, source)
     if synthetic == real:
         raise KaxisError(f"synthetic and real are both '{real}'; compare two sources")
-    difference = _effects(cube, learner, baseline, scale)
-    asked = _asked(cube, learner, baseline)
-    held = {s: {int(k) for k in cube.K.values[asked.sel(source=s).any("seed").values]} for s in (synthetic, real)}
+    accuracy, units = scaled(cube, scale)
+    effects, wanted = difference(accuracy, learner, baseline), asked(cube, learner, baseline)
+    held = {s: {int(k) for k in cube.K.values[wanted.sel(source=s).any("seed").values]} for s in (synthetic, real)}
     shared = sorted(held[synthetic] & held[real])
     if len(shared) < 2:
         raise KaxisError(f"{synthetic} and {real} have {len(shared)} values of K in common ({shared}); two are needed")
     tables = {
-        source: _block(difference.sel(source=source), asked.sel(source=source), source, shared, drop_incomplete)
+        source: block(effects.sel(source=source), wanted.sel(source=source), source, shared, drop_incomplete)
         for source in (synthetic, real)
     }
     weights = log_weights(np.array(shared))
@@ -96,17 +96,14 @@ def conflict(
         },
         coords={"leg": [synthetic, real], "K": shared, "ci_bound": bounds},
     )
-    units = scaled(cube, scale)[1]
     out.attrs |= {
-        "ci_kind": "Welch t, unpaired seeds",
-        "ci_prob": prob,
+        **attributes(cube.sel(source=[synthetic, real]), learner, baseline, kind="Welch t, unpaired seeds", prob=prob),
         "units": f"{units} per unit of ln K",
         "effect_units": units,
-        "learner": learner,
-        "baseline": baseline,
+        "synthetic": synthetic,
+        "real": real,
         "scale": scale,
         "family": f"one slope difference; {len(shared)} effects at matched K, Holm",
-        "notes": _incomplete(cube.sel(source=[synthetic, real]), learner, baseline),
     }
     return out
 
@@ -120,6 +117,7 @@ def differential(
     against: str,
     K: tuple[int | None, int | None] = (None, None),
     scale: str = "pp",
+    interval: str = "t",
     prob: float = 0.95,
 ) -> xr.Dataset:
     """The effect on one source minus that on another that shares its images, paired within the seed.
@@ -145,11 +143,12 @@ def differential(
     KaxisError
         If a source is not there, has several K and none is named, or no seed has both.
     """
-    _check(cube, learner, baseline)
-    effects = _effects(cube, learner, baseline, scale)
+    check_pair(cube, learner, baseline)
+    accuracy, units = scaled(cube, scale)
+    effects = difference(accuracy, learner, baseline)
     columns, chosen = [], []
     for source, k in zip((of, against), K, strict=True):
-        _there(cube, source)
+        check_source(cube, source)
         own = effects.sel(source=source)
         values = [int(v) for v in own.K.values[own.notnull().any("seed").values]]
         if k is None and len(values) != 1:
@@ -163,7 +162,7 @@ def differential(
     d = per_seed.values[np.isfinite(per_seed.values)]
     if not len(d):
         raise KaxisError(f"no seed has both {of} and {against} done for {learner} and {baseline}")
-    e = estimate(d, prob)
+    e = estimate(d, prob, interval)
     out = xr.Dataset(
         {
             "effect": e.mean,
@@ -178,20 +177,16 @@ def differential(
         },
         coords={"ci_bound": ["lower", "upper"]},
     )
-    units = scaled(cube, scale)[1]
-    names = {"learner": learner, "baseline": baseline, "of": of, "against": against, "scale": scale}
-    out.attrs |= {"ci_kind": "t", "ci_prob": prob, "units": units, **names, "family": "one"}
+    out.attrs |= {
+        **attributes(cube.sel(source=[of, against]), learner, baseline, kind=interval, prob=prob),
+        "quantity": "",
+        "units": units,
+        "of": of,
+        "against": against,
+        "scale": scale,
+        "family": "one",
+    }
     return out
-
-
-def _effects(cube: xr.Dataset, learner: str, baseline: str, scale: str) -> xr.DataArray:
-    return _difference(scaled(cube, scale)[0], learner, baseline)
-
-
-def _there(cube: xr.Dataset, source: str) -> None:
-    names = [str(s) for s in cube.source.values]
-    if source not in names:
-        raise KaxisError(f"source '{source}' is not in the store, which has {hint(source, names)}")
 
 
 def _excludes(estimates: list[Any]) -> bool:

@@ -8,44 +8,27 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
+from kaxis.stats.intervals import bootstrap_interval, finite, interval
+
 __all__ = [
-    "BOOTSTRAP_COVERAGE",
     "Estimate",
     "as_published",
-    "bootstrap_interval",
     "estimate",
     "seed_correlation",
     "sign_flip_p",
-    "t_interval",
 ]
 
 EXACT_UP_TO = 20
 """Largest n whose 2^n sign patterns are all counted."""
 
-BOOTSTRAP_COVERAGE = {
-    3: 0.744,
-    4: 0.800,
-    5: 0.843,
-    6: 0.860,
-    7: 0.875,
-    8: 0.884,
-    9: 0.891,
-    10: 0.899,
-    12: 0.905,
-    15: 0.917,
-    20: 0.922,
-}
-"""What a nominal 95 % percentile bootstrap interval of a mean covers with n normal seeds (`benchmarks/coverage.py`)."""
-
 
 class Estimate(NamedTuple):
     """The mean of one number per seed, with what it is worth.
 
-    `lower`, `upper`: t interval. `boot_lower`, `boot_upper`: percentile bootstrap over seeds. `p`: exact two-sided
-    sign-flip test. `wins`: seeds above 0. `n`: seeds. NaN where n does not allow it.
+    `lower`, `upper`: the interval that was asked for, t by default. `boot_lower`, `boot_upper`: percentile bootstrap over
+    seeds. `p`: exact two-sided sign-flip test. `wins`: seeds above 0. `n`: seeds. NaN where n does not allow it.
     """
 
     mean: float
@@ -58,38 +41,6 @@ class Estimate(NamedTuple):
     n: int
 
 
-def _finite(d: ArrayLike) -> NDArray[np.float64]:
-    values = np.asarray(d, dtype=np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"one number per seed: a 1-d array is wanted, got shape {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError("one number per seed: NaN or infinity among them; drop those seeds by name first")
-    return values
-
-
-def constant(values: NDArray[np.float64]) -> bool:
-    """Whether numbers differ by rounding alone."""
-    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
-
-
-def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
-    """Student's t interval of the mean; NaN for fewer than 2 seeds, a point for constant ones.
-
-    Examples
-    --------
-    >>> low, high = t_interval([1.0, 2.0, 3.0])
-    >>> round(low, 3), round(high, 3)
-    (-0.484, 4.484)
-    """
-    values = _finite(d)
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    if constant(values):
-        return float(values[0]), float(values[0])
-    interval = scipy.stats.ttest_1samp(values, 0).confidence_interval(prob)
-    return float(interval.low), float(interval.high)
-
-
 def sign_flip_p(d: ArrayLike) -> float:
     """Two-sided sign-flip test of a mean of 0, over all 2^n sign patterns; 99,999 random ones beyond n = 20.
 
@@ -100,7 +51,7 @@ def sign_flip_p(d: ArrayLike) -> float:
     >>> sign_flip_p([1.0, 2.0, 3.0, 4.0, 5.0])
     0.0625
     """
-    values = _finite(d)
+    values = finite(d)
     if len(values) == 0:
         return float("nan")
     if len(values) == 1 or not values.any():
@@ -121,23 +72,21 @@ def _tie(values: NDArray[np.float64]) -> float:
     return float(1e-12 * np.abs(values).sum())
 
 
-def bootstrap_interval(d: ArrayLike, prob: float = 0.95, method: str = "percentile") -> tuple[float, float]:
-    """Bootstrap interval of the mean over seeds, 9,999 resamples from a fixed generator.
-
-    Too narrow at few seeds: see `BOOTSTRAP_COVERAGE`.
-    """
-    values = _finite(d)
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    if constant(values):
-        return float(values[0]), float(values[0])
-    rng = np.random.default_rng(0)
-    result = scipy.stats.bootstrap((values,), np.mean, confidence_level=prob, method=method, rng=rng)
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def estimate(d: ArrayLike, prob: float = 0.95) -> Estimate:
+def estimate(d: ArrayLike, prob: float = 0.95, kind: str = "t") -> Estimate:
     """Everything that is said of one number per seed.
+
+    Parameters
+    ----------
+    d : array, shape (seeds,)
+    prob : float
+        Of both intervals.
+    kind : str
+        Of `kaxis.stats.intervals.KINDS`.
+
+    Raises
+    ------
+    KaxisError
+        For a kind that there is not, or a probability outside 0 .. 1.
 
     Examples
     --------
@@ -145,11 +94,11 @@ def estimate(d: ArrayLike, prob: float = 0.95) -> Estimate:
     >>> e.mean, e.wins, e.n, e.p
     (0.875, 3, 4, 0.25)
     """
-    values = _finite(d)
+    values = finite(d)
     mean = float(values.mean()) if len(values) else float("nan")
     return Estimate(
         mean,
-        *t_interval(values, prob),
+        *interval(values, kind, prob),
         *bootstrap_interval(values, prob),
         sign_flip_p(values),
         int((values > 0).sum()),
@@ -182,7 +131,7 @@ def as_published(low: ArrayLike, high: ArrayLike, prob: float = 0.95) -> tuple[f
     -------
     effect, lower, upper : float
     """
-    a, b = _finite(np.ravel(low)), _finite(np.ravel(high))
+    a, b = np.sort(finite(np.ravel(low))), np.sort(finite(np.ravel(high)))
 
     def statistic(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
         return np.mean(y, axis=axis) - np.mean(x, axis=axis)
@@ -190,7 +139,7 @@ def as_published(low: ArrayLike, high: ArrayLike, prob: float = 0.95) -> tuple[f
     effect = float(b.mean() - a.mean())
     if min(len(a), len(b)) < 2 or np.ptp(a) == np.ptp(b) == 0:
         return effect, effect, effect
-    result = scipy.stats.bootstrap(
-        (a, b), statistic, confidence_level=prob, method="percentile", rng=np.random.default_rng(0)
-    )
+    from scipy.stats import bootstrap  # half a second to import
+
+    result = bootstrap((a, b), statistic, confidence_level=prob, method="percentile", rng=np.random.default_rng(0))
     return effect, float(result.confidence_interval.low), float(result.confidence_interval.high)

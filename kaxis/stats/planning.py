@@ -1,23 +1,19 @@
-"""Before the run: how many seeds an effect needs, what n seeds can see, and what an interval really covers."""
+"""Before the run: how many seeds an effect needs, and what n seeds can see."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
 
 import numpy as np
 import scipy.optimize
 import scipy.stats
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from kaxis.errors import KaxisError, hint
-from kaxis.stats.arrays import _finite, sign_flip_p
-from kaxis.stats.intervals import KINDS
+from kaxis.errors import KaxisError
+from kaxis.stats.arrays import sign_flip_p
+from kaxis.stats.intervals import finite
 
-__all__ = ["SHAPES", "coverage", "exact_minimum", "power", "seeds_needed", "simulated_power", "smallest_effect"]
-
-SHAPES = ("normal", "exponential", "contaminated")
-"""Of a seed's number around its mean, all with standard deviation 1: normal; exponential (skewness 2); one seed in ten three times as wide."""
+__all__ = ["exact_minimum", "power", "seeds_needed", "simulated_power", "smallest_effect"]
 
 LARGEST = 10_000
 
@@ -90,7 +86,7 @@ def simulated_power(d: ArrayLike, effect: float, n: int, alpha: float = 0.05, dr
 
     Few seeds describe a distribution badly, so this is a check on the normal formula and no more.
     """
-    values = _finite(d)
+    values = finite(d)
     if len(values) < 2:
         raise KaxisError(f"{len(values)} seeds: two or more are needed to simulate with their spread")
     centred = (values - values.mean()) * math.sqrt(len(values) / (len(values) - 1))
@@ -103,88 +99,3 @@ def simulated_power(d: ArrayLike, effect: float, n: int, alpha: float = 0.05, dr
     few = samples[: min(draws, 400)]
     exact = np.mean([sign_flip_p(s) <= alpha for s in few]) if 2 / 2**n <= alpha else 0.0
     return {"t": float(rejects.mean()), "exact": float(exact)}
-
-
-def sample(shape: str, size: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Numbers of mean 0 and standard deviation 1."""
-    if shape == "normal":
-        return rng.standard_normal(size)
-    if shape == "exponential":
-        return rng.standard_exponential(size) - 1
-    if shape == "contaminated":
-        return rng.standard_normal(size) * np.where(rng.random(size) < 0.1, 3, 1) / math.sqrt(1.8)
-    raise KaxisError(f"shape '{shape}' is not {hint(shape, SHAPES)}")
-
-
-def coverage(
-    kind: str,
-    n: int,
-    *,
-    shape: str = "normal",
-    K: int = 4,
-    icc: float = 0.0,
-    shrink: float = 1.0,
-    question: Literal["effect", "slope", "gap"] = "slope",
-    prob: float = 0.95,
-    draws: int = 2_000,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """How often an interval holds the truth when seeds share an effect along K, by simulation.
-
-    Each seed's effect at K is sqrt(icc) (its own) + sqrt(1 - icc) (its own at this K), times a spread that falls along K down to
-    `shrink`; both parts have the given shape, and the truth is 0.
-
-    Parameters
-    ----------
-    kind : str
-        Of `kaxis.stats.intervals.KINDS`.
-    n : int
-        Seeds.
-    shape : {"normal", "exponential", "contaminated"}
-    K : int
-        Values of K, spaced evenly on log K.
-    icc : float
-        Share of the variance that a seed's effects have in common.
-    shrink : float
-        Spread at the largest K over that at the smallest.
-    question : {"effect", "slope", "gap"}
-        At the first K; along K; or a difference of two such effects at the first K.
-    draws : int
-
-    Returns
-    -------
-    dict
-        ``covers`` (share of intervals with the truth inside), ``low``, ``high`` (its 95 % Clopper-Pearson interval), ``width`` (mean), and what was asked.
-    """
-    if kind not in KINDS:
-        raise KaxisError(f"interval '{kind}' is not {hint(kind, KINDS)}")
-    if n < 2 or not 0 <= icc <= 1 or K < 1:
-        raise KaxisError(f"n = {n}, icc = {icc}, K = {K}: two seeds or more, icc in 0 .. 1, K from 1")
-    rng = np.random.default_rng(seed)
-    own, at_K = sample(shape, (draws, n, 1), rng), sample(shape, (draws, n, K), rng)
-    spread = np.linspace(1.0, shrink, K)
-    effects = spread * (math.sqrt(icc) * own + math.sqrt(1 - icc) * at_K)
-    if question == "slope" and K > 1:
-        x = np.arange(K) - (K - 1) / 2
-        numbers = effects @ (x / (x**2).sum())
-    else:
-        numbers = effects[..., 0]
-    if question == "gap":
-        numbers = numbers - math.sqrt(icc) * own[..., 0] - math.sqrt(1 - icc) * sample(shape, (draws, n), rng)
-    bounds = np.array([KINDS[kind](d, prob) for d in numbers])
-    hits = int(((bounds[:, 0] <= 0) & (bounds[:, 1] >= 0)).sum())
-    exact = scipy.stats.binomtest(hits, draws).proportion_ci(0.95)
-    return {
-        "interval": kind,
-        "n_seeds": n,
-        "shape": shape,
-        "question": question,
-        "icc": icc,
-        "shrink": shrink,
-        "nominal": prob,
-        "covers": hits / draws,
-        "low": float(exact.low),
-        "high": float(exact.high),
-        "width": float(np.mean(bounds[:, 1] - bounds[:, 0])),
-        "draws": draws,
-    }

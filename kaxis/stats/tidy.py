@@ -94,7 +94,7 @@ def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") ->
         | {"status": (dims, status.astype(str)), "asked": (dims, asked)}
         | {k: (dims, np.full(shape, "")) for k in ("reason", "finished")},
         coords=dict(zip(dims, axes, strict=True)),
-        attrs={"problems": []},
+        attrs={"problems": [], "origin": "table"},
     )
 
 

@@ -3,13 +3,89 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["conflict_verdict", "population", "verdict"]
+import xarray as xr
+
+from kaxis.sources.catalog import CATALOG
+from kaxis.stats.rows import rows
+
+__all__ = ["conflict_verdict", "population", "verdict", "verdicts"]
 
 
-def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 0.95) -> str:
+def verdicts(result: xr.Dataset) -> list[str]:
+    """What a result's rows support, a sentence for each group of which the same can be said, then what its seeds vary.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `paired`, `gap`, `layers`, `contrast`, `differential` or `conflict`.
+    """
+    about = result.attrs
+    if "synthetic" in about:
+        return _of_conflict(result)
+    pair = f"{about['quantity']}{about['learner']} - {about['baseline']}"
+    options = {"units": about["units"], "prob": about["ci_prob"], "kind": about["ci_kind"]}
+    if "against" in about:
+        row = {"effect": result.effect, "ci_lower": result.ci[0], "ci_upper": result.ci[1]}
+        row |= {"n_seeds": result.n_seeds, "p": result.p}
+        what = f"{pair} on {about['of']} minus that on {about['against']}"
+        one = verdict({k: float(v) for k, v in row.items()}, quantity=what, **options)
+        return [one, population(about["of"], [int(result.K_of)], about["origin"])]
+    by_source: dict[str, list[dict[str, Any]]] = {}
+    for r in rows(result):
+        by_source.setdefault(r["source"], []).append(r)
+    said, populations = [], []
+    for source, own in by_source.items():
+        said += _grouped(own, f"{source}: {pair}", about, options)
+        if "p_holm" in own[0] and len(own) > 1:
+            confirmed = _places([r for r in own if r["p_holm"] <= 1 - about["ci_prob"]])
+            said.append(f"{source}: adjusted by Holm, the exact test confirms {confirmed or 'none of them'}.")
+        used = [int(k) for r in own for k in (str(r["used_K"]).split() if r["K"] is None else [r["K"]])]
+        populations.append(population(source, used, about["origin"]))
+    return said + populations
+
+
+def _of_conflict(result: xr.Dataset) -> list[str]:
+    about, legs = result.attrs, ("synthetic", "real")
+    row = {f"{leg}_{end}": float(result.slope_ci[i, j]) for i, leg in enumerate(legs) for j, end in enumerate(ENDS)}
+    row |= {f"ci_{end}": float(result.ci[j]) for j, end in enumerate(ENDS)}
+    names = {k: about[k] for k in (*legs, "units")}
+    K = result.K.values.tolist()
+    return [conflict_verdict({**row, **names}), *(population(about[leg], K, about["origin"]) for leg in legs)]
+
+
+def _grouped(own: list[dict[str, Any]], quantity: str, about: Mapping[str, Any], options: dict[str, Any]) -> list[str]:
+    """One sentence a row; rows of which the same can be said without a reservation share one."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for i, r in enumerate(own):
+        outcome, reservation = _outcome(r, about["ci_prob"])
+        alone = reservation or outcome not in (OPEN, "above 0", "below 0")
+        groups.setdefault(f"row {i}" if alone else outcome, []).append(r)
+    out = []
+    for outcome, members in groups.items():
+        where = f"({about['contrast']})" if members[0]["K"] is None else f"at {_places(members)}"
+        if len(members) == 1:
+            out.append(verdict(members[0], quantity=f"{quantity} {where}", **options))
+        else:
+            n = dict.fromkeys(f(r["n_seeds"] for r in members) for f in (min, max))
+            kind = f"{100 * about['ci_prob']:.3g} % {about['ci_kind']} intervals, n = {'-'.join(map(str, n))}"
+            out.append(f"{quantity} {where}: {outcome} ({kind}, each by itself).")
+    return out
+
+
+def _places(members: list[dict[str, Any]]) -> str:
+    """K = 5, 10; or with layers K = 5 (layers 1, 2), K = 10 (layer 4)."""
+    if not members or "layer" not in members[0]:
+        return f"K = {', '.join(str(r['K']) for r in members)}" if members else ""
+    by_K: dict[int, list[str]] = {}
+    for r in members:
+        by_K.setdefault(r["K"], []).append(str(r["layer"]))
+    return ", ".join(f"K = {k} (layer{'s' * (len(v) > 1)} {', '.join(v)})" for k, v in by_K.items())
+
+
+def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 0.95, kind: str = "t") -> str:
     """One sentence on one estimate.
 
     Parameters
@@ -20,7 +96,7 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
     quantity : str
         What is estimated: "dtg_ff - bp_deepsup at K = 5".
     units : str
-    prob : float
+    prob, kind
         Of the interval.
 
     Examples
@@ -29,45 +105,88 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
     >>> verdict(row, quantity="A - B at K = 5", units="pp")
     'A - B at K = 5 is above 0: +0.40 to +1.60 pp (95 % t interval, n = 8).'
     """
-    n, low, high, p = int(row["n_seeds"]), row["ci_lower"], row["ci_upper"], row.get("p", math.nan)
-    kind = f"{100 * prob:.0f} % t interval, n = {n}"
-    if n == 0:
+    n, low, high = int(row["n_seeds"]), row["ci_lower"], row["ci_upper"]
+    outcome, reservation = _outcome(row, prob)
+    span = f"{low:+.2f} to {high:+.2f} {units}"
+    called = f"{100 * prob:.3g} % {kind} interval, n = {n}"
+    if outcome == NOTHING:
         return f"{quantity}: nothing to say, no seed has both learners done."
-    if n == 1 or math.isnan(low):
+    if outcome == ONE:
         return f"{quantity} was {row['effect']:+.2f} {units} in one seed, which gives no interval."
-    if low == high:
+    if outcome == CONSTANT:
         how = "no difference" if low == 0 else f"{low:+.2f} {units}"
         return f"{quantity}: {how} in every one of {n} seeds; a spread of 0 gives no interval."
+    if outcome == OPEN:
+        return f"{quantity}: the sign is open; anything from {span} agrees with these seeds ({called})."
+    return f"{quantity} is {outcome}: {span} ({called}){reservation}."
+
+
+NOTHING, ONE, CONSTANT, OPEN = "no seed", "one seed", "constant", "the sign is open"
+ENDS = ("lower", "upper")
+
+
+def _outcome(row: Mapping[str, Any], prob: float) -> tuple[str, str]:
+    """What an interval says of the sign, and the reservations that go with it."""
+    n, low, high, p = int(row["n_seeds"]), row["ci_lower"], row["ci_upper"], row.get("p", math.nan)
+    if n == 0:
+        return NOTHING, ""
+    if n == 1 or math.isnan(low):
+        return ONE, ""
+    if low == high:
+        return CONSTANT, ""
     if low <= 0 <= high:
-        return f"{quantity}: the sign is open; anything from {low:+.2f} to {high:+.2f} {units} agrees with these seeds ({kind})."
-    side = "above" if low > 0 else "below"
-    out = f"{quantity} is {side} 0: {low:+.2f} to {high:+.2f} {units} ({kind})"
+        return OPEN, ""
     doubts = []
     smallest = 2 / 2**n
-    if smallest > 1 - prob:
-        out += f"; with {n} seeds no exact test can confirm it (its smallest p is {smallest:.3g})"
-    elif p > 1 - prob:
+    few = f"; with {n} seeds no exact test can confirm it (its smallest p is {smallest:.3g})"
+    if smallest <= 1 - prob < p:
         doubts.append(f"the exact sign-flip test does not confirm it (p = {p:.3g})")
     other = row.get("normalised_lower", math.nan), row.get("normalised_upper", math.nan)
     if other[0] <= 0 <= other[1]:
         doubts.append("as a share of the headroom its sign is open")
     elif other[0] * low < 0:
         doubts.append("as a share of the headroom it has the other sign")
-    return out + (f"; but {' and '.join(doubts)}" if doubts else "") + "."
+    reservation = (few if smallest > 1 - prob else "") + (f"; but {' and '.join(doubts)}" if doubts else "")
+    return ("above 0" if low > 0 else "below 0"), reservation
 
 
-def population(source: str, *, whole: bool = False) -> str:
+def population(source: str, K: Sequence[int] = (), origin: str = "store") -> str:
     """Over what the seeds of a source vary, so to what its intervals speak.
+
+    Parameters
+    ----------
+    source : str
+    K : sequence of int
+        Used; at as many classes as the set has, no seed draws a subset.
+    origin : {"store", "table"}
+        Of a table made elsewhere nothing is known.
 
     Examples
     --------
-    >>> population("digits", whole=True)
+    >>> population("digits", [10])
     'digits: seeds vary initial weights and batch order on one fixed set; nothing here speaks of other images or other sets.'
     """
+    if origin != "store":
+        return f"{source}: what its seeds vary, so to what population these intervals speak, the table does not say."
     if source.startswith("synthetic"):
         return f"{source}: seeds vary teacher, inputs, initial weights and batch order; nothing here speaks of other kinds of teacher."
-    drawn = "initial weights and batch order" if whole else "class subset, initial weights and batch order"
-    return f"{source}: seeds vary {drawn} on one fixed set; nothing here speaks of other images or other sets."
+    drawn = ["initial weights", "batch order"]
+    if "/merge:" in source:
+        drawn.insert(0, "grouping of classes")
+    elif any(k != _classes(source) for k in K) or not K:
+        drawn.insert(0, f"class subset (below K = {_classes(source)})" if _classes(source) in K else "class subset")
+    text = f"{', '.join(drawn[:-1])} and {drawn[-1]}"
+    return f"{source}: seeds vary {text} on one fixed set; nothing here speaks of other images or other sets."
+
+
+def _classes(source: str) -> int | None:
+    """Classes of a source in its label view, as far as they are known without looking at any data."""
+    name, *parts = source.split("/")
+    try:
+        views = CATALOG[name].views
+    except KeyError:
+        return None  # a user's own set
+    return next((views[p] for p in parts if p in views), views.get("fine"))
 
 
 def conflict_verdict(row: Mapping[str, Any]) -> str:

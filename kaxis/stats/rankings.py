@@ -1,0 +1,80 @@
+"""The order of several learners along K: mean ranks, and how far a seed's order at one K agrees with its order at another."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.stats
+import xarray as xr
+from numpy.typing import NDArray
+
+from kaxis.errors import KaxisError
+from kaxis.stats.blocks import estimates
+
+__all__ = ["rankings"]
+
+
+def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr.Dataset:
+    """Ranks of all learners by test accuracy within each seed (1 is best, ties share), and how they move with K.
+
+    Parameters
+    ----------
+    cube : Dataset
+        A seed counts at a K where every learner that the source has is done.
+    interval : {"t", "studentized", "bca", "percentile"}
+        Of mean ranks: numbers on a short scale, for which any interval is rough.
+    prob : float
+
+    Returns
+    -------
+    Dataset
+        Over (source, K, learner): ``rank`` with ``rank_ci``, ``first`` (seeds in which it has rank 1), ``change`` (a seed's
+        rank at this K minus that at the source's smallest) with ``change_ci``. Over (source, K): ``agreement``, mean over seeds of
+        Kendall's tau-b between a seed's order at this K and at the smallest, with ``agreement_ci``; ``n_seeds``. NaN for
+        learners that a source does not have.
+
+    Raises
+    ------
+    KaxisError
+        If no source has two learners.
+    """
+    done = (cube.status == "done").transpose("source", "K", "learner", "seed")
+    has = done.any(("K", "seed"))
+    if not (has.sum("learner") > 1).any():
+        raise KaxisError("a ranking needs two learners or more; every source here has fewer")
+    accuracy = cube.test_accuracy.transpose(*done.dims)
+    whole = (done | ~has).all("learner") & (has.sum("learner") > 1)
+    ranks = xr.apply_ufunc(
+        _ranks, accuracy.where(whole & has), input_core_dims=[["learner"]], output_core_dims=[["learner"]]
+    ).transpose(*done.dims)
+    first_K = {str(s): int(np.argmax(whole.sel(source=s).any("seed").values)) for s in cube.source.values}
+    start = xr.concat([ranks.sel(source=s).isel(K=k, drop=True) for s, k in first_K.items()], "source")
+    tau = xr.apply_ufunc(_tau, ranks, start, input_core_dims=[["learner"]] * 2, vectorize=True)
+    rank, change = estimates(ranks, interval, prob), estimates(ranks - start, interval, prob)
+    agreement = estimates(tau, interval, prob)
+    out = xr.Dataset(
+        {
+            "rank": rank.effect,
+            "rank_ci": rank.ci,
+            "first": (ranks == ranks.min("learner")).sum("seed"),
+            "change": change.effect,
+            "change_ci": change.ci,
+            "agreement": agreement.effect,
+            "agreement_ci": agreement.ci,
+            "n_seeds": whole.sum("seed"),
+        }
+    )
+    out.attrs |= {"ci_kind": interval, "ci_prob": prob, "units": "rank", "family": "one per source, K and learner"}
+    return out
+
+
+def _ranks(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(scipy.stats.rankdata(-accuracy.round(12), axis=-1, nan_policy="omit"))
+
+
+def _tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < 2 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
+        return math.nan
+    return float(scipy.stats.kendalltau(a[both], b[both]).statistic)
