@@ -42,6 +42,22 @@ for baseline in ("bp_deepsup", "bp"):
                 f"slope on ln K, {name}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}"
             )
 
+    print(*kaxis.verdicts(slope), sep="\n")
+
+# %% [markdown]
+# ## Does the slope differ from the synthetic one? Over the K in common, unpaired seeds, Welch
+
+# %%
+for source in real.source.values:
+    across = kaxis.conflict(cube, learner="dtg_ff", baseline="bp_deepsup", synthetic="synthetic", real=str(source))
+    synthetic, own = (
+        f"{float(m):+.2f} [{float(ci[0]):+.2f}, {float(ci[1]):+.2f}]"
+        for m, ci in zip(across.slope, across.slope_ci, strict=True)
+    )
+    apart = f"{float(across.difference):+.2f} [{float(across.ci[0]):+.2f}, {float(across.ci[1]):+.2f}]"
+    print(f"| {source} | {synthetic} | {own} | {apart} |")
+    print(*kaxis.verdicts(across), sep="\n")
+
 # %% [markdown]
 # ## The K-conflict: synthetic and real on one axis, then each leg by itself
 
@@ -49,4 +65,5 @@ for baseline in ("bp_deepsup", "bp"):
 effect = kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
 plots.save(*plots.k_conflict(effect, paper=True), ROOT / "figures", "k_conflict")
 for source, name in zip(real.source.values, ("all", "per_class", "train_total"), strict=True):
-    plots.save(*plots.paired(cube, effect, str(source)), ROOT / "figures", f"cifar100_paired_{name}")
+    slope = kaxis.contrast(cube.sel(source=[source]), learner="dtg_ff", baseline="bp_deepsup")
+    plots.save(*plots.paired(cube, effect, str(source), slope), ROOT / "figures", f"cifar100_paired_{name}")

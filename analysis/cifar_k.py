@@ -36,7 +36,8 @@ c = slope.isel(source=0)
 print(f"slope on ln K, n = {int(c.n_seeds)}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}] pp")
 c = kaxis.contrast(cube, **names, scale="normalised").isel(source=0)
 print(f"the same in % of headroom: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}]")
+print(*kaxis.verdicts(effect), *kaxis.verdicts(slope), sep="\n")
 
 # %%
 plots.save(*plots.k_conflict(effect), ROOT / "figures", "cifar_k_conflict")
-plots.save(*plots.paired(cube, effect, "cifar100"), ROOT / "figures", "cifar_k_paired")
+plots.save(*plots.paired(cube, effect, "cifar100", slope), ROOT / "figures", "cifar_k_paired")

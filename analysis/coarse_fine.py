@@ -34,14 +34,17 @@ for source, K in VIEWS.items():
 # ## Differences of effects, paired within the seed: one number a seed
 
 # %%
-per_seed = {source: effect.difference.sel(source=source, K=K).values for source, K in VIEWS.items()}
 for a, b, what in (
     ("cifar100/coarse", "cifar100", "K and meaning together"),
     ("cifar100/merge:20", "cifar100", "K without meaning"),
     ("cifar100/coarse", "cifar100/merge:20", "meaning at one K"),
 ):
-    d = kaxis.estimate(per_seed[a] - per_seed[b])
-    print(f"{a} minus {b} ({what}): {d.mean:+.2f} [{d.lower:+.2f}, {d.upper:+.2f}] pp, n = {d.n}")
+    d = kaxis.differential(cube, learner="dtg_ff", baseline=TUNED, of=a, against=b, K=(VIEWS[a], VIEWS[b]))
+    print(
+        f"{a} minus {b} ({what}): {float(d.effect):+.2f} [{float(d.ci[0]):+.2f}, {float(d.ci[1]):+.2f}] pp, n = {int(d.n_seeds)}"
+    )
+    print(*kaxis.verdicts(d), sep="\n")
+print(*kaxis.verdicts(effect), sep="\n")
 
 # %%
 plots.save(*plots.k_conflict(effect), ROOT / "figures", "coarse_fine")

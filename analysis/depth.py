@@ -16,3 +16,4 @@ for net in ("vgg8", "vgg11", "vgg13"):
     cube = kaxis.load_cube(store, {"source": "cifar10", "net": net})
     e = kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup").isel(source=0, K=0)
     print(f"| {net} | {float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}] | {int(e.n_seeds)} |")
+    print(*kaxis.verdicts(kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup")), sep="\n")

@@ -22,6 +22,9 @@ for K in cube.K.values:
     print(f"| {K} | {means} | {ours} | {float(e.effect_normalised):+.2f} |")
 c = kaxis.contrast(cube, learner="dtg_ff", baseline="bp_deepsup").isel(source=0)
 print(f"slope on ln K: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}")
+print(*kaxis.verdicts(effect), sep="\n")
+slope = kaxis.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+print(*kaxis.verdicts(slope), sep="\n")
 
 # %%
-plots.save(*plots.paired(cube, effect, "digits"), ROOT / "figures", "digits_paired")
+plots.save(*plots.paired(cube, effect, "digits", slope), ROOT / "figures", "digits_paired")

@@ -26,6 +26,7 @@ for baseline in ("bp", "bp_deepsup"):
             )
             interval = f"{float(e.effect):+.2f} {limits}"
             print(f"| {source} | {K} | {baseline} | {interval} | {int(e.wins)}/{int(e.n_seeds)} |")
+    print(*kaxis.verdicts(effect), sep="\n")
 for learner in cube.learner.values:
     test, train = (100 * float(cube[name].sel(learner=learner).mean()) for name in ("test_accuracy", "train_accuracy"))
     print(f"{learner}: test {test:.1f} %, train {train:.1f} %")

@@ -20,3 +20,4 @@ for source in effect.source.values:
         print(
             f"| {source} | {K} | {float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}] | {int(e.n_seeds)} |"
         )
+print(*kaxis.verdicts(effect), sep="\n")

@@ -57,6 +57,9 @@ for baseline in ("bp_deepsup", "bp", "bp_ensemble"):
         print(
             f"{label}: {ours}, seed correlation {float(c.seed_correlation):+.2f}; from the published means {theirs:+.2f}"
         )
+    print(*kaxis.verdicts(kaxis.paired(cube, learner="dtg_ff", baseline=baseline)), sep="\n")
+    print(*kaxis.verdicts(kaxis.gap(cube, learner="dtg_ff", baseline=baseline)), sep="\n")
+    print(*kaxis.verdicts(kaxis.contrast(cube, learner="dtg_ff", baseline=baseline)), sep="\n")
 
 # %% [markdown]
 # ## The paper's own procedure on our cells: a bootstrap over (K, seed) observations taken as independent
@@ -67,8 +70,42 @@ c = kaxis.contrast(
 ).isel(source=0)
 print(f"as published: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}]")
 
+# %% [markdown]
+# ## Is the difference from BP-DeepSup smaller than 1 pp either way? Two one-sided tests, Holm over K
+
+# %%
+for row in kaxis.rows(kaxis.equivalence(cube, learner="dtg_ff", baseline="bp_deepsup", margin=1.0)):
+    print(
+        f"K = {row['K']}: 90 % interval [{row['ci_lower']:+.2f}, {row['ci_upper']:+.2f}], Holm p = {row['p_holm']:.3g}"
+    )
+
+# %% [markdown]
+# ## Layer by layer: each layer's own classifier against BP-DeepSup's at the same layer
+
+# %%
+by_layer = kaxis.layers(cube, learner="dtg_ff", baseline="bp_deepsup")
+print("| K | " + " | ".join(f"layer {n}: pp [95% t]" for n in by_layer.layer.values) + " |\n" + "|---" * 5 + "|")
+table = kaxis.rows(by_layer)
+for K in cube.K.values:
+    cells = [f"{r['effect']:+.2f} [{r['ci_lower']:+.2f}, {r['ci_upper']:+.2f}]" for r in table if r["K"] == K]
+    print(f"| {K} | " + " | ".join(cells) + " |")
+print(*kaxis.verdicts(by_layer), sep="\n")
+
+# %% [markdown]
+# ## The order of the four learners
+
+# %%
+order = kaxis.rankings(cube).sel(source="synthetic")
+print("| K | " + " | ".join(names) + " | agreement with the order at K = 5 |\n" + "|---" * (2 + len(names)) + "|")
+for K in order.K.values:
+    at = order.sel(K=K)
+    ranks = " | ".join(f"{float(at['rank'].sel(learner=n)):.2f} ({int(at['first'].sel(learner=n))})" for n in names)
+    print(f"| {K} | {ranks} | {float(at.agreement):+.2f} |")
+
 # %%
 effect = kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+slope = kaxis.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+plots.save(*plots.band(effect, "synthetic"), ROOT / "figures", "synthetic_band")
 plots.save(*plots.k_conflict(effect, paper=True), ROOT / "figures", "synthetic_k_conflict")
-plots.save(*plots.paired(cube, effect, "synthetic"), ROOT / "figures", "synthetic_paired")
+plots.save(*plots.paired(cube, effect, "synthetic", slope), ROOT / "figures", "synthetic_paired")
 plots.save(*plots.curves(cube.sel(K=[5, 10, 50]), "synthetic", names), ROOT / "figures", "synthetic_curves")

@@ -8,11 +8,8 @@
 import math
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 import kaxis
 from kaxis import plots
-from kaxis.plots.style import SERIES, style
 
 ROOT = Path(__file__).parent.parent
 cube = kaxis.load_cube(kaxis.Store(ROOT / "studies/results/unstated_choices"))
@@ -24,7 +21,7 @@ PAIRS += [(base, f"dtg_ff[{s}]", f"bp_deepsup[{s}]") for s in ("norm=layernorm",
 PAIRS += [(str(s), "dtg_ff", "bp_deepsup") for s in cube.source.values if s != base]
 
 # %%
-rows = []
+rows, said = [], []
 print(
     "| change | effect at K = 5 | K = 50 | slope on ln K [95% t], n = 5 | p | gap of dtg_ff at K = 50 |\n"
     + "|---" * 6
@@ -39,9 +36,11 @@ for source, learner, baseline in PAIRS:
     means = " | ".join(f"{float(v):+.2f}" for v in effect.effect)
     low, high = (float(v) for v in c.ci)
     print(f"| {change} | {means} | {float(c.effect):+.2f} [{low:+.2f}, {high:+.2f}] | {float(c.p):.3g} | {gap:.1f} |")
+    said += kaxis.verdicts(kaxis.contrast(one, learner=learner, baseline=baseline))[:1]
     rows.append(
         {"change": change, "slope": float(c.effect), "ci_lower": low, "ci_upper": high, "n_seeds": int(c.n_seeds)}
     )
+print(*said, sep="\n")
 
 # %% [markdown]
 # ## Slopes with their intervals, beside the slope of the published means at the same two K
@@ -51,16 +50,7 @@ means = {(row["K"], row["learner"]): row["test"] for row in kaxis.published()["s
 rise = [means[K, "dtg_ff"] - means[K, "bp_deepsup"] for K in (5, 50)]
 published_slope = (rise[1] - rise[0]) / math.log(10)
 print(f"published means: {published_slope:+.2f}")
-with style():
-    figure = Figure(figsize=(6.0, 3.8))
-    ax = figure.add_subplot()
-    y = range(len(rows))
-    reach = [[r["slope"] - r["ci_lower"] for r in rows], [r["ci_upper"] - r["slope"] for r in rows]]
-    ax.errorbar([r["slope"] for r in rows], y, xerr=reach, color=SERIES[0][0], marker="D", linestyle="", capsize=2.5)
-    ax.axvline(0, color="black", linewidth=0.8)
-    ax.axvline(published_slope, color="0.45", linestyle=":", label="slope of the published means")
-    ax.set_yticks(list(y), [r["change"] for r in rows])
-    ax.invert_yaxis()
-    ax.set_xlabel("slope of dtg_ff - bp_deepsup on ln K (pp), mean and 95% t interval over 5 seeds")
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0))
-plots.save(figure, rows, ROOT / "figures", "unstated_choices")
+table = [{**row, "label": row["change"], "effect": row["slope"]} for row in rows]
+label = "slope of dtg_ff - bp_deepsup on ln K (pp), mean and 95% t interval over 5 seeds"
+figure, table = plots.forest(table, label, mark=(published_slope, "slope of the published means"))
+plots.save(figure, table, ROOT / "figures", "unstated_choices")

@@ -2,8 +2,8 @@
 
     python benchmarks/coverage.py        # about five minutes
 
-The first table (normal seeds: t, percentile bootstrap, BCa) gives `kaxis.stats.arrays.BOOTSTRAP_COVERAGE`; the second, by
-shape and kind of interval, is the one in docs/statistics.md.
+The first table (normal seeds: t, percentile bootstrap, BCa) gives `kaxis.stats.intervals.BOOTSTRAP_COVERAGE`; the others, by
+shape and kind of interval, for the published procedure, and given how the sample looks, are those of docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from kaxis.stats import simulate
 from kaxis.stats.intervals import KINDS
 
 DATASETS, RESAMPLES = 10_000, 1_000
+SIZES = (5, 8, 10)
 
 
 def coverage(n: int, rng: np.random.Generator) -> tuple[float, float, float]:
@@ -50,8 +51,36 @@ def main() -> None:
     print("\n| seeds | interval | n = 5 | n = 8 | n = 10 |\n|---|---|---|---|---|")
     for shape in simulate.SHAPES:
         for kind in KINDS:
-            made = [simulate.coverage(kind, n, shape=shape, question="effect", icc=0.5) for n in (5, 8, 10)]
+            made = [simulate.coverage(kind, n, shape=shape, question="effect", icc=0.5) for n in SIZES]
             print(f"| {shape} | {kind} | " + " | ".join(f"{100 * c['covers']:.1f}" for c in made) + " |", flush=True)
+    print("\n| question | level share | slope share | interval | n = 5 | n = 8 | n = 10 |\n" + "|---" * 7 + "|")
+    for question in ("mean", "contrast"):
+        for icc, tilt in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5)):
+            for kind in ("t", "as-published"):
+                made = [simulate.coverage(kind, n, question=question, icc=icc, tilt=tilt) for n in SIZES]
+                covers = " | ".join(f"{100 * c['covers']:.1f}" for c in made)
+                print(f"| {question} | {icc} | {tilt} | {kind} | {covers} |", flush=True)
+    looks_skewed()
+
+
+def looks_skewed(draws: int = 4_000, n: int = 10, edge: float = 1.0) -> None:
+    """Does it help to take the studentized interval when the sample looks skewed? What both cover, given how it looks."""
+    print(
+        "\n| seeds (n = 10) | samples that look skewed | t: they | t: others | studentized: they | others |\n"
+        + "|---" * 6
+        + "|"
+    )
+    for shape in simulate.SHAPES:
+        d = simulate.sample(shape, (draws, n), np.random.default_rng(1))
+        looks = np.abs(scipy.stats.skew(d, axis=1, bias=False)) > edge
+        hits = []
+        for kind in ("t", "studentized"):
+            bounds = np.array([KINDS[kind](x, 0.95) for x in d])
+            inside = (bounds[:, 0] <= 0) & (bounds[:, 1] >= 0)
+            hits += [inside[looks].mean(), inside[~looks].mean()]
+        print(
+            f"| {shape} | {100 * looks.mean():.0f} % | " + " | ".join(f"{100 * h:.1f}" for h in hits) + " |", flush=True
+        )
 
 
 if __name__ == "__main__":

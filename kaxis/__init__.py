@@ -13,25 +13,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = [
-    "Cell",
-    "KaxisError",
-    "Learner",
-    "Leg",
-    "Store",
-    "Study",
-    "build_cube",
-    "contrast",
-    "estimate",
-    "gap",
-    "load_cube",
-    "load_task",
-    "paired",
-    "published",
-    "register",
-    "run",
-]
-
 _HOME = {
     "Cell": "cell",
     "KaxisError": "errors",
@@ -40,16 +21,55 @@ _HOME = {
     "Store": "store.records",
     "Study": "study",
     "build_cube": "store.cube",
+    "conflict": "stats.across",
     "contrast": "stats.contrasts",
+    "cube_from_rows": "stats.tidy",
+    "differential": "stats.across",
+    "equivalence": "stats.effects",
     "estimate": "stats.arrays",
     "gap": "stats.effects",
+    "layers": "stats.effects",
     "load_cube": "store.cube",
     "load_task": "sources.load",
     "paired": "stats.effects",
     "published": "reference",
+    "rankings": "stats.rankings",
+    "read_csv": "stats.tidy",
     "register": "learners",
+    "rows": "stats.rows",
     "run": "execute",
+    "slope_checks": "stats.contrasts",
+    "verdicts": "stats.verdict",
 }
+
+__all__ = [
+    "Cell",
+    "KaxisError",
+    "Learner",
+    "Leg",
+    "Store",
+    "Study",
+    "build_cube",
+    "conflict",
+    "contrast",
+    "cube_from_rows",
+    "differential",
+    "equivalence",
+    "estimate",
+    "gap",
+    "layers",
+    "load_cube",
+    "load_task",
+    "paired",
+    "published",
+    "rankings",
+    "read_csv",
+    "register",
+    "rows",
+    "run",
+    "slope_checks",
+    "verdicts",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +34,31 @@ def test_public_names_exist() -> None:
     assert set(kaxis.__all__) == set(dir(kaxis))
     with pytest.raises(AttributeError, match="nonsense"):
         _ = kaxis.nonsense
+
+
+@pytest.mark.slow
+def test_every_number_of_the_findings_comes_from_the_analyses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each table row and each interval of docs/findings.md is printed by a script of analysis/ over the committed records."""
+    from kaxis import plots
+
+    saved: list[Any] = []
+    monkeypatch.setattr(plots, "save", lambda *args, **_: saved.append(args))
+    monkeypatch.setattr("sys.argv", ["analysis"])
+    for file in sorted((ROOT / "analysis").glob("*.py")):
+        if "No records are committed" not in file.read_text():
+            runpy.run_path(str(file))
+    printed = capsys.readouterr().out
+    assert saved
+    text = (ROOT / "docs" / "findings.md").read_text()
+    heads = {
+        line for line, below in zip(text.split("\n"), text.split("\n")[1:], strict=False) if below.startswith("|---")
+    }
+    rows = [
+        line for line in text.split("\n") if line.startswith("|") and not line.startswith("|---") and line not in heads
+    ]
+    assert len(rows) > 50
+    assert [row for row in rows if row not in printed] == []
+    intervals = re.findall(r"[+-]\d+\.\d+ \[[+-]\d+\.\d+, [+-]\d+\.\d+\]", text)
+    assert [i for i in intervals if i not in printed] == []

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
 from kaxis.cli.common import StorePath, Where, open_cube
 from kaxis.errors import KaxisError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["app"]
 
@@ -42,13 +46,9 @@ def k_conflict(
     name
         Name of the files.
     """
-    cube = open_cube(store, where)
+    _, result = _effects(store, where, learner, baseline)
     from kaxis import plots
-    from kaxis.stats import effects
 
-    result = effects.paired(cube, learner=learner, baseline=baseline)
-    if not int(result.n_seeds.sum()):
-        raise KaxisError(f"no seed has both {learner} and {baseline} done")
     figure, rows = plots.k_conflict(result, paper=paper)
     _say(plots.save(figure, rows, out, name))
     return 0
@@ -63,21 +63,128 @@ def paired(
     store: StorePath = None,
     where: Where = None,
 ) -> int:
-    """Same-seed slopes from baseline to learner, and every seed's difference along K; a file for each source.
+    """Same-seed slopes from baseline to learner, every seed's difference along K, and the slope on log K; a file for each source.
 
     Example: kaxis figure paired --where source=digits --out figures
     """
+    cube, result = _effects(store, where, learner, baseline)
+    from kaxis import plots
+    from kaxis.stats.contrasts import contrast
+
+    for source in _drawn(result):
+        try:
+            slope = contrast(cube.sel(source=[source]), learner=learner, baseline=baseline)
+        except KaxisError:  # one K, or incomplete seeds: the figure says what there is
+            slope = None
+        figure, rows = plots.paired(cube, result, source, slope)
+        _say(plots.save(figure, rows, out, f"paired_{_slug(source)}"))
+    return 0
+
+
+@app.command
+def band(
+    *,
+    learner: str = "dtg_ff",
+    baseline: str = "bp_deepsup",
+    out: Path = Path("figures"),
+    store: StorePath = None,
+    where: Where = None,
+) -> int:
+    """Effects along K with a band that holds all K at once; a file for each source whose seeds are complete.
+
+    Example: kaxis figure band --where source=synthetic --out figures
+    """
+    _, result = _effects(store, where, learner, baseline)
+    from kaxis import plots
+
+    for source in _drawn(result):
+        _say(plots.save(*plots.band(result, source), out, f"band_{_slug(source)}"))
+    return 0
+
+
+@app.command
+def power(
+    *,
+    effect: float,
+    learner: str = "dtg_ff",
+    baseline: str = "bp_deepsup",
+    target: float = 0.8,
+    seeds: int = 20,
+    out: Path = Path("figures"),
+    store: StorePath = None,
+    where: Where = None,
+) -> int:
+    """Power against the number of seeds, with the spread that the store's own seeds show.
+
+    Example: kaxis figure power --effect 1 --where source=synthetic --out figures
+
+    Parameters
+    ----------
+    effect
+        In pp at one K, or in pp per unit of ln K for the slope.
+    target
+        Wanted power, drawn as a line.
+    seeds
+        Up to which number.
+    """
     cube = open_cube(store, where)
     from kaxis import plots
-    from kaxis.stats import effects
+    from kaxis.stats import planning
 
-    result = effects.paired(cube, learner=learner, baseline=baseline)
-    drawn = [str(s) for s in result.source.values if int(result.n_seeds.sel(source=s).sum())]
-    if not drawn:
-        raise KaxisError(f"no seed has both {learner} and {baseline} done")
-    for source in drawn:
-        figure, rows = plots.paired(cube, result, source)
-        _say(plots.save(figure, rows, out, f"paired_{_slug(source)}"))
+    curves = {}
+    for spread in planning.spreads(cube, learner=learner, baseline=baseline):
+        what = "slope on ln K" if spread["K"] is None else f"K = {spread['K']}"
+        sd = float(spread["d"].std(ddof=1))
+        curves[f"{spread['source']}, {what} (spread {sd:.2f})"] = [
+            {"n_seeds": n, "power": planning.power(effect, sd, n)} for n in range(2, seeds + 1)
+        ]
+    if not curves:
+        raise KaxisError(f"no source has two seeds with both {learner} and {baseline} done")
+    _say(plots.save(*plots.power(curves, effect, target=target), out, "power"))
+    return 0
+
+
+@app.command
+def coverage(
+    *,
+    n: list[int] | None = None,
+    intervals: list[str] | None = None,
+    shapes: list[str] | None = None,
+    icc: float = 0.5,
+    tilt: float = 0.0,
+    question: Literal["effect", "contrast", "slope", "gap", "mean"] = "effect",
+    draws: int = 1_000,
+    out: Path = Path("figures"),
+) -> int:
+    """What intervals that say 95 % cover, against the number of seeds, by simulation; a panel for each shape.
+
+    Example: kaxis figure coverage --intervals t studentized percentile --out figures
+
+    Parameters
+    ----------
+    n
+        Seeds; 5 8 10 15.
+    intervals
+        Out of t, studentized, bca, percentile, as-published; t, studentized and percentile.
+    shapes
+        Out of normal, exponential, contaminated; all.
+    icc, tilt
+        Shares of the variance that are a seed's own level and slope along K.
+    question
+        As in `kaxis analyze coverage`.
+    draws
+        Simulated studies a point.
+    """
+    from kaxis import plots
+    from kaxis.stats import simulate
+
+    rows = [
+        simulate.coverage(kind, k, shape=shape, icc=icc, tilt=tilt, question=question, draws=draws)
+        for shape in shapes or simulate.SHAPES
+        for kind in intervals or ["t", "studentized", "percentile"]
+        for k in n or [5, 8, 10, 15]
+    ]
+    _say(plots.save(*plots.coverage(rows), out, "coverage"))
     return 0
 
 
@@ -104,6 +211,20 @@ def curves(
             figure, rows = plots.curves(cube, str(source), there)
             _say(plots.save(figure, rows, out, f"curves_{_slug(str(source))}"))
     return 0
+
+
+def _effects(store: Path | None, where: list[str] | None, learner: str, baseline: str) -> tuple[xr.Dataset, xr.Dataset]:
+    from kaxis.stats import effects
+
+    cube = open_cube(store, where)
+    result = effects.paired(cube, learner=learner, baseline=baseline)
+    if not int(result.n_seeds.sum()):
+        raise KaxisError(f"no seed has both {learner} and {baseline} done")
+    return cube, result
+
+
+def _drawn(result: xr.Dataset) -> list[str]:
+    return [str(s) for s in result.source.values if int(result.n_seeds.sel(source=s).sum())]
 
 
 def _slug(text: str) -> str:

@@ -81,34 +81,20 @@ def power(
     effect
         In pp at one K, or in pp per unit of ln K for the slope.
     """
-    import numpy as np
-
-    from kaxis.stats import contrasts, effects, planning
+    from kaxis.stats import planning
 
     cube = out.cube(table)
     rows: list[dict[str, Any]] = []
     for name in effect_rows.learners(cube, learner, baseline):
-        difference = effects.paired(cube, learner=name, baseline=baseline).difference
-        for source in map(str, cube.source.values):
-            questions: list[tuple[Any, Any]] = [
-                (int(K), difference.sel(source=source, K=K).values) for K in cube.K.values
-            ]
-            try:
-                slope = contrasts.contrast(cube.sel(source=[source]), learner=name, baseline=baseline)
-                questions.append((None, slope.per_seed.isel(source=0).values))
-            except KaxisError:
-                pass  # one K, or incomplete seeds: no slope to plan
-            for K, values in questions:
-                d = values[np.isfinite(values)]
-                if len(d) < 2:
-                    continue
-                sd = float(d.std(ddof=1))
-                needed = planning.seeds_needed(effect, sd, target) if sd else 2
-                simulated = planning.simulated_power(d, effect, needed) if sd else {"t": 1.0, "exact": 0.0}
-                place = {"source": source, "K": K, "learner": name, "baseline": baseline}
-                now = {"effect": effect, "sd": sd, "n_seeds": len(d), "power_now": planning.power(effect, sd, len(d))}
-                then = {"seeds_needed": needed, "simulated_t": simulated["t"], "simulated_exact": simulated["exact"]}
-                rows.append({**place, **now, **then, "smallest_effect": planning.smallest_effect(sd, len(d), target)})
+        for spread in planning.spreads(cube, learner=name, baseline=baseline):
+            d = spread.pop("d")
+            sd = float(d.std(ddof=1))
+            needed = planning.seeds_needed(effect, sd, target) if sd else 2
+            simulated = planning.simulated_power(d, effect, needed) if sd else {"t": 1.0, "exact": 0.0}
+            now = {"effect": effect, "sd": sd, "n_seeds": len(d), "power_now": planning.power(effect, sd, len(d))}
+            then = {"seeds_needed": needed, "simulated_t": simulated["t"], "simulated_exact": simulated["exact"]}
+            seen = {"smallest_effect": planning.smallest_effect(sd, len(d), target)}
+            rows.append({**spread, "learner": name, "baseline": baseline, **now, **then, **seen})
     columns = [
         ("source", lambda r: r["source"]),
         ("K", lambda r: "slope" if r["K"] is None else r["K"]),

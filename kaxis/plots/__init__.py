@@ -1,6 +1,7 @@
-"""Figures from effects. All seeds shown, means with t intervals, no bars and no stars; plotted numbers beside them as CSV."""
+"""Figures from effects. All seeds shown, means with intervals, no bars and no stars; plotted numbers beside them as CSV."""
 
 from kaxis.plots.figures import curves, k_conflict, paired
 from kaxis.plots.save import save
+from kaxis.plots.summaries import band, coverage, forest, power
 
-__all__ = ["curves", "k_conflict", "paired", "save"]
+__all__ = ["band", "coverage", "curves", "forest", "k_conflict", "paired", "power", "save"]

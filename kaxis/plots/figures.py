@@ -10,19 +10,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kaxis.plots.style import BLACK, SERIES, learner_look, style
+from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval
+from kaxis.plots.style import SERIES, learner_look, style
 from kaxis.reference import published
 
 __all__ = ["curves", "k_conflict", "paired"]
-
-Rows = list[dict[str, Any]]
-HOLLOW: dict[str, Any] = {
-    "linestyle": "",
-    "markerfacecolor": "none",
-    "markersize": 3.5,
-    "markeredgewidth": 0.8,
-    "alpha": 0.55,
-}
 
 
 def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Rows]:
@@ -55,20 +47,22 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
             x = one.K.values * 1.06 ** (i - (len(sources) - 1) / 2)
             seeds = one.difference.transpose("K", "seed").values
             ax.plot(np.repeat(x * 1.025, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
-            _mean_with_interval(
+            mean_with_interval(
                 ax, x, one, colour=colour, marker=marker, label=f"{source} (n = {_span(one.n_seeds.values)})"
             )
-            rows += _effect_rows(one, source)
+            rows += effect_rows(one, source)
         if paper:
             rows += _published_points(ax, learner, baseline)
-        _k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
+        k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
         ax.set_title("Difference along the number of classes; mean and 95% t interval over seeds", fontsize=9)
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure, rows
 
 
-def paired(cube: xr.Dataset, effects: xr.Dataset, source: str) -> tuple[Figure, Rows]:
-    """Same-seed slopes baseline -> learner at each K above; below, every seed's difference along K.
+def paired(
+    cube: xr.Dataset, effects: xr.Dataset, source: str, contrast: xr.Dataset | None = None
+) -> tuple[Figure, Rows]:
+    """Same-seed slopes baseline -> learner at each K above; below, every seed's difference along K, and beside it the contrast.
 
     Parameters
     ----------
@@ -76,6 +70,8 @@ def paired(cube: xr.Dataset, effects: xr.Dataset, source: str) -> tuple[Figure, 
     effects : Dataset
         From `kaxis.stats.effects.paired` on that cube.
     source : str
+    contrast : Dataset, optional
+        From `kaxis.stats.contrasts.contrast`: each seed's number, their mean and interval, on an axis of their own.
     """
     learner, baseline = effects.attrs["learner"], effects.attrs["baseline"]
     one = effects.sel(source=source)
@@ -85,8 +81,15 @@ def paired(cube: xr.Dataset, effects: xr.Dataset, source: str) -> tuple[Figure, 
     accuracy = 100 * cube.test_accuracy.sel(source=source, K=K)
     done = np.isfinite(one.difference)
     with style():
-        figure = Figure(figsize=(max(4.2, 1.1 * len(K)), 5.2))
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+        wide = max(4.2, 1.1 * len(K))
+        figure = Figure(figsize=(wide + 1.6 * (contrast is not None), 5.2))
+        grid = figure.subplot_mosaic(
+            [["top"], ["bottom"]] if contrast is None else [["top", "."], ["bottom", "contrast"]],
+            height_ratios=[3, 2],
+            width_ratios=None if contrast is None else [wide, 1.1],
+        )
+        top, bottom = grid["top"], grid["bottom"]
+        top.sharex(bottom)
         ends = {
             name: accuracy.sel(learner=name).where(done).transpose("K", "seed").values for name in (baseline, learner)
         }
@@ -104,12 +107,34 @@ def paired(cube: xr.Dataset, effects: xr.Dataset, source: str) -> tuple[Figure, 
         for line in seeds:
             bottom.plot(position - 0.1, line, color="0.8", linewidth=0.6, zorder=1)
             bottom.plot(position - 0.1, line, **{**HOLLOW, **look})
-        _mean_with_interval(bottom, position + 0.1, one, colour=look["color"], marker=look["marker"], line=False)
+        mean_with_interval(bottom, position + 0.1, one, colour=look["color"], marker=look["marker"], line=False)
         bottom.axhline(0, color=BLACK, linewidth=0.8)
         bottom.set_xticks(position, [str(k) for k in K])
+        top.tick_params(labelbottom=False)
         bottom.set_xlabel("number of classes K")
         bottom.set_ylabel(f"{learner} - {baseline} (pp)")
-    return figure, _effect_rows(one, source)
+        rows = effect_rows(one, source)
+        if contrast is not None and source in contrast.source.values:
+            rows.append(_contrast_panel(grid["contrast"], contrast.sel(source=source), contrast.attrs, look))
+    return figure, rows
+
+
+def _contrast_panel(ax: Axes, one: xr.Dataset, about: dict[str, Any], look: dict[str, Any]) -> dict[str, Any]:
+    seeds = one.per_seed.dropna("seed")
+    ax.plot(np.full(seeds.size, -0.1), seeds.values, **{**HOLLOW, **look})
+    mean, ci = float(one.effect), one.ci.values
+    ax.errorbar([0.1], [mean], yerr=[[mean - ci[0]], [ci[1] - mean]], capsize=2.5, elinewidth=1.1, **look)
+    ax.axhline(0, color=BLACK, linewidth=0.8)
+    ax.set_xlim(-0.5, 0.5)
+    ax.set_xticks([0], [about["contrast"]])
+    ax.spines["left"].set_visible(False)
+    ax.spines["right"].set_visible(True)
+    ax.yaxis.tick_right()
+    ax.yaxis.set_label_position("right")
+    ax.set_ylabel(about["units"])
+    row = {"source": str(one.source.item()), "contrast": about["contrast"], "effect": mean, "n_seeds": int(one.n_seeds)}
+    row |= {"ci_lower": float(ci[0]), "ci_upper": float(ci[1])}
+    return row | {f"seed_{int(s)}": float(v) for s, v in zip(seeds.seed.values, seeds.values, strict=True)}
 
 
 def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figure, Rows]:
@@ -152,35 +177,6 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
     return figure, rows
 
 
-def _mean_with_interval(
-    ax: Axes, x: Any, one: xr.Dataset, *, colour: str, marker: str, label: str | None = None, line: bool = True
-) -> None:
-    mean, ci = one.effect.values, one.ci.transpose("ci_bound", "K").values
-    reach = np.abs(ci - mean)  # NaN for one seed, which has no interval
-    ax.errorbar(
-        x,
-        mean,
-        yerr=reach,
-        color=colour,
-        marker=marker,
-        linestyle="-" if line else "",
-        capsize=2.5,
-        elinewidth=1.1,
-        label=label,
-        zorder=3,
-    )
-
-
-def _k_axis(ax: Axes, K: set[int], ylabel: str) -> None:
-    ax.axhline(0, color=BLACK, linewidth=0.8, zorder=0)
-    ax.set_xscale("log")
-    ticks = sorted(K)
-    ax.set_xticks(ticks, [str(k) for k in ticks])
-    ax.minorticks_off()
-    ax.set_xlabel("number of classes K")
-    ax.set_ylabel(ylabel)
-
-
 def _published_points(ax: Axes, learner: str, baseline: str) -> Rows:
     tables = published()
     test = {(row["K"], row["learner"]): row["test"] for row in tables["synthetic"]}
@@ -213,17 +209,6 @@ def _published_points(ax: Axes, learner: str, baseline: str) -> Rows:
             zorder=2,
         )
         rows += [{"source": f"published {r['source']}", "K": r["K"], "effect": r["effect"]} for r in real]
-    return rows
-
-
-def _effect_rows(one: xr.Dataset, source: str) -> Rows:
-    rows = []
-    for k in one.K.values:
-        at = one.sel(K=k)
-        row = {"source": source, "K": int(k), "effect": float(at.effect), "n_seeds": int(at.n_seeds)}
-        row |= {f"ci_{bound}": float(at.ci.sel(ci_bound=bound)) for bound in ("lower", "upper")}
-        row |= {f"seed_{int(s)}": float(at.difference.sel(seed=s)) for s in one.seed.values}
-        rows.append(row)
     return rows
 
 

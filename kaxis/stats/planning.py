@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import scipy.optimize
 import scipy.stats
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from kaxis.errors import KaxisError
 from kaxis.stats.arrays import sign_flip_p
+from kaxis.stats.contrasts import contrast
+from kaxis.stats.effects import paired
 from kaxis.stats.intervals import finite
 
-__all__ = ["exact_minimum", "power", "seeds_needed", "simulated_power", "smallest_effect"]
+__all__ = ["exact_minimum", "power", "seeds_needed", "simulated_power", "smallest_effect", "spreads"]
 
 LARGEST = 10_000
 
@@ -99,3 +103,26 @@ def simulated_power(d: ArrayLike, effect: float, n: int, alpha: float = 0.05, dr
     few = samples[: min(draws, 400)]
     exact = np.mean([sign_flip_p(s) <= alpha for s in few]) if 2 / 2**n <= alpha else 0.0
     return {"t": float(rejects.mean()), "exact": float(exact)}
+
+
+def spreads(cube: xr.Dataset, *, learner: str, baseline: str) -> list[dict[str, Any]]:
+    """The numbers per seed that a study has, from which to plan the next: effects at each K, and slopes on ln K.
+
+    Returns
+    -------
+    list of dict
+        ``source``, ``K`` (None for the slope), ``d`` (one number per seed, pp or pp per unit of ln K), for two seeds or more.
+        A source with one K or with incomplete seeds has no slope.
+    """
+    effects = paired(cube, learner=learner, baseline=baseline).difference
+    out: list[dict[str, Any]] = []
+    for source in map(str, cube.source.values):
+        own: list[tuple[int | None, Any]] = [(int(K), effects.sel(source=source, K=K).values) for K in cube.K.values]
+        try:
+            slope = contrast(cube.sel(source=[source]), learner=learner, baseline=baseline)
+            own.append((None, slope.per_seed.isel(source=0).values))
+        except KaxisError:
+            pass
+        rows = [{"source": source, "K": K, "d": d[np.isfinite(d)]} for K, d in own]
+        out += [row for row in rows if len(row["d"]) > 1]
+    return out

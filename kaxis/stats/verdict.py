@@ -82,6 +82,9 @@ def _places(members: list[dict[str, Any]]) -> str:
     by_K: dict[int, list[str]] = {}
     for r in members:
         by_K.setdefault(r["K"], []).append(str(r["layer"]))
+    if len({tuple(v) for v in by_K.values()}) == 1:
+        shared = next(iter(by_K.values()))
+        return f"K = {', '.join(map(str, by_K))} (layer{'s' * (len(shared) > 1)} {', '.join(shared)})"
     return ", ".join(f"K = {k} (layer{'s' * (len(v) > 1)} {', '.join(v)})" for k, v in by_K.items())
 
 
@@ -174,7 +177,9 @@ def population(source: str, K: Sequence[int] = (), origin: str = "store") -> str
     if "/merge:" in source:
         drawn.insert(0, "grouping of classes")
     elif any(k != _classes(source) for k in K) or not K:
-        drawn.insert(0, f"class subset (below K = {_classes(source)})" if _classes(source) in K else "class subset")
+        limit = _classes(source)
+        where = "where K leaves any out" if limit is None else f"below K = {limit}" if limit in K else ""
+        drawn.insert(0, f"class subset ({where})" if where else "class subset")
     text = f"{', '.join(drawn[:-1])} and {drawn[-1]}"
     return f"{source}: seeds vary {text} on one fixed set; nothing here speaks of other images or other sets."
 

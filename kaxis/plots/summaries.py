@@ -1,0 +1,163 @@
+"""Figures of what a study can say: the band over all K, what 95 % covers, how many seeds, and lists of effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kaxis.errors import KaxisError
+from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval
+from kaxis.plots.style import SERIES, learner_look, style
+
+__all__ = ["band", "coverage", "forest", "power"]
+
+Row = Mapping[str, Any]
+
+
+def band(effects: xr.Dataset, source: str) -> tuple[Figure, Rows]:
+    """Effects of one source along K: every seed, the mean with its interval at each K, and the band that holds all K at once.
+
+    Parameters
+    ----------
+    effects : Dataset
+        From `kaxis.stats.effects.paired`.
+    source : str
+
+    Raises
+    ------
+    KaxisError
+        If a seed lacks a K, for which there is no band.
+    """
+    one = effects.sel(source=source)
+    one = one.isel(K=np.flatnonzero(one.n_seeds.values > 0))
+    low, high = one.band.transpose("ci_bound", "K").values
+    if not np.isfinite(low).all():
+        raise KaxisError(f"{source}: a band over all K needs two seeds or more, each done at every K")
+    learner, prob = effects.attrs["learner"], f"{100 * effects.attrs['ci_prob']:.3g} %"
+    look, K = learner_look(learner), one.K.values
+    with style():
+        figure = Figure(figsize=(5.6, 3.8))
+        ax = figure.add_subplot()
+        ax.fill_between(K, low, high, color=look["color"], alpha=0.15, linewidth=0, label=f"{prob} band, all K at once")
+        for line in one.difference.transpose("seed", "K").values:
+            ax.plot(K * 0.97, line, **{**HOLLOW, **look})
+        label = f"mean, {prob} {effects.attrs['ci_kind']} interval at each K"
+        mean_with_interval(ax, K, one, colour=look["color"], marker=look["marker"], label=label)
+        k_axis(ax, set(K.tolist()), f"{learner} - {effects.attrs['baseline']}, test accuracy (pp)")
+        ax.set_title(f"{source}, n = {int(one.n_seeds.max())}", fontsize=9)
+        ax.legend(loc="best")
+    rows = effect_rows(one, source)
+    for row, a, b in zip(rows, low, high, strict=True):
+        row |= {"band_lower": float(a), "band_upper": float(b)}
+    return figure, rows
+
+
+def coverage(rows: Sequence[Row], *, near: float = 0.015) -> tuple[Figure, Rows]:
+    """What intervals cover against the number of seeds, a panel for each shape of the seeds' numbers.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        From `kaxis.stats.simulate.coverage`.
+    near : float
+        Half the width of the strip around what they say.
+    """
+    shapes = list(dict.fromkeys(r["shape"] for r in rows))
+    kinds = list(dict.fromkeys(r["interval"] for r in rows))
+    with style():
+        figure = Figure(figsize=(2.4 * len(shapes) + 1.6, 3.0))
+        axes = figure.subplots(1, len(shapes), sharey=True, squeeze=False)[0]
+        for ax, shape in zip(axes, shapes, strict=True):
+            nominal = rows[0]["nominal"]
+            ax.axhspan(100 * (nominal - near), 100 * (nominal + near), color="0.9", linewidth=0)
+            ax.axhline(100 * nominal, color=BLACK, linewidth=0.8)
+            for i, kind in enumerate(kinds):
+                own = [r for r in rows if (r["shape"], r["interval"]) == (shape, kind)]
+                n, y = [r["n_seeds"] for r in own], np.array([100 * r["covers"] for r in own])
+                reach = np.abs(np.array([[100 * r["low"], 100 * r["high"]] for r in own]).T - y)
+                colour, marker = SERIES[i % len(SERIES)]
+                ax.errorbar(n, y, yerr=reach, color=colour, marker=marker, capsize=2, label=kind)
+                ax.set_xticks(n, [str(v) for v in n])
+            ax.set_title(f"{shape} seeds")
+            ax.set_xlabel("seeds n")
+        axes[0].set_ylabel("intervals with the truth inside (%)")
+        figure.suptitle(
+            f"What intervals that say {100 * rows[0]['nominal']:g} % cover: {rows[0]['question']}", fontsize=9
+        )
+        axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure, [dict(r) for r in rows]
+
+
+def power(curves: Mapping[str, Sequence[Row]], effect: float, *, target: float = 0.8) -> tuple[Figure, Rows]:
+    """Power of the two-sided t test against the number of seeds, a curve for each spread.
+
+    Parameters
+    ----------
+    curves : mapping of str to sequence of mapping
+        Label to rows with ``n_seeds`` and ``power``.
+    effect : float
+        To be shown, in the curves' units.
+    target : float
+        Wanted power, drawn as a line.
+    """
+    with style():
+        figure = Figure(figsize=(6.4, 3.4))
+        ax = figure.add_subplot()
+        for i, (label, rows) in enumerate(curves.items()):
+            colour, marker = SERIES[i % len(SERIES)]
+            dash = "-" if i < len(SERIES) else "--"
+            x, y = [r["n_seeds"] for r in rows], [r["power"] for r in rows]
+            ax.plot(x, y, dash, color=colour, marker=marker, markersize=3, label=label)
+        ax.axhline(target, color=BLACK, linewidth=0.8, linestyle=":")
+        ax.axvline(6, color="0.7", linewidth=0.8, zorder=0)
+        ax.annotate(
+            "exact test can reject", (6, 0.02), fontsize=7, color="0.4", xytext=(3, 0), textcoords="offset points"
+        )
+        ax.set_ylim(0, 1.02)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_xlabel("seeds n")
+        ax.set_ylabel(f"power to show an effect of {effect:g}")
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure, [{"curve": label, **r} for label, rows in curves.items() for r in rows]
+
+
+def forest(rows: Sequence[Row], xlabel: str, *, mark: tuple[float, str] | None = None) -> tuple[Figure, Rows]:
+    """Estimates with their intervals, one below the other.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        ``label``, ``effect``, ``ci_lower``, ``ci_upper``, and where series are to be told apart ``series``.
+    xlabel : str
+        What they estimate, its units, and what the intervals are.
+    mark : (value, what it is), optional
+        A vertical line.
+    """
+    labels = list(dict.fromkeys(str(r["label"]) for r in rows))
+    series = list(dict.fromkeys(r.get("series", "") for r in rows))
+    with style():
+        figure = Figure(figsize=(6.0, 1.0 + 0.26 * len(labels) * max(1.0, 0.6 * len(series))))
+        ax = figure.add_subplot()
+        for i, name in enumerate(series):
+            own = [r for r in rows if r.get("series", "") == name]
+            y = [labels.index(str(r["label"])) + 0.6 * ((i + 0.5) / len(series) - 0.5) for r in own]
+            x = np.array([r["effect"] for r in own])
+            reach = np.abs(np.array([[r["ci_lower"], r["ci_upper"]] for r in own]).T - x)
+            colour, marker = SERIES[i % len(SERIES)]
+            ax.errorbar(
+                x, y, xerr=reach, color=colour, marker=marker, markersize=4, linestyle="", capsize=2.5, label=name
+            )
+        ax.axvline(0, color=BLACK, linewidth=0.8)
+        if mark is not None:
+            ax.axvline(mark[0], color="0.45", linestyle=":", label=mark[1])
+        ax.set_yticks(range(len(labels)), labels)
+        ax.set_ylim(len(labels) - 0.4, -0.6)
+        ax.set_xlabel(xlabel)
+        if any(series) or mark is not None:
+            ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure, [dict(r) for r in rows]
