@@ -50,7 +50,11 @@ def records(path: Path) -> dict[str, Any]:
 # ---- help and errors -----------------------------------------------------------------------------------------------
 
 VERBS = ["run", "status", "cube", "analyze paired", "analyze contrast", "analyze slope", "analyze gap"]
-VERBS += [f"analyze {v}" for v in ("conflict", "differential", "equivalence", "power", "coverage", "reproduction")]
+VERBS += [
+    f"analyze {v}"
+    for v in ("layers", "rankings", "conflict", "differential", "equivalence", "power", "coverage", "reproduction")
+]
+VERBS += [f"figure {v}" for v in ("band", "power", "coverage")]
 VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check", "data show"]
 
 
@@ -169,7 +173,7 @@ def test_run_status_cube_analyze_figure(tmp_path: Path, capsys: pytest.CaptureFi
     for verb in ("paired", "contrast", "slope", "gap"):
         assert kaxis("analyze", verb, *store) == 0
     assert "secondary, in no study's plan" in capsys.readouterr().out
-    for verb in ("k-conflict", "paired", "curves"):
+    for verb in ("k-conflict", "paired", "curves", "band"):
         assert kaxis("figure", verb, "--out", tmp_path / "f", *store) == 0
     assert {f.suffix for f in (tmp_path / "f").iterdir()} == {".svg", ".pdf", ".png", ".csv"}
 

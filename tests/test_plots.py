@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from kaxis import plots
+from kaxis.errors import KaxisError
 from kaxis.plots.style import LEARNERS, learner_look
-from kaxis.stats import effects
+from kaxis.stats import effects, planning, simulate
+from kaxis.stats.contrasts import contrast
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
 
@@ -56,6 +58,54 @@ def test_paired_joins_each_seed_to_itself(fill: Fill) -> None:
     assert risen == pytest.approx(sorted(result.difference.values.ravel()))
     assert [t.get_text() for t in bottom.get_xticklabels()] == ["3", "5", "10"]
     assert [row["n_seeds"] for row in rows] == [5, 5, 5]
+
+
+def test_the_contrast_stands_beside_the_paired_plot(fill: Fill) -> None:
+    cube = load_cube(fill(noisy()))
+    result = effects.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
+    slope = contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
+    figure, rows = plots.paired(cube, result, "digits", slope)
+    _, _, panel = figure.axes
+    hollow = next(line for line in panel.lines if line.get_markerfacecolor() == "none")
+    assert np.sort(np.asarray(hollow.get_ydata())) == pytest.approx(np.sort(slope.per_seed.values[0]))
+    (bars,) = panel.containers[0].lines[2]
+    assert bars.get_segments()[0][:, 1] == pytest.approx(slope.ci.values[0])
+    assert panel.get_ylabel() == "pp per unit of ln K"
+    assert rows[-1]["contrast"] == "slope on ln K"
+
+
+def test_the_band_is_drawn_around_every_seed_or_refused(fill: Fill, tmp_path: Path) -> None:
+    result = effects.paired(load_cube(fill(noisy())), learner="dtg_ff", baseline="bp_deepsup")
+    figure, rows = plots.band(result, "digits")
+    corners = figure.axes[0].collections[0].get_paths()[0].vertices
+    for row, (low, high) in zip(rows, result.band.values[:, 0].T, strict=True):
+        assert (row["band_lower"], row["band_upper"]) == pytest.approx((low, high))
+        assert any(np.allclose(c, (row["K"], low)) for c in corners)
+        assert any(np.allclose(c, (row["K"], high)) for c in corners)
+    holes = fill(lambda c: None if (c.K, c.seed) == (5, 2) else noisy()(c), path=tmp_path / "holes")
+    result = effects.paired(load_cube(holes), learner="dtg_ff", baseline="bp_deepsup")
+    with pytest.raises(KaxisError, match="each done at every K"):
+        plots.band(result, "digits")
+
+
+def test_planning_figures_draw_their_rows() -> None:
+    made = [simulate.coverage(kind, n, draws=40) for kind in ("t", "percentile") for n in (5, 8)]
+    figure, rows = plots.coverage(made)
+    lines = [np.asarray(c.lines[0].get_ydata()) for c in figure.axes[0].containers]
+    assert lines[0] == pytest.approx([100 * r["covers"] for r in made[:2]])
+    assert rows == made
+    curves = {"a": [{"n_seeds": n, "power": planning.power(1, 1, n)} for n in range(2, 12)]}
+    figure, rows = plots.power(curves, 1.0)
+    assert np.asarray(figure.axes[0].lines[0].get_ydata()) == pytest.approx([r["power"] for r in rows])
+    listed = [
+        {"label": f"l{i}", "effect": i, "ci_lower": i - 1, "ci_upper": i + 2, "series": s}
+        for i in range(3)
+        for s in "ab"
+    ]
+    figure, rows = plots.forest(listed, "pp", mark=(1.5, "there"))
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["l0", "l1", "l2"]
+    assert len(figure.axes[0].containers) == 2
+    assert rows == listed
 
 
 def test_curves_have_a_panel_for_each_K(fill: Fill) -> None:
