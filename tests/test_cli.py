@@ -54,7 +54,7 @@ VERBS += [
     f"analyze {v}"
     for v in ("layers", "rankings", "conflict", "differential", "equivalence", "power", "coverage", "reproduction")
 ]
-VERBS += [f"figure {v}" for v in ("band", "power", "coverage")]
+VERBS += [f"figure {v}" for v in ("band", "factorial", "power", "coverage")]
 VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check", "data show"]
 
 

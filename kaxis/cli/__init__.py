@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from kaxis.cli import across, analyze, cube, data, figure, planning, run, status
+from kaxis.cli import across, analyze, cube, data, factorial, figure, planning, run, status
 from kaxis.errors import KaxisError
 
-__all__ = ["across", "app", "main", "planning"]
+__all__ = ["across", "app", "factorial", "main", "planning"]
 
 app = App(
     name="kaxis",

@@ -103,6 +103,20 @@ def band(
 
 
 @app.command
+def factorial(*, out: Path = Path("figures"), store: StorePath = None, where: Where = None) -> int:
+    """What each switch carries of the difference between DTG-FF and BP-DeepSup along K, a panel for each source.
+
+    Example: kaxis figure factorial --store studies/results/factorial --out figures
+    """
+    cube = open_cube(store, where)
+    from kaxis import plots
+    from kaxis.stats.factorial import factorial as analyse
+
+    _say(plots.save(*plots.factorial(analyse(cube)), out, "factorial"))
+    return 0
+
+
+@app.command
 def power(
     *,
     effect: float,

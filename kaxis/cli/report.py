@@ -63,6 +63,8 @@ class Report:
         How a person sees a row: `cell` formats it.
     remarks : sequence of str
         Lines below the table.
+    shown : sequence of mapping, optional
+        What the table's columns read, where that is not the rows.
     """
 
     analysis: str
@@ -71,6 +73,7 @@ class Report:
     rows: Sequence[Mapping[str, Any]]
     columns: Sequence[Column]
     remarks: Sequence[str] = ()
+    shown: Sequence[Mapping[str, Any]] | None = None
 
     def show(self, *, as_json: bool, csv_file: Path | None) -> None:
         """Print; with a file, keep the rows as CSV too."""
@@ -92,9 +95,9 @@ class Report:
 
         table = Table(title=self.title, title_justify="left")
         for heading, _ in self.columns:
-            left = heading in ("source", "learner - baseline", "contrast")
+            left = heading in ("source", "learner - baseline", "contrast", "term")
             table.add_column(heading, justify="left" if left else "right", no_wrap=left)
-        for row in self.rows:
+        for row in self.rows if self.shown is None else self.shown:
             table.add_row(*(Text(str(cell(row))) for _, cell in self.columns))  # text: brackets are no markup
         out = console()
         out.print(table)

@@ -2,6 +2,6 @@
 
 from kaxis.plots.figures import curves, k_conflict, paired
 from kaxis.plots.save import save
-from kaxis.plots.summaries import band, coverage, forest, power
+from kaxis.plots.summaries import band, coverage, factorial, forest, power
 
-__all__ = ["band", "coverage", "curves", "forest", "k_conflict", "paired", "power", "save"]
+__all__ = ["band", "coverage", "curves", "factorial", "forest", "k_conflict", "paired", "power", "save"]

@@ -14,7 +14,7 @@ from kaxis.errors import KaxisError
 from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval
 from kaxis.plots.style import SERIES, learner_look, style
 
-__all__ = ["band", "coverage", "forest", "power"]
+__all__ = ["band", "coverage", "factorial", "forest", "power"]
 
 Row = Mapping[str, Any]
 
@@ -161,3 +161,36 @@ def forest(rows: Sequence[Row], xlabel: str, *, mark: tuple[float, str] | None =
         if any(series) or mark is not None:
             ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure, [dict(r) for r in rows]
+
+
+def factorial(result: xr.Dataset) -> tuple[Figure, Rows]:
+    """What each factor carries of the difference between the corners along K, and that difference; a panel for each source.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `kaxis.stats.factorial.factorial`.
+    """
+    sources, factors = [str(s) for s in result.source.values], result.attrs["factors"]
+    lines = [("corners", "all of them", BLACK, "o")]
+    lines += [(f"carried by {f}", f, *SERIES[i % len(SERIES)]) for i, f in enumerate(factors)]
+    rows: Rows = []
+    with style():
+        figure = Figure(figsize=(3.2 * len(sources) + 1.2, 3.6))
+        axes = figure.subplots(1, len(sources), squeeze=False)[0]
+        for ax, source in zip(axes, sources, strict=True):
+            drawn: set[int] = set()
+            for i, (term, label, colour, marker) in enumerate(lines):
+                one = result[["effect", "ci", "n_seeds"]].sel(source=source, term=term)
+                one = one.isel(K=np.flatnonzero(one.n_seeds.values > 0))
+                x = one.K.values * 1.035 ** (i - len(lines) / 2)
+                mean_with_interval(ax, x, one, colour=colour, marker=marker, label=label)
+                drawn |= set(one.K.values.tolist())
+                for k in one.K.values:
+                    at = one.sel(K=k)
+                    ends = {"ci_lower": float(at.ci[0]), "ci_upper": float(at.ci[1]), "n_seeds": int(at.n_seeds)}
+                    rows.append({"source": source, "K": int(k), "term": term, "effect": float(at.effect), **ends})
+            k_axis(ax, drawn, f"carried ({result.attrs['units']})" if ax is axes[0] else "")
+            ax.set_title(source, fontsize=9)
+        axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure, rows
