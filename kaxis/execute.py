@@ -81,7 +81,8 @@ def flops(cell: Cell) -> float:
     if config["net"]["name"] == "mlp":
         source = config["source"]
         kind = source.get("features", "")
-        pixels = (source.get("size") or source_info(source["name"]).size or 0) ** 2 * 3
+        info = source_info(source["name"])
+        pixels = (source.get("size") or info.size or 0) ** 2 * info.channels
         inputs = source.get("input_dim") or (int(kind[4:]) if kind.startswith("pca:") else pixels)
         net = {k: config["net"][k] for k in ("width", "depth")}
         return counts(**shape, **net, inputs=inputs)["flops_step"] * steps_of(cell)
@@ -173,6 +174,9 @@ def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str
     checksums = {}
     for leg in study.legs:
         if not source_info(leg.source).real:
+            if leg.margin.startswith("match") or leg.balance == "uniform":
+                for cell in {(c.K, c.seed): c for c in leg.cells()}.values():
+                    load_task(cell.config["source"], cell.K, cell.seed)
             continue
         place = data_dir(data)
         pixels = leg.net != "mlp"

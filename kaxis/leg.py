@@ -6,69 +6,30 @@ record carries, so there is one table of options and one place that checks them.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from kaxis import learners
 from kaxis.cell import FORMAT, Cell
 from kaxis.errors import KaxisError, hint
 from kaxis.nets.plan import layers
+from kaxis.options import Float, Help, Integers, Strings
 from kaxis.recipes import check_training, recipe
 from kaxis.sources.catalog import TEACHER_DEFAULTS, n_classes, source_info, validate_features, validate_subset
+from kaxis.sources.knobs import NEUTRAL, available_classes, check_knobs
 
-__all__ = ["Help", "Leg", "integers"]
-
-
-class Help(NamedTuple):
-    """What a field means, for ``--help`` and the docs."""
-
-    text: str
+__all__ = ["Leg"]
 
 
-def integers(value: object) -> tuple[int, ...]:
-    """Whole numbers from what people type: ``5 10 50``, ``0-4``, ``0,3,7``, or a list.
+TEACHER_KNOBS = tuple(name for name in NEUTRAL if name not in ("labels", "per_class"))
+"""Knobs of the synthetic task that no real source has."""
 
-    Raises
-    ------
-    KaxisError
-        For something that is no number, or a range that runs backwards.
-
-    Examples
-    --------
-    >>> integers(["0-2", "7"]), integers("5,10"), integers([3, 5])
-    ((0, 1, 2, 7), (5, 10), (3, 5))
-    """
-    items = value if isinstance(value, (list, tuple)) else [value]
-    out: list[int] = []
-    for item in (part for each in items for part in re.split(r"[,\s]+", str(each).strip())):
-        if re.fullmatch(r"-?\d+", item):
-            out.append(int(item))
-        elif match := re.fullmatch(r"(\d+)-(\d+)", item):
-            first, last = int(match[1]), int(match[2])
-            if last < first:
-                raise KaxisError(f"'{item}' runs backwards; write {last}-{first}")
-            out.extend(range(first, last + 1))
-        else:
-            raise KaxisError(f"'{item}' is not a whole number or a range such as 0-4")
-    return tuple(out)
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return tuple(str(v) for v in value) if isinstance(value, (list, tuple)) else (str(value),)
-
-
-Float = Annotated[float, AllowInfNan(False)]
-Integers = Annotated[tuple[int, ...], BeforeValidator(integers)]
-Strings = Annotated[tuple[str, ...], BeforeValidator(_strings)]
-
-
-REAL = ("classes", "subset", "size", "holdout", "features", "per_class", "train_total")
+REAL = ("classes", "subset", "size", "holdout", "features", "train_total")
 """Options of real sources alone."""
 
 
@@ -91,7 +52,7 @@ class Leg:
         "bp_deepsup",
         "dtg_ff",
     )
-    labels: Annotated[str, Help("label view of a real source: fine, coarse, merge:N (random balanced groups)")] = "fine"
+    labels: Annotated[str, Help("label view: fine, coarse, merge:N (random balanced groups)")] = "fine"
     classes: Annotated[Strings, Help("classes by name, instead of K drawn by the seed")] = ()
     subset: Annotated[
         str,
@@ -113,6 +74,20 @@ class Leg:
         float, Ge(0), Lt(1), Help("synthetic: share of training labels redrawn among the others")
     ] = 0.0
     nested_teacher: Annotated[bool, Help("synthetic: one teacher a seed, its output growing with K")] = False
+    teacher_classes: Annotated[
+        int | None, Ge(2), Help("synthetic: the teacher's own classes, where labels are coarse or merged")
+    ] = None
+    superclasses: Annotated[
+        int | None, Ge(2), Help("synthetic: a teacher that chooses one of so many superclasses, then a class in it")
+    ] = None
+    balance: Annotated[
+        Literal["none", "logits", "uniform"],
+        Help("synthetic: the teacher's own shares; logits standardised, so that every class occurs; and equal shares"),
+    ] = "none"
+    margin: Annotated[
+        str,
+        Help("synthetic: any; above:Q, below:Q of each class's margins (easy, hard); match:A (a probe's accuracy A)"),
+    ] = "any"
     net: Annotated[Literal["mlp", "vgg8", "vgg11", "vgg13"], Help("the student")] = "mlp"
     width: Annotated[
         float | None, Gt(0), Help("mlp: units of a hidden layer [128]; vgg: multiplies the channels [1]")
@@ -185,10 +160,10 @@ class Leg:
         return _validated(options)
 
     def _checked(self) -> Leg:
-        available = n_classes(self.source, self.labels)
         info = source_info(self.source)
         real = info.real
-        for name in TEACHER_DEFAULTS if real else REAL:
+        available = n_classes(self.source, self.labels) if real else available_classes(self.labels, self.superclasses)
+        for name in (*TEACHER_DEFAULTS, *TEACHER_KNOBS) if real else REAL:
             if getattr(self, name) != _DEFAULTS[name]:
                 raise KaxisError(f"{name} = {getattr(self, name)}: not an option of the source '{self.source}'")
         validate_features(self.features)
@@ -200,12 +175,16 @@ class Leg:
         if len(set(self.classes)) != len(self.classes):
             raise KaxisError(f"classes = {' '.join(self.classes)}: a class is named twice")
         K = self.K or ((len(self.classes) or available,) if available else (5, 10, 50))
+        if not real:
+            check_knobs({name: getattr(self, name) for name in NEUTRAL}, K)
         most = len(self.classes) or available or self.n_train
         for k in K:
             if not 2 <= k <= most:
                 raise KaxisError(f"K = {k}: '{self.source}' can have 2 to {most} classes with these options")
             if self.classes and k != most:
                 raise KaxisError(f"K = {k}: {most} classes are named")
+            if not real and available and k != available:
+                raise KaxisError(f"K = {k}: a teacher's {self.labels} labels are {available}")
             if self.train_total and self.train_total < k:
                 raise KaxisError(f"train_total = {self.train_total}: less than one image for each of K = {k} classes")
         for name, values in (("K", K), ("seeds", self.seeds)):
@@ -279,6 +258,8 @@ class Leg:
             # Named only where they differ, so that records older than these options keep their names.
             later = {"subset": self.subset, "size": self.size, "holdout": self.holdout}
             source |= {k: v for k, v in later.items() if v != _DEFAULTS[k]}
+        else:
+            source |= {k: getattr(self, k) for k, neutral in NEUTRAL.items() if getattr(self, k) != neutral}
         net, train = self._net(), self._training()
         rows = [self._learner(text) for text in self.learners]
         return [

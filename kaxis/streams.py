@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from kaxis.sources.knobs import fine_classes
+
 __all__ = ["SHARED", "keys", "stream"]
 
 SHARED = "shared"
@@ -52,9 +54,16 @@ def keys(config: Mapping[str, Any]) -> dict[str, int | str]:
     source, learner, K = config["source"], config["learner"], config["K"]
     used: dict[str, int | str] = {}
     if source["name"] == "synthetic":
-        used |= dict.fromkeys(("inputs", "teacher"), SHARED if source["nested_teacher"] else K)
+        key = SHARED if source["nested_teacher"] else fine_classes(source, K)
+        used |= dict.fromkeys(("inputs", "teacher"), key)
         if source["label_noise"]:
-            used["label_noise"] = used["teacher"]
+            used["label_noise"] = key
+        if source.get("superclasses"):
+            used["superclasses"] = key
+        if "balance" in source or "margin" in source:
+            used["pool"] = key
+        if source.get("labels", "fine").startswith("merge:"):
+            used["merge"] = SHARED
     else:
         if source["labels"].startswith("merge:"):
             used["merge"] = SHARED

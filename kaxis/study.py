@@ -12,7 +12,8 @@ from typing import Any
 from kaxis import learners
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError, hint
-from kaxis.leg import Leg, integers
+from kaxis.leg import Leg
+from kaxis.options import integers
 
 __all__ = ["Plan", "Study", "check_split"]
 

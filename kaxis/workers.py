@@ -104,6 +104,9 @@ def steps_of(cell: Cell) -> int:
     if "steps" in train:
         return int(train["steps"])
     info = source_info(source["name"])
+    if not info.real:
+        images = (source.get("per_class") or 0) * cell.K or source["n_train"]
+        return max(1, math.ceil(train["epochs"] * images / train["batch_size"]))
     views = n_classes(source["name"], source.get("labels", "fine")) or cell.K
     images = source.get("train_total") or (
         source["per_class"] * cell.K if source.get("per_class") else info.train * cell.K / views

@@ -298,6 +298,10 @@ def test_differential_is_paired_within_the_seed() -> None:
     with pytest.raises(KaxisError, match=r"x/coarse has K = 20, 50: name one"):
         differential(several, of="x/coarse", against="x", **AB)
     assert int(differential(several, of="x/coarse", against="x", K=(20, 50), **AB).K_against) == 50
+    steep = {"x/coarse": lambda k, s: (2 + s) * math.log(k), "x": lambda k, s: s * math.log(k) + 1}
+    slopes = differential(legs(steep, {"x/coarse": 4, "x": 5}), of="x/coarse", against="x", slope=True, **AB)
+    assert slopes.per_seed.dropna("seed").values == pytest.approx([2.0] * 4)
+    assert slopes.attrs["units"] == "pp per unit of ln K"
     with pytest.raises(KaxisError, match="has no K = 3"):
         differential(several, of="x/coarse", against="x", K=(3, 50), **AB)
 

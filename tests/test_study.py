@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kaxis import learners
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg, integers
+from kaxis.leg import Leg
+from kaxis.options import integers
 from kaxis.study import Study
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
@@ -48,12 +49,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"learners": ["bp[gradient=local]"]}, "needs heads=every"),
     ({"learners": ["bp_deepsup[members=3]"]}, "need inference=softmax_mean"),
     ({"source": "cifar"}, "did you mean 'cifar1"),
-    ({"source": "synthetic", "labels": "coarse"}, "no label views"),
+    ({"source": "synthetic", "labels": "coarse"}, "name the teacher's superclasses"),
     ({"labels": "coarse"}, "digits has one of: fine, merge:N"),
     ({"labels": "merge:1"}, "2 to 10 groups"),
     ({"features": "pca:0"}, "raw or pca:D"),
     ({"teacher_width": 3}, "not an option of the source 'digits'"),
-    ({"source": "synthetic", "per_class": 3}, "not an option of the source 'synthetic'"),
+    ({"source": "synthetic", "train_total": 300}, "not an option of the source 'synthetic'"),
     ({"per_class": 3, "train_total": 30}, "choose one"),
     ({"train_total": 4, "K": 5}, "less than one image"),
     ({"t_min": 3}, "not below t_max"),

@@ -103,6 +103,7 @@ def differential(
     of: str,
     against: str,
     K: Annotated[list[int] | None, Parameter(name="--K")] = None,
+    slope: bool = False,
     baseline: Baseline = "bp_deepsup",
     learner: str = "dtg_ff",
     scale: Scale = "pp",
@@ -121,6 +122,8 @@ def differential(
         Sources, as `kaxis cube` names them.
     K
         Number of classes of either, where it has several: one for both, or two.
+    slope
+        Compare slopes on ln K instead, over the K that both have.
     learner
         The learner that is compared with the baseline.
     """
@@ -138,13 +141,14 @@ def differential(
         of=of,
         against=against,
         K=chosen,
+        slope=slope,
         scale=scale,
         interval=interval,
     )
     row = {
         "source": f"{of} minus {against}",
-        "K": int(result.K_of),
-        "K_against": int(result.K_against),
+        "K": None if slope else int(result.K_of),
+        "K_against": None if slope else int(result.K_against),
         "learner": learner,
         "baseline": baseline,
         "effect": float(result.effect),
@@ -157,7 +161,7 @@ def differential(
     units = result.attrs["units"]
     columns = [
         ("source", lambda r: r["source"]),
-        ("K", lambda r: f"{r['K']} and {r['K_against']}"),
+        ("K", lambda r: "slope" if slope else f"{r['K']} and {r['K_against']}"),
         (f"difference of effects, {units}", lambda r: number(r["effect"])),
         (f"95% {interval} interval", lambda r: bounds(r["ci_lower"], r["ci_upper"])),
         ("sign-flip p", lambda r: number(r["p"], ".3g")),

@@ -15,7 +15,8 @@ from cyclopts import Parameter
 
 from kaxis.cli.common import StorePath, open_store
 from kaxis.errors import KaxisError
-from kaxis.leg import Help, Leg
+from kaxis.leg import Leg
+from kaxis.options import Help
 from kaxis.study import Study
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kaxis.errors import KaxisError, hint
+from kaxis.sources.knobs import NEUTRAL, available_classes
 
 __all__ = [
     "AUGMENTATIONS",
@@ -40,6 +41,8 @@ class SourceInfo:
     licence : str
     download : int
         MiB.
+    channels : int
+        Of its raw features.
     """
 
     name: str
@@ -50,6 +53,7 @@ class SourceInfo:
     test: int = 0
     licence: str = ""
     download: int = 0
+    channels: int = 3
 
     @property
     def real(self) -> bool:
@@ -60,7 +64,7 @@ CATALOG: dict[str, SourceInfo] = {
     s.name: s
     for s in (
         SourceInfo("synthetic", {}, "random ReLU teacher on standard normal inputs, any K"),
-        SourceInfo("digits", {"fine": 10}, "8 x 8 grey digits of scikit-learn", 8, 1_199, 598, "CC BY 4.0"),
+        SourceInfo("digits", {"fine": 10}, "8 x 8 grey digits of scikit-learn", 8, 1_199, 598, "CC BY 4.0", channels=1),
         SourceInfo("cifar10", {"fine": 10}, "CIFAR-10, colour", 32, 50_000, 10_000, "none stated", 162),
         SourceInfo(
             "cifar100", {"fine": 100, "coarse": 20}, "CIFAR-100, colour", 32, 50_000, 10_000, "none stated", 161
@@ -138,10 +142,8 @@ def n_classes(name: str, view: str) -> int | None:
     (20, 100, None)
     """
     views = source_info(name).views
-    if not views:
-        if view != "fine":
-            raise KaxisError(f"labels '{view}': a synthetic task has no label views")
-        return None
+    if not views:  # the teacher's views: `kaxis.sources.knobs`
+        return available_classes(view, None)
     if view in views:
         return views[view]
     if match := re.fullmatch(r"merge:(\d+)", view):
@@ -193,10 +195,14 @@ def source_label(source: Mapping[str, Any]) -> str:
     'cifar100/merge:20/pca:32/total:2500'
     >>> source_label({"name": "synthetic", **TEACHER_DEFAULTS, "teacher_width": 128})
     'synthetic/teacher_width:128'
+    >>> source_label({"name": "synthetic", **TEACHER_DEFAULTS, "margin": "above:0.5"})
+    'synthetic/margin:above:0.5'
     """
     parts = [source["name"]]
     if source["name"] == "synthetic":
         parts += [f"{k}:{source[k]}" for k, default in TEACHER_DEFAULTS.items() if source[k] != default]
+        parts += [source["labels"]] if source.get("labels", "fine") != "fine" else []
+        parts += [f"{k}:{source[k]}" for k in NEUTRAL if k != "labels" and k in source]
         return "/".join(parts)
     if source.get("labels", "fine") != "fine":
         parts.append(source["labels"])

@@ -116,6 +116,7 @@ def differential(
     of: str,
     against: str,
     K: tuple[int | None, int | None] = (None, None),
+    slope: bool = False,
     scale: str = "pp",
     interval: str = "t",
     prob: float = 0.95,
@@ -131,6 +132,8 @@ def differential(
         Sources.
     K : pair of int or None
         Of either; None where it has one K.
+    slope : bool
+        Compare the slopes on ln K, over the values of K that both have, instead of the effects at one K.
 
     Returns
     -------
@@ -146,18 +149,13 @@ def differential(
     check_pair(cube, learner, baseline)
     accuracy, units = scaled(cube, scale)
     effects = difference(accuracy, learner, baseline)
-    columns, chosen = [], []
-    for source, k in zip((of, against), K, strict=True):
+    for source in (of, against):
         check_source(cube, source)
-        own = effects.sel(source=source)
-        values = [int(v) for v in own.K.values[own.notnull().any("seed").values]]
-        if k is None and len(values) != 1:
-            raise KaxisError(f"{source} has K = {', '.join(map(str, values)) or 'none done'}: name one with --K")
-        k = values[0] if k is None else k
-        if k not in values:
-            raise KaxisError(f"{source} has no K = {k}; it has {', '.join(map(str, values))}")
-        columns.append(own.sel(K=k, drop=True))
-        chosen.append(k)
+    if slope:
+        columns, chosen = _slopes(cube, effects, learner, baseline, of, against), [0, 0]
+        units += " per unit of ln K"
+    else:
+        columns, chosen = _at(effects, (of, against), K)
     per_seed = columns[0] - columns[1]
     d = per_seed.values[np.isfinite(per_seed.values)]
     if not len(d):
@@ -171,7 +169,7 @@ def differential(
             "p": e.p,
             "wins": e.wins,
             "n_seeds": e.n,
-            "per_seed": per_seed.drop_vars("source", errors="ignore"),
+            "per_seed": per_seed.drop_vars(["source", "K"], errors="ignore"),
             "K_of": chosen[0],
             "K_against": chosen[1],
         },
@@ -179,7 +177,7 @@ def differential(
     )
     out.attrs |= {
         **attributes(cube.sel(source=[of, against]), learner, baseline, kind=interval, prob=prob),
-        "quantity": "",
+        "quantity": "slope on ln K of " if slope else "",
         "units": units,
         "of": of,
         "against": against,
@@ -187,6 +185,35 @@ def differential(
         "family": "one",
     }
     return out
+
+
+def _at(
+    effects: xr.DataArray, sources: tuple[str, str], K: tuple[int | None, int | None]
+) -> tuple[list[xr.DataArray], list[int]]:
+    """Effects of either source at its K."""
+    columns, chosen = [], []
+    for source, k in zip(sources, K, strict=True):
+        own = effects.sel(source=source)
+        values = [int(v) for v in own.K.values[own.notnull().any("seed").values]]
+        if k is None and len(values) != 1:
+            raise KaxisError(f"{source} has K = {', '.join(map(str, values)) or 'none done'}: name one with --K")
+        k = values[0] if k is None else k
+        if k not in values:
+            raise KaxisError(f"{source} has no K = {k}; it has {', '.join(map(str, values))}")
+        columns.append(own.sel(K=k, drop=True))
+        chosen.append(k)
+    return columns, chosen
+
+
+def _slopes(
+    cube: xr.Dataset, effects: xr.DataArray, learner: str, baseline: str, of: str, against: str
+) -> list[xr.DataArray]:
+    """Slopes of either source on the K that both have, one a seed."""
+    wanted = asked(cube, learner, baseline)
+    held = [set(cube.K.values[wanted.sel(source=s).any("seed").values].tolist()) for s in (of, against)]
+    shared = sorted(held[0] & held[1])
+    tables = [block(effects.sel(source=s), wanted.sel(source=s), s, shared, False) for s in (of, against)]
+    return [xr.dot(table, log_weights(np.array(shared)), dim="K") for table in tables]
 
 
 def _excludes(estimates: list[Any]) -> bool:

@@ -32,7 +32,8 @@ def verdicts(result: xr.Dataset) -> list[str]:
         row |= {"n_seeds": result.n_seeds, "p": result.p}
         what = f"{pair} on {about['of']} minus that on {about['against']}"
         one = verdict({k: float(v) for k, v in row.items()}, quantity=what, **options)
-        return [one, population(about["of"], [int(result.K_of)], about["origin"])]
+        used = [int(result.K_of)] if int(result.K_of) else []  # a slope has no K of its own
+        return [one, population(about["of"], used, about["origin"])]
     by_source: dict[str, list[dict[str, Any]]] = {}
     for r in rows(result):
         by_source.setdefault(r["source"], []).append(r)

@@ -1,0 +1,55 @@
+"""What the fields of a leg are made of: help texts, and values as people type them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, NamedTuple
+
+from pydantic import AllowInfNan, BeforeValidator
+
+from kaxis.errors import KaxisError
+
+__all__ = ["Float", "Help", "Integers", "Strings", "integers"]
+
+
+class Help(NamedTuple):
+    """What a field means, for ``--help`` and the docs."""
+
+    text: str
+
+
+def integers(value: object) -> tuple[int, ...]:
+    """Whole numbers from what people type: ``5 10 50``, ``0-4``, ``0,3,7``, or a list.
+
+    Raises
+    ------
+    KaxisError
+        For something that is no number, or a range that runs backwards.
+
+    Examples
+    --------
+    >>> integers(["0-2", "7"]), integers("5,10"), integers([3, 5])
+    ((0, 1, 2, 7), (5, 10), (3, 5))
+    """
+    items = value if isinstance(value, (list, tuple)) else [value]
+    out: list[int] = []
+    for item in (part for each in items for part in re.split(r"[,\s]+", str(each).strip())):
+        if re.fullmatch(r"-?\d+", item):
+            out.append(int(item))
+        elif match := re.fullmatch(r"(\d+)-(\d+)", item):
+            first, last = int(match[1]), int(match[2])
+            if last < first:
+                raise KaxisError(f"'{item}' runs backwards; write {last}-{first}")
+            out.extend(range(first, last + 1))
+        else:
+            raise KaxisError(f"'{item}' is not a whole number or a range such as 0-4")
+    return tuple(out)
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(str(v) for v in value) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+Float = Annotated[float, AllowInfNan(False)]
+Integers = Annotated[tuple[int, ...], BeforeValidator(integers)]
+Strings = Annotated[tuple[str, ...], BeforeValidator(_strings)]
