@@ -12,6 +12,7 @@ from typing import Any
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
+from kaxis.learners import TABLE
 from kaxis.nets.plan import conv_counts, counts
 from kaxis.sources.catalog import source_info
 from kaxis.store.records import Store
@@ -45,8 +46,8 @@ def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
     alike: dict[str, list[Cell]] = {}
     for cell in cells:
         learner = {k: v for k, v in cell.config["learner"].items() if k not in ("name", "inference", "members")}
-        # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself.
-        together = cell.config["net"]["name"] == "mlp" and "steps" in cell.config["train"]
+        # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself; a rule is one module.
+        together = cell.config["net"]["name"] == "mlp" and "steps" in cell.config["train"] and "rule" not in learner
         key = {**cell.config, "seed": None if together else cell.seed, "learner": learner}
         alike.setdefault(json.dumps(key, sort_keys=True), []).append(cell)
     stacks = []
@@ -85,6 +86,8 @@ def flops(cell: Cell) -> float:
         pixels = (source.get("size") or info.size or 0) ** 2 * info.channels
         inputs = source.get("input_dim") or (int(kind[4:]) if kind.startswith("pca:") else pixels)
         net = {k: config["net"][k] for k in ("width", "depth")}
+        if "rule" in config["learner"]:  # what it costs is its own affair: as backprop with a head on every layer
+            shape["learner"] = TABLE["bp_deepsup"].switches()
         return counts(**shape, **net, inputs=inputs)["flops_step"] * steps_of(cell)
     size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
     return conv_counts(**shape, net=config["net"], size=size)["flops_step"] * steps_of(cell)
@@ -138,7 +141,8 @@ def run(
     stacks = stacks_of(wanted, STACK if device == "cpu" else 1024)
     progress = Progress(len(wanted), network_steps=sum(_networks(s) * steps_of(s[0]) for s in stacks))
     jobs = min(len(stacks), jobs or (cores() if device == "cpu" else 1))
-    job = Job(store.path, device, data, force, provenance(device), keep_every)
+    rules = tuple(dict.fromkeys(file for leg in study.legs for file in leg.rules))
+    job = Job(store.path, device, data, force, provenance(device), keep_every, rules)
 
     if jobs == 1:
 

@@ -29,6 +29,9 @@ CONV_SETTINGS = ("weight_decay", "label_smoothing", "goodness", "goodness_norm")
 SETTINGS = ("lr", "clip", "norm", "readout_scale", "readout_bias", "t_min", "t_max", *CONV_SETTINGS)
 """Settings of a run that may also be set for one learner alone, in brackets."""
 
+RULE_SETTINGS = ("lr", "clip")
+"""Those that reach a learner that is code."""
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -57,7 +60,9 @@ class Learner:
     members : int
         Networks trained independently for one cell.
     overrides : mapping
-        Settings of the run (`SETTINGS`) that hold for this learner alone.
+        Settings of the run (`SETTINGS`), or of its rule, that hold for this learner alone.
+    rule : tuple of str or None
+        For a learner that is code (`kaxis.rules`): the names of its settings. Its switches mean nothing.
 
     Raises
     ------
@@ -75,6 +80,7 @@ class Learner:
     inference: Inference = "logit_sum"
     members: int = 1
     overrides: Mapping[str, str] = field(default_factory=dict)
+    rule: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for switch, allowed in SWITCHES.items():
@@ -95,7 +101,7 @@ class Learner:
 
     def switches(self) -> dict[str, Any]:
         """The row without its name and overrides."""
-        return {k: v for k, v in asdict(self).items() if k not in ("name", "overrides")}
+        return {k: v for k, v in asdict(self).items() if k not in ("name", "overrides", "rule")}
 
 
 SWITCHES: dict[str, tuple[str, ...]] = {
@@ -162,14 +168,15 @@ def parse(text: str) -> Learner:
         raise KaxisError(f"learner '{text}' is not {hint(match[1] if match else text, TABLE)}")
     row = TABLE[match[1]]
     changes: dict[str, Any] = {}
-    switch_names = [f.name for f in fields(Learner) if f.name not in ("name", "overrides")]
+    settings = SETTINGS if row.rule is None else (*RULE_SETTINGS, *row.rule)
+    switch_names = [f.name for f in fields(Learner) if f.name not in ("name", "overrides", "rule") and row.rule is None]
     for item in filter(str.strip, (match[2] or "").split(",")):
         key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals or key not in (*switch_names, *SETTINGS):
+        if not equals or key not in (*switch_names, *settings):
             raise KaxisError(
-                f"learner '{text}': '{item}' is not key=value with a key out of {hint(key, [*switch_names, *SETTINGS])}"
+                f"learner '{text}': '{item}' is not key=value with a key out of {hint(key, [*switch_names, *settings])}"
             )
-        if key in SETTINGS:
+        if key in settings:
             changes[key] = _canonical(value)
         elif key == "members":
             if not value.isdigit():
@@ -177,13 +184,13 @@ def parse(text: str) -> Learner:
             changes[key] = int(value)
         else:
             changes[key] = value
-    changes = {k: v for k, v in sorted(changes.items()) if k in SETTINGS or v != getattr(row, k)}
+    changes = {k: v for k, v in sorted(changes.items()) if k in settings or v != getattr(row, k)}
     if changes.get("readout", row.readout) == "fixed" and changes.get("start") == "torch":
         raise KaxisError(f"learner '{text}': start has no effect on a fixed readout")
     if not changes:
         return row
     name = f"{row.name}[{','.join(f'{k}={v}' for k, v in changes.items())}]"
-    overrides = {k: changes.pop(k) for k in SETTINGS if k in changes}
+    overrides = {k: changes.pop(k) for k in settings if k in changes}
     return replace(row, name=name, overrides={**row.overrides, **overrides}, **changes)
 
 

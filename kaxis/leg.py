@@ -17,9 +17,11 @@ from pydantic import TypeAdapter, ValidationError
 from kaxis import learners
 from kaxis.cell import FORMAT, Cell
 from kaxis.errors import KaxisError, hint
+from kaxis.learners import Learner
 from kaxis.nets.plan import layers
-from kaxis.options import Float, Help, Integers, Strings
+from kaxis.options import Float, Help, Integers, Strings, strings
 from kaxis.recipes import check_training, recipe
+from kaxis.rules import RULES, load_rules, placeholder
 from kaxis.sources.catalog import TEACHER_DEFAULTS, n_classes, source_info, validate_features, validate_subset
 from kaxis.sources.knobs import NEUTRAL, available_classes, check_knobs
 
@@ -52,6 +54,7 @@ class Leg:
         "bp_deepsup",
         "dtg_ff",
     )
+    rules: Annotated[Strings, Help("Python files whose rules join the table (docs/add_a_learner.md)")] = ()
     labels: Annotated[str, Help("label view: fine, coarse, merge:N (random balanced groups)")] = "fine"
     classes: Annotated[Strings, Help("classes by name, instead of K drawn by the seed")] = ()
     subset: Annotated[
@@ -148,16 +151,16 @@ class Leg:
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Leg:
         """A checked leg from options as typed; unknown keys and values that do not fit are errors."""
-        return cls.restored(options)._checked()
+        load_rules(strings(options.get("rules") or ()))
+        return _known(options)._checked()
 
     @classmethod
     def restored(cls, options: Mapping[str, Any]) -> Leg:
-        """A leg that was checked before it was written down."""
-        allowed = [f.name for f in fields(cls)]
-        for key in options:
-            if key not in allowed:
-                raise KaxisError(f"option '{key}' is not {hint(key, allowed)}")
-        return _validated(options)
+        """A leg that was checked before it was written down; files of rules are not read for it."""
+        leg = _known(options)
+        for text in leg.learners if leg.rules else ():
+            placeholder(text)
+        return leg
 
     def _checked(self) -> Leg:
         info = source_info(self.source)
@@ -227,6 +230,8 @@ class Leg:
     def _learner(self, text: str) -> dict[str, Any]:
         """Name, switches and those settings that reach this learner."""
         row = learners.parse(text)
+        if row.rule is not None:
+            return self._rule(row)
         own = self
         if row.overrides:
             try:
@@ -247,6 +252,21 @@ class Leg:
         if idle := [key for key in row.overrides if key not in config]:
             raise KaxisError(f"learner '{row.name}': {idle[0]} has no effect on it")
         return config
+
+    def _rule(self, row: Learner) -> dict[str, Any]:
+        """A learner that is code: its settings, and the hash of its file."""
+        if self.net != "mlp":
+            raise KaxisError(f"learner '{row.name}': rules train the mlp, not {self.net}")
+        made = RULES.get(row.name.partition("[")[0])
+        try:
+            given = {k: float(v) for k, v in row.overrides.items()}
+        except ValueError:
+            raise KaxisError(f"learner '{row.name}': its settings are numbers") from None
+        own = {k: given.pop(k) if k in given else getattr(self, k) for k in learners.RULE_SETTINGS}
+        settings = (dict(made.settings) if made else {}) | given
+        switches = {"members": 1, "inference": "logit_sum"}
+        code = {"rule": row.name.partition("[")[0], "code": made.code if made else "", "settings": settings}
+        return {"name": row.name, **switches, **code, "lr": own["lr"], "clip": own["clip"] or None}
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, K-major."""
@@ -272,6 +292,13 @@ class Leg:
 
 _LEG: TypeAdapter[Leg] = TypeAdapter(Leg)
 _DEFAULTS = {f.name: f.default for f in fields(Leg)}
+
+
+def _known(options: Mapping[str, Any]) -> Leg:
+    for key in options:
+        if key not in _DEFAULTS:
+            raise KaxisError(f"option '{key}' is not {hint(key, _DEFAULTS)}")
+    return _validated(options)
 
 
 def _validated(options: Mapping[str, Any]) -> Leg:

@@ -9,7 +9,7 @@ from pydantic import AllowInfNan, BeforeValidator
 
 from kaxis.errors import KaxisError
 
-__all__ = ["Float", "Help", "Integers", "Strings", "integers"]
+__all__ = ["Float", "Help", "Integers", "Strings", "integers", "strings"]
 
 
 class Help(NamedTuple):
@@ -46,10 +46,11 @@ def integers(value: object) -> tuple[int, ...]:
     return tuple(out)
 
 
-def _strings(value: object) -> tuple[str, ...]:
+def strings(value: object) -> tuple[str, ...]:
+    """One string or several as a tuple."""
     return tuple(str(v) for v in value) if isinstance(value, (list, tuple)) else (str(value),)
 
 
 Float = Annotated[float, AllowInfNan(False)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(integers)]
-Strings = Annotated[tuple[str, ...], BeforeValidator(_strings)]
+Strings = Annotated[tuple[str, ...], BeforeValidator(strings)]

@@ -73,6 +73,8 @@ def keys(config: Mapping[str, Any]) -> dict[str, int | str]:
             used["sample"] = SHARED
         if source.get("holdout"):
             used["holdout"] = SHARED
+    if "rule" in learner:
+        return used | {"init": SHARED, "rule": K, "order": SHARED}
     drawn = learner["readout"] == "fixed" or learner["start"] == "draw"
     used |= {"init": SHARED, "readout" if drawn else "head": K, "order": SHARED}
     if config["net"]["name"] != "mlp":

@@ -23,6 +23,7 @@ from typing import Any
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
+from kaxis.rules import load_rules
 from kaxis.sources.catalog import n_classes, source_info
 from kaxis.store.records import Store
 
@@ -56,6 +57,7 @@ class Job:
     force: bool
     provenance: dict[str, Any]
     keep_every: float
+    rules: tuple[str, ...] = ()
 
 
 def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> int:
@@ -65,6 +67,7 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
     from kaxis.train.keep import Kept
     from kaxis.train.loop import networks_of, train
 
+    load_rules(job.rules)  # a worker starts with the package's own table
     store = Store(job.store)
     todo = [cell for cell in stack if job.force or not store.has(cell)]
     if spared := len(networks_of(stack)) - len(networks_of(todo)):

@@ -21,7 +21,7 @@ AXES = ("source", "K", "learner", "seed")
 FINAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 FACTS = ("chance", "largest_class_share", "effective_classes", "n_train", "n_test", "epochs")
 COUNTS = ("parameters", "buffers", "flops_step", "flops_predict")
-SWITCHES = ("gradient", "power", "temperature", "readout", "start", "heads", "inference", "members")
+SWITCHES = ("gradient", "power", "temperature", "readout", "start", "heads", "inference", "members", "rule", "code")
 
 
 def load_cube(store: Store, where: Mapping[str, str] | None = None) -> xr.Dataset:
@@ -141,7 +141,8 @@ def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ())
 def flat(cell: Cell) -> dict[str, Any]:
     """A configuration's values by the names that users type: options, switches, ``source``, ``K``, ``learner``, ``seed``."""
     config = cell.config
-    learner = {k: v for k, v in config["learner"].items() if k != "name"}
+    learner = {k: v for k, v in config["learner"].items() if k not in ("name", "settings")}
+    learner |= config["learner"].get("settings", {})
     net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
     place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
     train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
@@ -186,7 +187,8 @@ def _refuse_mixtures(records: list[Mapping[str, Any]]) -> None:
         for key, value in values.items():
             if key in AXES or key in named:
                 continue
-            owner = values["learner"] if key in SWITCHES else ""
+            own = key in SWITCHES or key in Cell(record["config"]).config["learner"].get("settings", {})
+            owner = values["learner"] if own else ""
             seen.setdefault((values["source"], owner, key), set()).add(str(value))
     for (source, _, key), found in seen.items():
         if len(found) > 1:

@@ -25,6 +25,7 @@ from kaxis.train.conv import ConvStack
 from kaxis.train.keep import Kept
 from kaxis.train.memory import memory_advice
 from kaxis.train.precision import cpu_matmul, one_thread
+from kaxis.train.rule import RuleStack
 from kaxis.train.stack import DenseStack
 
 __all__ = ["DIVERGED", "checkpoints", "networks_of", "train"]
@@ -120,7 +121,8 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, ke
     conv = config["net"]["name"] != "mlp"
     seeds = dict.fromkeys(seed for seed, _ in networks)
     tasks = {seed: load_task(config["source"], K, seed, data, pixels=conv) for seed in seeds}
-    stack: Any = (ConvStack if conv else DenseStack)(cells, networks, tasks, device)
+    kind: Any = ConvStack if conv else RuleStack if "rule" in config["learner"] else DenseStack
+    stack: Any = kind(cells, networks, tasks, device)
     results = [
         _Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])])
         for cell in cells

@@ -1,0 +1,147 @@
+"""The Forward-Forward MLPs from Hinton's to the paper's hybrid, rung by rung (paper, section on flat images).
+
+A label is written over the first K inputs. Layers learn to have high goodness for the right label and low goodness for a wrong one; from
+the hybrid on, a classifier reads the concatenated layers and its loss flows through them. What the paper does not print (how layers are
+normalised on the way up, how wrong labels are drawn, the overlay's height) is ours.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kaxis.errors import KaxisError
+from kaxis.train.rule import Start
+
+__all__ = ["Ladder", "first_layer_for_every_label"]
+
+
+class Ladder(nn.Module):
+    """One rung.
+
+    Parameters
+    ----------
+    start : Start
+    learned : bool
+        Margin softplus(theta) of each layer learned, with theta started so that the margin is the first batch's mean goodness; else
+        the fixed `threshold`.
+    mean : bool
+        Goodness mean(a^2), as the paper's, else sum(a^2), as Hinton's.
+    classifier : {"", "plain", "layernorm", "batchnorm"}
+        A linear classifier on all hidden layers but the last; with a LayerNorm before it; with a BatchNorm of each layer on the way to it.
+    everywhere : bool
+        BatchNorm between layers on the goodness path too (the published failure).
+    weight : float
+        Of the classifier's loss beside the layers'.
+    threshold : float
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        learned: bool = False,
+        mean: bool = False,
+        classifier: str = "",
+        everywhere: bool = False,
+        weight: float = 1.0,
+        threshold: float = 2.0,
+    ) -> None:
+        super().__init__()
+        if start.inputs < start.K:
+            raise KaxisError(f"K = {start.K}: a label over the first inputs needs as many, there are {start.inputs}")
+        if classifier and start.depth < 2:
+            raise KaxisError("depth = 1: the classifier reads all hidden layers but the last")
+        self.K, self.mean, self.learned, self.weight, self.threshold = start.K, mean, learned, weight, threshold
+        self.layers = [start.hidden(i) for i in range(start.depth)]
+        self.hidden = nn.ModuleList(self.layers)
+        self.between = nn.ModuleList(nn.BatchNorm1d(start.width) for _ in self.hidden) if everywhere else None
+        self.theta = nn.Parameter(torch.full((start.depth,), math.nan)) if learned else None
+        self.head = start.linear("classifier", start.width * (start.depth - 1), start.K) if classifier else None
+        width = start.width * (start.depth - 1)
+        self.before = nn.LayerNorm(width) if classifier == "layernorm" else nn.Identity()
+        each = [nn.BatchNorm1d(start.width) if classifier == "batchnorm" else nn.Identity() for _ in self.hidden[1:]]
+        self.each = nn.ModuleList(each)
+
+    # ---- the layers --------------------------------------------------------------------------------------------------
+
+    def overlay(self, x: Tensor, label_BK: Tensor) -> Tensor:
+        """A label (one-hot, or 1/K for the neutral one) over the first K inputs, as high as the largest of the others."""
+        rest = x[:, self.K :]
+        return torch.cat([label_BK * rest.abs().amax(1, keepdim=True), rest], 1)
+
+    def onward(self, i: int, a: Tensor) -> Tensor:
+        """What the next layer sees: direction alone, so that it cannot read the goodness off the length (Hinton 2022)."""
+        if self.between is not None:
+            a = self.between[i](a)
+        return a / (a.square().mean(1, keepdim=True).sqrt() + 1e-6)
+
+    def activations(self, x: Tensor, *, detach: bool) -> list[Tensor]:
+        out = []
+        for i, layer in enumerate(self.layers):
+            a = F.relu(layer(x))
+            out.append(a)
+            x = self.onward(i, a.detach() if detach else a)
+        return out
+
+    def goodness(self, a: Tensor) -> Tensor:
+        return a.square().mean(1) if self.mean else a.square().sum(1)
+
+    def margin(self, i: int) -> Tensor | float:
+        return self.threshold if self.theta is None else F.softplus(self.theta[i])
+
+    # ---- training and prediction -------------------------------------------------------------------------------------
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """Softplus losses of the right label above the margin and of a wrong one below it, layer by layer; and the classifier's."""
+        wrong = (y + torch.randint(1, self.K, y.shape, device=y.device)) % self.K
+        up, down = (
+            self.activations(self.overlay(x, F.one_hot(label, self.K).to(x.dtype)), detach=True) for label in (y, wrong)
+        )
+        self._warm(up)
+        total = x.new_zeros(())
+        for i, (positive, negative) in enumerate(zip(up, down, strict=True)):
+            m = self.margin(i)
+            total = total + (F.softplus(m - self.goodness(positive)) + F.softplus(self.goodness(negative) - m)).mean()
+        if self.head is not None:
+            total = total + self.weight * F.cross_entropy(self.classify(x), y)
+        return total
+
+    def _warm(self, up: list[Tensor]) -> None:
+        """Theta at the inverse softplus of the first batch's mean goodness, at that goodness itself when it is large."""
+        if self.theta is not None and torch.isnan(self.theta).any():
+            with torch.no_grad():
+                g = torch.stack([self.goodness(a).mean() for a in up])
+                self.theta.copy_(torch.where(g > 20, g, torch.log(torch.expm1(g.clamp(1e-6, 20)))))
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Logits from a neutral label, so that none leaks."""
+        assert self.head is not None
+        neutral = x.new_full((len(x), self.K), 1 / self.K)
+        layers = self.activations(self.overlay(x, neutral), detach=False)[:-1]
+        return self.head(self.before(torch.cat([norm(a) for norm, a in zip(self.each, layers, strict=True)], 1)))
+
+    def logits(self, x: Tensor) -> list[Tensor]:
+        """The classifier's, or the goodness of every label summed over all layers but the first (the only one, if it is)."""
+        if self.head is not None:
+            return [self.classify(x)]
+        first_BKH = F.relu(first_layer_for_every_label(self.layers[0], x, self.K))
+        a = first_BKH.flatten(0, 1)
+        score = self.goodness(a) if len(self.hidden) == 1 else torch.zeros(len(a), device=x.device)
+        for i, layer in enumerate(self.layers[1:]):
+            a = F.relu(layer(self.onward(i, a)))
+            score = score + self.goodness(a)
+        return [score.view(len(x), self.K)]
+
+
+def first_layer_for_every_label(layer: nn.Linear, x: Tensor, K: int) -> Tensor:
+    """The first layer's pre-activations for each of K labels, shape (B, K, H), for the price of one pass: labels only add a column.
+
+    From the second layer on there is no such shortcut, so prediction grows with K.
+    """
+    rest = F.linear(x[:, K:], layer.weight[:, K:], layer.bias)
+    height = x[:, K:].abs().amax(1)
+    return rest[:, None, :] + height[:, None, None] * layer.weight[:, :K].T[None]
