@@ -52,7 +52,9 @@ class Ladder(nn.Module):
     ) -> None:
         super().__init__()
         if start.inputs < start.K:
-            raise KaxisError(f"K = {start.K}: a label over the first inputs needs as many, there are {start.inputs}")
+            raise KaxisError(
+                f"K = {start.K}: a label over the first inputs needs more than K of them, there are {start.inputs}"
+            )
         if classifier and start.depth < 2:
             raise KaxisError("depth = 1: the classifier reads all hidden layers but the last")
         self.K, self.mean, self.learned, self.weight, self.threshold = start.K, mean, learned, weight, threshold
