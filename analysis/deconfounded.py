@@ -1,6 +1,6 @@
 # %% [markdown]
 # # K and difficulty apart: does the difference move with the number of classes, or with how hard they are to tell?
-# Synthetic tasks whose classes are equally frequent, at three margins and at matched difficulty, K = 5 to 50, eight seeds, 5,000 steps.
+# Synthetic tasks whose classes are equally frequent, at three margins and at matched difficulty, K = 5 to 50, eight seeds, 3,000 steps.
 
 # %%
 from pathlib import Path

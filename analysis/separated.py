@@ -1,6 +1,6 @@
 # %% [markdown]
 # # Number of classes, their meaning and their closeness apart, on real images: CIFAR-100 at K = 20 under five label views
-# The synthetic study's MLP on 32 whitened components, 10,000 training images in all, eight seeds, 5,000 steps.
+# The synthetic study's MLP on 32 whitened components, 10,000 training images in all, eight seeds, 3,000 steps.
 
 # %%
 from pathlib import Path

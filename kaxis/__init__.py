@@ -41,6 +41,7 @@ _HOME = {
     "rule": "rules",
     "run": "execute",
     "slope_checks": "stats.contrasts",
+    "tuned": "stats.tuning",
     "verdicts": "stats.verdict",
 }
 
@@ -72,6 +73,7 @@ __all__ = [
     "rule",
     "run",
     "slope_checks",
+    "tuned",
     "verdicts",
 ]
 

@@ -28,10 +28,10 @@ from kaxis.sources.knobs import NEUTRAL, available_classes, check_knobs
 __all__ = ["Leg"]
 
 
-TEACHER_KNOBS = tuple(name for name in NEUTRAL if name not in ("labels", "per_class"))
+TEACHER_KNOBS = tuple(name for name in NEUTRAL if name not in ("labels", "per_class", "holdout"))
 """Knobs of the synthetic task that no real source has."""
 
-REAL = ("classes", "subset", "size", "holdout", "features", "train_total")
+REAL = ("classes", "subset", "size", "features", "train_total")
 """Options of real sources alone."""
 
 
@@ -62,7 +62,7 @@ class Leg:
         Help("which K fine classes: any; within (few superclasses), within:NAME[+NAME], across (many superclasses)"),
     ] = "any"
     size: Annotated[int | None, Ge(8), Help("side of the images in pixels; the set's own")] = None
-    holdout: Annotated[float, Ge(0), Lt(1), Help("share of the training images held out, to choose settings on")] = 0.0
+    holdout: Annotated[float, Ge(0), Lt(1), Help("share of the training samples held out, to choose settings on")] = 0.0
     features: Annotated[str, Help("raw pixels or pca:D, standardised on the training images")] = "raw"
     per_class: Annotated[int | None, Ge(1), Help("training images a class, constant along K")] = None
     train_total: Annotated[int | None, Ge(2), Help("training images in all, balanced, constant along K")] = None
@@ -110,9 +110,9 @@ class Leg:
     batch_size: Annotated[int | None, Ge(1), Help("samples a step [mlp 256; vgg 128, from 64 px on 64]")] = None
     lr: Annotated[Float | None, Gt(0), Help("learning rate [mlp 0.001, Adam; vgg 0.0002, AdamW]")] = None
     lr_min: Annotated[Float | None, Ge(0), Help("vgg: where the cosine ends [1e-05]")] = None
-    weight_decay: Annotated[Float | None, Ge(0), Help("vgg: AdamW's [0.001]")] = None
+    weight_decay: Annotated[Float | None, Ge(0), Help("AdamW's [mlp 0, which is Adam; vgg 0.001]")] = None
     clip: Annotated[Float | None, Ge(0), Help("largest gradient norm of a layer, 0 for none [mlp 0; vgg 1]")] = None
-    label_smoothing: Annotated[float | None, Ge(0), Lt(1), Help("vgg: of the heads' losses [0]")] = None
+    label_smoothing: Annotated[float | None, Ge(0), Lt(1), Help("of the heads' losses [0]")] = None
     augment: Annotated[
         Strings | None, Help("vgg: out of crop flip jitter grayscale cutout, or none [crop flip jitter cutout]")
     ] = None
@@ -145,7 +145,8 @@ class Leg:
         ),
     ] = None
     select: Annotated[
-        Literal["last", "best"] | None, Help("vgg: report the last epoch, or the best on held-out images [last]")
+        Literal["last", "best"] | None,
+        Help("report the last step, or the best on held-out samples, of 20 looks (mlp) or each epoch (vgg) [last]"),
     ] = None
 
     @classmethod
@@ -225,6 +226,8 @@ class Leg:
         if self.net != "mlp":
             keys = ("lr_min", "precision", "accumulate", "activation_checkpointing", "local_step", "select")
             out |= {"augment": list(self.augment or ()), **{k: getattr(self, k) for k in keys}}
+        elif self.select == "best":  # named only where it differs, as below
+            out["select"] = "best"
         return out
 
     def _learner(self, text: str) -> dict[str, Any]:
@@ -243,6 +246,8 @@ class Leg:
         config = {"name": row.name, **row.switches(), "lr": own.lr, "clip": own.clip or None, "norm": own.norm}
         if self.net != "mlp":
             config |= {k: getattr(own, k) for k in learners.CONV_SETTINGS}
+        else:
+            config |= {k: getattr(own, k) for k in ("weight_decay", "label_smoothing") if getattr(own, k)}
         if row.readout == "fixed" or row.start == "draw":
             config |= {"readout_scale": own.readout_scale, "readout_bias": own.readout_bias}
         if row.temperature == "learned":

@@ -24,6 +24,9 @@ MLP: dict[str, Any] = {
     "clip": 0.0,
     "readout_scale": "unit",
     "t_min": 0.1,
+    "weight_decay": 0.0,
+    "label_smoothing": 0.0,
+    "select": "last",
 }
 
 CONV: dict[str, Any] = {
@@ -76,6 +79,8 @@ def check_training(leg: Any) -> None:
     """Refuse combinations that cannot be trained."""
     if leg.steps is not None and leg.epochs is not None:
         raise KaxisError(f"steps = {leg.steps} and epochs = {leg.epochs}: choose one")
+    if leg.select == "best" and not leg.holdout:
+        raise KaxisError("select = best: needs held-out training samples; set holdout, for example 0.1")
     if leg.net == "mlp":
         if leg.width != int(leg.width) or leg.width < 1:
             raise KaxisError(f"width = {leg.width}: a whole number of units for the net 'mlp'")
@@ -98,5 +103,3 @@ def check_training(leg: Any) -> None:
         raise KaxisError(
             f"batch_size = {leg.batch_size}, accumulate = {leg.accumulate}: batch statistics need parts of 2 images or more"
         )
-    if leg.select == "best" and not leg.holdout:
-        raise KaxisError("select = best: needs held-out training images; set holdout, for example 0.1")

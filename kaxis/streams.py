@@ -64,6 +64,8 @@ def keys(config: Mapping[str, Any]) -> dict[str, int | str]:
             used["pool"] = key
         if source.get("labels", "fine").startswith("merge:"):
             used["merge"] = SHARED
+        if source.get("holdout"):
+            used["holdout"] = SHARED
     else:
         if source["labels"].startswith("merge:"):
             used["merge"] = SHARED

@@ -567,6 +567,53 @@ def test_two_configurations_in_one_store_are_refused_by_name(fill: Any, capsys: 
     assert error.count("\n") == 1
 
 
+def test_a_tuned_learner_is_chosen_on_what_was_held_out_seed_by_seed(fill: Any) -> None:
+    from kaxis.stats.tuning import tuned
+    from kaxis.store.cube import load_cube
+
+    from .conftest import noisy
+
+    names = ["bp_deepsup", "bp_deepsup[lr=0.01]", "dtg_ff", "dtg_ff[lr=0.01]"]
+    cube = load_cube(fill(noisy(), learners=names))
+    with pytest.raises(KaxisError, match="no held-out accuracy to choose by"):
+        tuned(cube, {"a": names[:2]})
+    rng = np.random.default_rng(0)
+    cube["held_accuracy"] = cube.test_accuracy * 0 + rng.random(cube.test_accuracy.shape)
+    one = tuned(cube, {"a": names[:2], "b": names[2:]})
+    for K, seed in ((3, 0), (5, 2), (10, 4)):
+        for label, grid in (("a", names[:2]), ("b", names[2:])):
+            held = [float(cube.held_accuracy.sel(source="digits", K=K, seed=seed, learner=n)) for n in grid]
+            best = grid[int(np.argmax(held))]
+            at = {"source": "digits", "K": K, "seed": seed}
+            assert one.chosen.sel({**at, "learner": label}).item() == best
+            assert float(one.test_accuracy.sel({**at, "learner": label})) == float(
+                cube.test_accuracy.sel({**at, "learner": best})
+            )
+    assert paired(one, learner="b", baseline="a").n_seeds.values.tolist() == [[5, 5, 5]]
+    cube["status"][0, 0, 0, 0] = "failed"
+    holes = tuned(cube, {"a": names[:2], "b": names[2:]})
+    result = paired(holes, learner="b", baseline="a")
+    assert result.n_seeds.values.tolist() == [[4, 5, 5]]
+    assert result.attrs["notes"] == ["digits K=3 a seed 0: failed"]
+    with pytest.raises(KaxisError, match="did you mean 'dtg_ff'"):
+        tuned(cube, {"a": ["dtg_f"]})
+
+
+def test_settings_that_are_named_only_where_they_differ_still_make_two_configurations(fill: Any) -> None:
+    from kaxis.store.cube import load_cube
+
+    from .conftest import noisy
+
+    for more in ({"weight_decay": 0.1}, {"holdout": 0.1, "select": "best"}):
+        fill(noisy(), **({"holdout": 0.1} if "holdout" in more else {}))
+        store = fill(noisy(), **more)
+        key = "weight_decay" if "weight_decay" in more else "select"
+        with pytest.raises(KaxisError, match=f"choose with --where {key}="):
+            load_cube(store, {"source": "digits/holdout:0.1"} if "holdout" in more else {"source": "digits"})
+    both = [load_cube(store, {"select": how, "source": "digits/holdout:0.1"}) for how in ("last", "best")]
+    assert all(one.sizes["K"] == 3 for one in both)
+
+
 # ---- tidy tables -----------------------------------------------------------------------------------------------------
 
 

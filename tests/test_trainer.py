@@ -77,13 +77,14 @@ def test_bp_is_the_first_member_of_the_ensemble() -> None:
     assert results[2:] == train(both[2:])[0]
 
 
-@pytest.mark.parametrize("learner", ALL)
-def test_whole_run_against_plain_pytorch(learner: str) -> None:
+@pytest.mark.parametrize(("learner", "decay"), [*((name, 0.0) for name in ALL), ("bp_deepsup", 0.5), ("dtg_ff", 0.5)])
+def test_whole_run_against_plain_pytorch(learner: str, decay: float) -> None:
     """Each network alone, an autograd loop over `nn.Linear`, the same batches; the members' softmax averaged at the end."""
     from kaxis.nets.mlp import MLPStack
 
-    cell = cells(learner, seeds="1")[0]
+    cell = cells(learner, seeds="1", weight_decay=decay)[0]
     row = cell.config["learner"]
+    assert row.get("weight_decay", 0.0) == decay
     result = train([cell])[0][0]
     task = load_task(cell.config["source"], cell.K, 1)
     x, y = torch.from_numpy(task.features).double(), torch.from_numpy(task.y_train)
@@ -91,7 +92,7 @@ def test_whole_run_against_plain_pytorch(learner: str) -> None:
     for member in range(row["members"]):
         stack = MLPStack([(1, member)], K=cell.K, inputs=32, width=128, depth=4, learner=row, dtype=torch.float64)
         net = PlainMLP(stack, 0)
-        adam = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-3)
+        adam = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=1e-3, weight_decay=decay)
         order = Order(seed=1, member=member, n=len(y))
         for _ in range(SMALL["steps"]):  # type: ignore[arg-type]
             pick = torch.from_numpy(order.next(256))
@@ -106,6 +107,24 @@ def test_whole_run_against_plain_pytorch(learner: str) -> None:
     assert result["metrics"]["test_accuracy"] == pytest.approx(
         (mean.argmax(1).numpy() == task.y_test).mean(), abs=2 / 300
     )
+
+
+def test_the_best_look_at_held_out_samples_counts() -> None:
+    options: dict[str, Any] = {"holdout": 0.2, "select": "best", "steps": 60, "lr": 0.01}
+    (cell,) = cells("dtg_ff", seeds="0", **options)
+    (plain,) = cells("dtg_ff", seeds="0")
+    assert "select" not in plain.config["train"]
+    result, last = (train([c])[0][0] for c in (cell, cells("dtg_ff", seeds="0", **{**options, "select": "last"})[0]))
+    held = result["curves"]["held_accuracy"]
+    assert result["curves"]["step"] == list(range(0, 61, 3))
+    at = int(np.argmax(held))
+    assert result["metrics"]["selected_step"] == 3 * at
+    assert result["metrics"]["test_accuracy"] == result["curves"]["test_accuracy"][at]
+    assert result["curves"]["test_accuracy"][-1] == last["metrics"]["test_accuracy"]  # looking changes nothing
+    assert result["data"]["n_train"] == 560
+    task = load_task(cell.config["source"], 5, 0)
+    assert not set(task.held_rows) & set(task.train_rows)
+    assert len(task.y_held) == 140
 
 
 def test_a_diverged_cell_is_a_record_and_harms_no_neighbour() -> None:

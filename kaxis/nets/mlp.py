@@ -183,7 +183,10 @@ class MLPStack:
         # By hand: torch's softmax along any but the last dimension takes one exponential at a time.
         d = torch.sub(logits, logits.amax(1, keepdim=True), out=self._out("d", self.K, batch)).exp_()
         d /= d.sum(1, keepdim=True)
-        d.scatter_add_(1, y_EB[:, None, :], d.new_full((1, 1, 1), -1.0).expand(self.E, 1, batch))
+        soft = self.learner.get("label_smoothing", 0.0)
+        if soft:
+            d -= soft / self.K
+        d.scatter_add_(1, y_EB[:, None, :], d.new_full((1, 1, 1), soft - 1.0).expand(self.E, 1, batch))
         d /= batch
         if self.learned_readout:
             torch.bmm(d, g.transpose(1, 2), out=self.g[f"R{layer}"])

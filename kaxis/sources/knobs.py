@@ -8,7 +8,7 @@ from typing import Any
 
 from kaxis.errors import KaxisError, hint
 
-__all__ = ["NEUTRAL", "available_classes", "check_knobs", "fine_classes", "is_knobbed", "parse_margin"]
+__all__ = ["NEUTRAL", "available_classes", "check_knobs", "fine_classes", "parse_margin"]
 
 NEUTRAL: dict[str, Any] = {
     "labels": "fine",
@@ -17,13 +17,9 @@ NEUTRAL: dict[str, Any] = {
     "balance": "none",
     "margin": "any",
     "per_class": None,
+    "holdout": 0.0,
 }
 """Values with which the data are the plain generator's, bit for bit. Only what differs is part of a configuration."""
-
-
-def is_knobbed(source: Mapping[str, Any]) -> bool:
-    """Whether a configuration turns any of them."""
-    return any(source.get(key, value) != value for key, value in NEUTRAL.items())
 
 
 def parse_margin(text: str) -> tuple[str, float]:

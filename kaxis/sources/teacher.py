@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
 from kaxis.sources.knobs import fine_classes, parse_margin
+from kaxis.sources.relabel import hold_out
 from kaxis.sources.task import Task, label_facts
 from kaxis.streams import SHARED, stream
 
@@ -165,8 +166,9 @@ def teacher_task(source: Mapping[str, Any], K: int, seed: int) -> Task:
         hit = noise.random(n_train) < source["label_noise"]
         y_train[hit] = (y_train[hit] + noise.integers(1, K, hit.sum())) % K
     rows = np.arange(n_train + n_test)
-    facts |= label_facts(y_train, y_test, K)
-    return Task(x, rows[:n_train], y_train, rows[n_train:], y_test, facts)
+    kept, held = hold_out(rows[:n_train], seed, source.get("holdout", 0.0))
+    facts |= label_facts(y_train[kept], y_test, K)
+    return Task(x, kept, y_train[kept], rows[n_train:], y_test, facts, held, y_train[held])
 
 
 Chunks = Iterator[tuple[NDArray[np.float32], Labels]]

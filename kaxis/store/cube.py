@@ -19,6 +19,9 @@ __all__ = ["AXES", "build_cube", "flat", "load_cube"]
 
 AXES = ("source", "K", "learner", "seed")
 FINAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
+HELD = ("held_accuracy",)
+"""Where training samples were held out."""
+
 FACTS = ("chance", "largest_class_share", "effective_classes", "n_train", "n_test", "epochs")
 COUNTS = ("parameters", "buffers", "flops_step", "flops_predict")
 SWITCHES = ("gradient", "power", "temperature", "readout", "start", "heads", "inference", "members", "rule", "code")
@@ -98,7 +101,7 @@ def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ())
         name: np.full(shape, fill, dtype=object)
         for name, fill in (("status", "missing"), ("reason", ""), ("finished", ""))
     }
-    numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *FACTS, *COUNTS)}
+    numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *HELD, *FACTS, *COUNTS)}
     curves = {f"{name}_curve": np.full((*shape, len(steps)), np.nan) for name in FINAL}
     by_layer = {name: np.full((*shape, layers), np.nan) for name in ("layer_test_accuracy", "temperature")}
     is_asked = np.zeros(shape, dtype=bool)
@@ -146,7 +149,10 @@ def flat(cell: Cell) -> dict[str, Any]:
     net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
     place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
     train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
-    return {**place, **learner, **net, **train}
+    defaults: dict[str, Any] = {"select": "last"}
+    if "rule" not in config["learner"]:
+        defaults |= {"weight_decay": 0.0, "label_smoothing": 0.0}  # an MLP's configuration names them where they differ
+    return {**defaults, **place, **learner, **net, **train}
 
 
 def _check_conditions(where: Mapping[str, str], flat: list[dict[str, Any]]) -> None:

@@ -51,7 +51,7 @@ class Ladder(nn.Module):
         threshold: float = 2.0,
     ) -> None:
         super().__init__()
-        if start.inputs < start.K:
+        if start.inputs <= start.K:
             raise KaxisError(
                 f"K = {start.K}: a label over the first inputs needs more than K of them, there are {start.inputs}"
             )

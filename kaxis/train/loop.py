@@ -38,14 +38,20 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", 
 TICK = 50  # steps between progress reports
 
 
-def checkpoints(steps: int) -> list[int]:
-    """Steps after which a run is evaluated: the start, 1 and 3 times powers of ten from 100 on, the end.
+LOOKS = 20
+"""Times that an MLP looks at its held-out samples, where the best look counts."""
+
+
+def checkpoints(steps: int, *, best: bool = False) -> list[int]:
+    """Steps after which a run is evaluated: the start, 1 and 3 times powers of ten from 100 on, the end; or 20 evenly spaced ones.
 
     Examples
     --------
     >>> checkpoints(8000)
     [0, 100, 300, 1000, 3000, 8000]
     """
+    if best:
+        return sorted({round(steps * i / LOOKS) for i in range(LOOKS + 1)})
     grid = {m * 10**e for e in range(2, 10) for m in (1, 3) if m * 10**e < steps}
     return sorted({0, steps} | grid)
 
@@ -192,13 +198,15 @@ class _Result:
         facts = task.facts | {"epochs": stack.steps * stack.batch / task.facts["n_train"]}
         metrics: dict[str, Any] = {}
         if not self.reason:
+            conv = self.cell.config["net"]["name"] != "mlp"
             held = self.curves.get("held_accuracy", [])
             at = int(np.argmax(held)) if self.best else -1
             metrics = {k: v[at] for k, v in self.curves.items() if k != "step"}
-            metrics["layer_test_accuracy"] = metrics.get("layer_test_accuracy", self.layers)
+            at_end = [] if self.best else self.layers  # an MLP's layers are looked at when it ends
+            metrics["layer_test_accuracy"] = metrics.get("layer_test_accuracy", at_end)
             if self.best:
                 metrics["selected_step"] = self.curves["step"][at]
-            if stack.learned_t:
+            if stack.learned_t and (conv or not self.best):
                 metrics["temperature"] = metrics.get("temperature") or stack.temperatures(self.networks[0])
         return {
             "status": "failed" if self.reason else "done",

@@ -75,6 +75,7 @@ class RuleStack:
         config = cells[0].config
         self.learner, train, shape = config["learner"], config["train"], config["net"]
         ((seed, member),) = networks
+        self.best = train.get("select") == "best"
         made = RULES.get(self.learner["rule"])
         if made is None or made.code != self.learner["code"]:
             raise KaxisError(f"{cells[0]}: its file of rules is not here or has changed; name it with --rules")
@@ -141,7 +142,7 @@ class RuleStack:
     def evaluate_at(self) -> list[int]:
         from kaxis.train.loop import checkpoints
 
-        return checkpoints(self.steps)
+        return checkpoints(self.steps, best=self.best)
 
     def note(self, done: int) -> str:
         return ""

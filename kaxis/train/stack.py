@@ -47,9 +47,10 @@ class DenseStack:
         self.net = MLPStack(networks, **self.size, learner=self.learner, device=device)
         self.headed, self.learned_t = self.net.headed, self.net.learned_t
         capturable = device == "cuda"
-        self.optimizer = torch.optim.Adam(
-            [self.net.parameters], lr=self.learner["lr"], fused=True, capturable=capturable
-        )
+        decay = self.learner.get("weight_decay", 0.0)
+        kind, more = (torch.optim.AdamW, {"weight_decay": decay}) if decay else (torch.optim.Adam, {})
+        self.optimizer = kind([self.net.parameters], lr=self.learner["lr"], fused=True, capturable=capturable, **more)
+        self.best = train.get("select") == "best"
         self._rows = torch.zeros(self.E * self.batch, dtype=torch.int64, device=device)
         self._y = torch.zeros(self.E, self.batch, dtype=torch.int64, device=device)
         self._run = self._captured() if device == "cuda" else self._once
@@ -85,7 +86,7 @@ class DenseStack:
     def evaluate_at(self) -> list[int]:
         from kaxis.train.loop import checkpoints
 
-        return checkpoints(self.steps)
+        return checkpoints(self.steps, best=self.best)
 
     def note(self, done: int) -> str:
         return ""
