@@ -590,6 +590,7 @@ def test_a_tuned_learner_is_chosen_on_what_was_held_out_seed_by_seed(fill: Any) 
                 cube.test_accuracy.sel({**at, "learner": best})
             )
     assert paired(one, learner="b", baseline="a").n_seeds.values.tolist() == [[5, 5, 5]]
+    cube["status"] = cube.status.astype("U8")
     cube["status"][0, 0, 0, 0] = "failed"
     holes = tuned(cube, {"a": names[:2], "b": names[2:]})
     result = paired(holes, learner="b", baseline="a")
