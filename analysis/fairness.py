@@ -1,6 +1,6 @@
 # %% [markdown]
 # # Against a tuned and a regularised baseline
-# Synthetic tasks, a tenth of the training samples held out in every leg, eight seeds, 3,000 steps. Settings are chosen by each seed for itself on
+# Synthetic tasks, a tenth of the training samples held out in every leg, six seeds, 3,000 steps. Settings are chosen by each seed for itself on
 # what it held out; the test set is not seen.
 
 # %%
@@ -92,5 +92,5 @@ for baseline in ("bp_deepsup", "bp_deepsup, early stopping"):
     )
 
 # %%
-figure, rows = plots.forest(rows, "tuned dtg_ff minus ... on test accuracy (pp), mean and 95% t interval over 8 seeds")
+figure, rows = plots.forest(rows, "tuned dtg_ff minus ... on test accuracy (pp), mean and 95% t interval over 6 seeds")
 plots.save(figure, rows, ROOT / "figures", "fairness")
