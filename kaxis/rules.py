@@ -7,6 +7,7 @@ the same records, pairing, resuming and figures. See docs/add_a_learner.md.
 from __future__ import annotations
 
 import hashlib
+import re
 import runpy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
     'mine[strength=0.25]'
     >>> _ = TABLE.pop("mine"), RULES.pop("mine")
     """
+    if not re.fullmatch(r"[\w-]+", name):
+        raise KaxisError(f"rule '{name}': letters, digits, _ and - make a name")
     if clash := [key for key in settings if key in SETTINGS]:
         raise KaxisError(f"rule '{name}': setting '{clash[0]}' is one that every learner has")
     if name in LADDER or (name in TABLE and TABLE[name].rule is None):

@@ -37,7 +37,7 @@ def test_public_names_exist() -> None:
 
 
 @pytest.mark.slow
-def test_every_number_of_the_findings_comes_from_the_analyses(
+def test_table_rows_and_intervals_of_the_findings_come_from_the_analyses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each table row and each interval of docs/findings.md is printed by a script of analysis/ over the committed records."""

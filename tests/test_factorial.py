@@ -109,7 +109,7 @@ def test_what_must_not_matter_does_not(shift: float, order: list[int], extra: bo
     rows = table()
     changed: list[dict[str, Any]] = [{**x, "accuracy": x["accuracy"] + shift, "seed": order[x["seed"]]} for x in rows]
     if extra:
-        changed += [{"K": k, "learner": "bp_deepsup", "seed": 0, "accuracy": 0.4} for k in K]
+        changed += [{"K": k, "learner": n, "seed": 0, "accuracy": 0.4} for k in K for n in ("bp_deepsup", "ff")]
     one, other = factorial(cube_from_rows(rows)), factorial(cube_from_rows(changed))
     np.testing.assert_allclose(one.effect.values, other.effect.values, atol=1e-8)
     np.testing.assert_allclose(one.slope_ci.values, other.slope_ci.values, atol=1e-8)
@@ -120,6 +120,22 @@ def test_seeds_that_lack_a_run_are_left_out() -> None:
     r = factorial(cube_from_rows(rows)).isel(source=0)
     assert r.n_seeds.sel(term="gradient").values.tolist() == [4, 3, 4]
     assert int(r.slope_n.sel(term="gradient")) == 3
+    gone = [
+        x for x in table() if x["K"] != 10 or x["learner"] != "dtg_ff"
+    ]  # asked for, but never whole: no slope over fewer K
+    cube = cube_from_rows(gone)
+    r = factorial(cube).isel(source=0)
+    assert int(r.slope_n.max()) == 0
+    assert "table K=10 dtg_ff seed 0: missing" in factorial(cube).attrs["notes"]
+
+
+def test_code_is_no_level_of_a_switch() -> None:
+    """A learner that is code has switches that mean nothing; its defaults are BP-DeepSup's."""
+    rows = [
+        {"K": 5, "learner": n, "seed": 0, "accuracy": a}
+        for n, a in (("bp_deepsup", 0.5), ("local_ce", 0.6), ("ff", 0.9))
+    ]
+    assert find_design(cube_from_rows(rows), ["gradient"]) == {(0,): "bp_deepsup", (1,): "local_ce"}
 
 
 def test_designs_of_other_learners_and_smaller_ones() -> None:

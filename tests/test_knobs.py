@@ -84,10 +84,11 @@ def test_matched_difficulty_is_matched_at_every_K() -> None:
 
         # An independent ridge on independent samples of the same distribution.
         features = Probe(Teacher({**PLAIN, "balance": "uniform"}, K, 2), K).expand(made.features)
-        fit = RidgeClassifier(alpha=1.0, fit_intercept=False).fit(features[:6_000], made.y_train[:6_000])
+        rows = np.random.default_rng(0).permutation(8_000)[:4_000]
+        fit = RidgeClassifier(alpha=1.0, fit_intercept=False).fit(features[rows], made.y_train[rows])
         right = np.mean(fit.predict(features[8_000:]) == made.y_test)
         reached[K] = (right - 1 / K) / (1 - 1 / K)
-        assert reached[K] == pytest.approx(0.5, abs=TOLERANCE + 0.04)
+        assert reached[K] == pytest.approx(0.5, abs=TOLERANCE + 0.03)  # two samples of 2,000 and 1,000 tests
     easier = task(4, 2, balance="uniform", n_train=8_000).facts
     assert "margin" not in easier
 

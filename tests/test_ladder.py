@@ -151,7 +151,7 @@ def test_each_rung_learns_digits(name: str) -> None:
     (cell,) = Leg.of(options).cells()
     (result,), _ = train([cell])
     assert result["status"] == "done"
-    assert result["metrics"]["test_accuracy"] > (0.3 if name == "ff_bn" else 0.7)
+    assert result["metrics"]["test_accuracy"] > (0.4 if name == "ff_bn" else 0.7)  # chance is .34
     assert cell.config["learner"]["code"] == "kaxis"
 
 

@@ -84,7 +84,8 @@ def conflict(
         ("n", lambda r: r["n_seeds"]),
     ]
     remarks = [
-        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of the two legs share nothing but their number.",
+        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and batch order at most, no data: "
+        f"taken for independent (their slopes correlate by {number(float(result.seed_correlation))}).",
         "Slopes: t interval and exact sign-flip p. Differences: Welch's t.",
         *words,
         *(f"not done: {note}" for note in result.attrs["notes"][:12]),

@@ -49,7 +49,7 @@ def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = P
             ),
         ),
     ]
-    remarks = effect_rows.remarks(made.rows, made.notes)
+    remarks = effect_rows.remarks(made.rows, made.notes, prob=pair.prob)
     if any(math.isfinite(r["band_lower"]) for r in made.rows):
         remarks.append(
             "Holm and max-t: p over all K of a source, max-t by shared sign flips; the band holds all its K at once."
@@ -186,7 +186,10 @@ def layers(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = P
         ("Holm", lambda r: number(r["p_holm"], ".3g")),
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
     ]
-    remarks = [*effect_rows.remarks(made.rows, made.notes), "Holm: over the layers of one source and K."]
+    remarks = [
+        *effect_rows.remarks(made.rows, made.notes, bootstrap=False),
+        "Holm: over the layers of one source and K.",
+    ]
     title = "Paired effect on each layer's test accuracy, pp"
     out.show(Report("layers", title, made.attrs, made.rows, columns, remarks + made.verdicts))
     return 0 if made.rows else 1
@@ -235,6 +238,7 @@ def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
         ("agreement", lambda r: number(r["agreement"], ".2f")),
     ]
     remarks = [
+        *effect_rows.remarks(rows, result.attrs["notes"], bootstrap=False),
         "Rank 1 is the best test accuracy of a seed, ties share. Over seeds in which every learner is done.",
         "Agreement: mean over seeds of Kendall's tau-b with the same seed's order at the smallest K (1 the same, -1 reversed).",
         "Ranks say who is ahead, not by how much; their intervals are rough.",

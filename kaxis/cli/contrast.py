@@ -35,12 +35,17 @@ class Asked:
 
 def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     """Estimate, source by source, and print."""
+    from kaxis.stats.blocks import check_pair
     from kaxis.stats.contrasts import contrast
+    from kaxis.stats.intervals import check_interval
     from kaxis.study import check_split
 
     if asked.split is not None:
         check_split(*asked.split)
+    check_interval(asked.pair.interval, asked.pair.prob)
     cube = out.cube(table)
+    for name in asked.pair.learner or ():  # a wrong name is wrong for every source
+        check_pair(cube, name, asked.pair.baseline)
     studies = open_store(out.store).studies() if table is None else []
     pair, results, standings, refused = asked.pair, [], [], []
     checks: list[str] = []
@@ -69,7 +74,7 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
             results.append(result)
             standing = _standing(study, created, cube, source, result, asked)
             standings.append(f"{source}, {name} - {pair.baseline}: {standing}")
-            if asked.check:
+            if asked.check and "slope" in result.attrs["contrast"]:
                 checks.append(f"{source}, {name} - {pair.baseline}: {_checked(cube, source, name, asked)}")
     if not results:
         raise KaxisError("; ".join(refused[:3]) or f"no seed has both {pair.baseline} and another learner done")
@@ -81,7 +86,7 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
         made.who(),
         ("contrast", lambda r: r["contrast"]),
         ("effect", lambda r: number(r["effect"])),
-        ("95% bootstrap", made.ci()[1]) if asked.published else made.ci(),
+        (f"{100 * pair.prob:.3g}% bootstrap", made.ci()[1]) if asked.published else made.ci(),
         ("sign-flip p", lambda r: number(r["p"], ".3g")),
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
         ("seed r", lambda r: number(r["seed_correlation"])),
@@ -93,7 +98,7 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     remarks = [
         *([AS_PUBLISHED] if asked.published else []),
         "seed r: mean correlation of a seed's effects between values of K.",
-        *effect_rows.remarks(made.rows, made.notes, bootstrap=not asked.published),
+        *effect_rows.remarks(made.rows, made.notes, bootstrap=not asked.published, prob=pair.prob),
         *standings,
         *checks,
         *(f"Refused: {refusal}" for refusal in refused),
@@ -117,7 +122,9 @@ def _checked(cube: xr.Dataset, source: str, learner: str, asked: Asked) -> str:
 
     names = {"learner": learner, "baseline": asked.pair.baseline, "source": source}
     try:
-        roads = slope_checks(cube, **names, scale=asked.scale, prob=asked.pair.prob)
+        roads = slope_checks(
+            cube, **names, scale=asked.scale, prob=asked.pair.prob, drop_incomplete=asked.drop_incomplete
+        )
     except KaxisError as refusal:
         return f"no cross-check, {refusal}"
     parts = [f"{road} {number(slope)} {interval(low, high)}" for road, (slope, low, high) in roads.items()]

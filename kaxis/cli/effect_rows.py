@@ -70,14 +70,14 @@ def joined(results: list[xr.Dataset]) -> Compared:
     )
 
 
-def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = True) -> list[str]:
+def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = True, prob: float = 0.95) -> list[str]:
     """What the numbers are worth, said once below the table."""
     from kaxis.stats.intervals import BOOTSTRAP_COVERAGE
 
     out = [] if rows else ["No seed has both learners done."]
     sizes = sorted({r["n_seeds"] for r in rows})
     known = [f"{100 * BOOTSTRAP_COVERAGE[n]:.0f} % at n = {n}" for n in sizes if n in BOOTSTRAP_COVERAGE]
-    if bootstrap and known:
+    if bootstrap and known and prob == 0.95:
         out.append(
             f"The 95 % percentile bootstrap really covers {', '.join(known)} (normal seeds); the t interval about 95 %."
         )

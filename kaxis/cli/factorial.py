@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Interval, Output, Scale
 from kaxis.cli.report import Column, Report, number
@@ -57,14 +58,19 @@ def factorial(
             line[row["K"]] = row
     columns: list[Column] = [("source", lambda r: r["source"]), ("term", lambda r: r["term"])]
     for K in [*map(int, result.K.values), None]:
-        columns.append(("slope on ln K" if K is None else f"K = {K}", partial(_cell, K)))
+        columns.append(("slope on ln K" if K is None else f"K = {K}", partial(_cell, K, 1 - prob)))
     remarks = [
         f"{result.attrs['baseline']} -> {result.attrs['learner']} ({result.attrs['units']}, {100 * prob:.3g} % {interval} intervals; * Holm p <= {1 - prob:.2g}).",
         "gradient: the mean over learners that have DTG-FF's level minus the mean over those with BP-DeepSup's; and so on.",
         "carried by: what switching it on adds, averaged over all orders of switching (Shapley); they add up to the difference of the corners.",
         f"Family: {result.attrs['family']}.",
+        f"Seeds: {_seeds(rows)}.",
+        *effect_rows.remarks(rows, result.attrs["notes"], bootstrap=False),
         *_verdicts(rows, result),
-        *(population(str(s), [int(k) for k in result.K.values]) for s in result.source.values),
+        *(
+            population(s, [r["K"] for r in rows if r["source"] == s and r["K"]], result.attrs["origin"])
+            for s in map(str, result.source.values)
+        ),
     ]
     title = f"Factorial, {result.attrs['units']}"
     out.show(Report("factorial", title, dict(result.attrs), rows, columns, remarks, list(shown.values())))
@@ -93,11 +99,21 @@ def _rows(result: xr.Dataset) -> list[dict[str, Any]]:
     return rows
 
 
-def _cell(K: int | None, line: Mapping[Any, Any]) -> str:
+def _cell(K: int | None, level: float, line: Mapping[Any, Any]) -> str:
     if (row := line.get(K)) is None:
         return "-"
-    star = "*" if row["p_holm"] <= 0.05 else " "
+    star = "*" if row["p_holm"] <= level else " "
     return f"{number(row['effect'])} {bounds(row['ci_lower'], row['ci_upper'])}{star}"
+
+
+def _seeds(rows: list[dict[str, Any]]) -> str:
+    """How many, for each source: one number, or one for each K."""
+    out = []
+    for source in dict.fromkeys(r["source"] for r in rows):
+        n = {r["K"]: r["n_seeds"] for r in rows if r["source"] == source}
+        each = ", ".join(f"{v} at {'the slope' if k is None else f'K = {k}'}" for k, v in n.items())
+        out.append(f"{source} n = {next(iter(n.values())) if len(set(n.values())) == 1 else each}")
+    return "; ".join(out)
 
 
 def _verdicts(rows: list[dict[str, Any]], result: xr.Dataset) -> list[str]:

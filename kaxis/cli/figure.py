@@ -141,10 +141,13 @@ def power(
     seeds
         Up to which number.
     """
+    if seeds < 2:
+        raise KaxisError(f"--seeds {seeds}: 2 or more")
     cube = open_cube(store, where)
     from kaxis import plots
     from kaxis.stats import planning
 
+    planning.seeds_needed(effect, abs(effect) or 1.0, target)  # refuses an effect or a power that there is not
     curves = {}
     for spread in planning.spreads(cube, learner=learner, baseline=baseline):
         what = "slope on ln K" if spread["K"] is None else f"K = {spread['K']}"

@@ -54,7 +54,8 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
         if paper:
             rows += _published_points(ax, learner, baseline)
         k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
-        ax.set_title("Difference along the number of classes; mean and 95% t interval over seeds", fontsize=9)
+        called = f"{100 * effects.attrs['ci_prob']:.3g}% {effects.attrs['ci_kind']} interval"
+        ax.set_title(f"Difference along the number of classes; mean and {called} over seeds", fontsize=9)
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure, rows
 

@@ -18,7 +18,7 @@ __all__ = ["TOLERANCE", "Probe", "matched"]
 TOLERANCE = 0.02
 """How far from the wanted accuracy, normalised by chance, the probe may end."""
 
-TRAIN, TEST, UNITS, RIDGE = 6_000, 4_000, 256, 1.0
+TRAIN, TEST, UNITS, RIDGE = 4_000, 2_000, 256, 1.0
 STEP, EDGE = 0.0125, 0.8
 """Margins between the hardest fifth of every class and the easiest fifth are tried, in steps of 1.25 % of its samples."""
 
@@ -59,7 +59,7 @@ def _margin(level: int) -> tuple[str, float]:
 
 
 class Probe:
-    """Ridge regression of the labels on 256 random ReLU features and the inputs, 6,000 training samples.
+    """Ridge regression of the labels on 256 random ReLU features and the inputs, 4,000 training samples.
 
     Fixed, so that it measures the task and not a learner. Its samples are the teacher's pool, the same at every margin but for the choice.
     """
@@ -82,10 +82,19 @@ class Probe:
         keep = np.ones(len(self.y), bool)
         if kind != "any":
             keep = (self.margin >= self.teacher.edges(quantile)[self.fine]) == (kind == "above")
-        rows = np.flatnonzero(keep)[: TRAIN + TEST]
-        train, test = rows[:TRAIN], rows[TRAIN:]
+        rows = np.flatnonzero(keep)
+        if self.teacher.source.get("balance") == "uniform":
+            rows = self._equal_shares(rows)
+        n = min(len(rows), TRAIN + TEST)
+        train, test = np.split(rows[:n], [n * TRAIN // (TRAIN + TEST)])
         a, b = self.features[train], self.features[test]
         weights = np.linalg.solve(a.T @ a + RIDGE * np.eye(a.shape[1]), a.T @ np.eye(self.K)[self.y[train]])
         right = np.mean((b @ weights).argmax(1) == self.y[test])
         chance = np.mean(self.y[test] == np.bincount(self.y[train]).argmax())
         return float((right - chance) / (1 - chance)) if chance < 1 else 1.0
+
+    def _equal_shares(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As the task's own samples are: the first of each class in turn, as long as the rarest lasts."""
+        by_class = [rows[self.y[rows] == k] for k in range(self.K)]
+        least = min(map(len, by_class))
+        return np.stack([own[:least] for own in by_class], axis=1).ravel()

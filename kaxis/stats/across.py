@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from kaxis.errors import KaxisError
-from kaxis.stats.arrays import estimate
+from kaxis.stats.arrays import estimate, seed_correlation
 from kaxis.stats.blocks import asked, attributes, block, check_pair, check_source, difference
 from kaxis.stats.families import holm
 from kaxis.stats.models import welch
@@ -30,7 +30,8 @@ def conflict(
 ) -> xr.Dataset:
     """Slope on ln K of the real leg minus that of the synthetic one, over the K that both have.
 
-    Seeds of the two legs have nothing in common but their number, so the comparison is unpaired: one slope per seed, then Welch.
+    Seeds of one number share initial weights and batch order where inputs have one size, and nothing of their data; they are taken for
+    independent: one slope per seed, then Welch. ``seed_correlation`` says how far they are.
 
     Parameters
     ----------
@@ -89,6 +90,7 @@ def conflict(
             "p": apart.p,
             "df": apart.df,
             "reversal": _excludes(each) and each[0].mean * each[1].mean < 0,
+            "seed_correlation": seed_correlation(_paired_slopes(tables, slopes, synthetic, real)),
             "effect_difference": ("K", [w.difference for w in by_K]),
             "effect_ci": (("K", "ci_bound"), [[w.lower, w.upper] for w in by_K]),
             "effect_p": ("K", p),
@@ -151,6 +153,8 @@ def differential(
     effects = difference(accuracy, learner, baseline)
     for source in (of, against):
         check_source(cube, source)
+    if slope and K != (None, None):
+        raise KaxisError("differential: K and slope; a slope takes every K that both have")
     if slope:
         columns, chosen = _slopes(cube, effects, learner, baseline, of, against), [0, 0]
         units += " per unit of ln K"
@@ -212,8 +216,19 @@ def _slopes(
     wanted = asked(cube, learner, baseline)
     held = [set(cube.K.values[wanted.sel(source=s).any("seed").values].tolist()) for s in (of, against)]
     shared = sorted(held[0] & held[1])
+    if len(shared) < 2:
+        raise KaxisError(f"{of} and {against} have {len(shared)} values of K in common ({shared}); two are needed")
     tables = [block(effects.sel(source=s), wanted.sel(source=s), s, shared, False) for s in (of, against)]
     return [xr.dot(table, log_weights(np.array(shared)), dim="K") for table in tables]
+
+
+def _paired_slopes(
+    tables: dict[str, xr.DataArray], slopes: dict[str, np.ndarray], synthetic: str, real: str
+) -> np.ndarray:
+    """Slopes of both legs over the seed numbers that both have, shape (seeds, 2)."""
+    by_seed = [dict(zip(tables[s].seed.values.tolist(), slopes[s], strict=True)) for s in (synthetic, real)]
+    common = [seed for seed in by_seed[0] if seed in by_seed[1]]
+    return np.array([[leg[seed] for leg in by_seed] for seed in common]).reshape(-1, 2)
 
 
 def _excludes(estimates: list[Any]) -> bool:

@@ -54,18 +54,18 @@ def attributes(cube: xr.Dataset, learner: str, baseline: str, *, kind: str = "t"
     }
 
 
-def asked(cube: xr.Dataset, learner: str, baseline: str) -> xr.DataArray:
-    """Which (source, K, seed) belong to a grid that was run for either learner."""
-    return cube.asked.sel(learner=[learner, baseline]).any("learner")
+def asked(cube: xr.Dataset, *learners: str) -> xr.DataArray:
+    """Which (source, K, seed) belong to a grid that was run for any of the learners."""
+    return cube.asked.sel(learner=list(learners)).any("learner")
 
 
-def incomplete(cube: xr.Dataset, learner: str, baseline: str) -> list[str]:
+def incomplete(cube: xr.Dataset, *learners: str) -> list[str]:
     """The cells of the grid that are missing or failed, by name."""
     order = ("source", "K", "seed")
-    wanted = asked(cube, learner, baseline).transpose(*order).values
+    wanted = asked(cube, *learners).transpose(*order).values
     labels = [cube[dim].values for dim in order]
     notes = []
-    for name in (learner, baseline):
+    for name in learners:
         one = cube[["status", "reason"]].sel(learner=name).transpose(*order)
         status, reason = one.status.values, one.reason.values
         for at in zip(*np.nonzero(wanted & (status != "done")), strict=True):

@@ -110,7 +110,14 @@ def contrast(
 
 
 def slope_checks(
-    cube: xr.Dataset, *, learner: str, baseline: str, source: str, scale: str = "pp", prob: float = 0.95
+    cube: xr.Dataset,
+    *,
+    learner: str,
+    baseline: str,
+    source: str,
+    scale: str = "pp",
+    drop_incomplete: bool = False,
+    prob: float = 0.95,
 ) -> dict[str, tuple[float, float, float]]:
     """The slope on ln K of one source by two other roads: least squares over all (seed, K) with CRV3, and a mixed model.
 
@@ -124,7 +131,8 @@ def slope_checks(
     """
     check_pair(cube, learner, baseline)
     apart = difference(scaled(cube, scale)[0], learner, baseline).sel(source=source)
-    table = block(apart, asked(cube, learner, baseline).sel(source=source), source, [], False).transpose("seed", "K")
+    table = block(apart, asked(cube, learner, baseline).sel(source=source), source, [], drop_incomplete)
+    table = table.transpose("seed", "K")
     x = np.log(table.K.values)
     return {"CRV3": crv3_slope(table.values, x, prob), "MixedLM": mixed_slope(table.values, x, prob)}
 

@@ -81,6 +81,9 @@ def gap(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t", p
         ``effect_normalised``: the difference of gaps in per cent of the headroom above chance. ``difference`` (source, K, seed).
     """
     check_pair(cube, learner, baseline)
+    pair = cube.sel(learner=[learner, baseline])
+    if (pair.status == "done").any() and not pair.train_accuracy.notnull().any():
+        raise KaxisError(f"no training accuracy of {learner} and {baseline}: a gap needs the column train_accuracy")
     gaps = 100 * (cube.train_accuracy - cube.test_accuracy)
     apart = difference(gaps, learner, baseline)
     out = estimates(apart, interval, prob)

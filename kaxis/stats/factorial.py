@@ -11,7 +11,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.learners import parse
-from kaxis.stats.blocks import estimates
+from kaxis.stats.blocks import asked, estimates, incomplete
 from kaxis.stats.families import holm
 from kaxis.stats.scales import log_weights, scaled
 
@@ -80,7 +80,7 @@ def factorial(
     kind = xr.DataArray([k for k, _ in terms.values()], {"term": list(terms)}, "term")
     out = estimates(numbers, interval, prob)
     out["p_holm"] = _holm_by_kind(out.p.transpose("source", "K", "term"), kind)
-    out = out.merge(_slopes(numbers, kind, interval, prob))
+    out = out.merge(_slopes(numbers, asked(cube, *runs.values()), kind, interval, prob))
     out = out.assign_coords(kind=kind)
     out["difference"] = numbers
     high, low = runs[tuple([1] * len(factors))], runs[tuple([0] * len(factors))]
@@ -94,6 +94,7 @@ def factorial(
         "factors": list(factors),
         "family": "terms of one kind (main, carried, interaction) at one K of one source, or their slopes: Holm",
         "origin": cube.attrs.get("origin", "store"),
+        "notes": incomplete(cube, *runs.values()),
     }
     return out
 
@@ -113,6 +114,8 @@ def find_design(cube: xr.Dataset, factors: Sequence[str]) -> Design:
             row = parse(name)
         except KaxisError:
             continue  # not of our table: no part of the design
+        if row.rule is not None:
+            continue  # code, without switches
         switches = row.switches() | dict(row.overrides)
         levels = [str(switches.pop(f)) for f in factors]
         if all(level in FACTORS[f] for f, level in zip(factors, levels, strict=True)):
@@ -172,12 +175,12 @@ def _holm_by_kind(p: xr.DataArray, kind: xr.DataArray) -> xr.DataArray:
     return out
 
 
-def _slopes(numbers: xr.DataArray, kind: xr.DataArray, interval: str, prob: float) -> xr.Dataset:
-    """Slopes on ln K of every term; NaN for a source with one K or no seed that is complete along K."""
+def _slopes(numbers: xr.DataArray, wanted: xr.DataArray, kind: xr.DataArray, interval: str, prob: float) -> xr.Dataset:
+    """Slopes on ln K of every term over the K that were asked for; NaN for a source with one K or no seed that is complete along K."""
     rows = []
     for source in numbers.source.values:
         own = numbers.sel(source=source)
-        own = own.isel(K=np.flatnonzero(own.notnull().any(("term", "seed"))))
+        own = own.isel(K=np.flatnonzero(wanted.sel(source=source).any("seed")))
         if own.sizes["K"] > 1:
             whole = own.notnull().all("K")
             per_seed = xr.dot(own.fillna(0), log_weights(own.K.values), dim="K").where(whole)

@@ -21,6 +21,7 @@ __all__ = [
     "KINDS",
     "bca_interval",
     "bootstrap_interval",
+    "check_interval",
     "constant",
     "finite",
     "interval",
@@ -168,8 +169,13 @@ def interval(d: ArrayLike, kind: str = "t", prob: float = 0.95) -> tuple[float, 
     >>> tuple(round(v, 3) for v in interval([1.0, 2.0, 3.0], "t"))
     (-0.484, 4.484)
     """
+    check_interval(kind, prob)
+    return KINDS[kind](d, prob)
+
+
+def check_interval(kind: str, prob: float) -> None:
+    """KaxisError for a kind that there is not, or a probability outside 0 .. 1."""
     if kind not in KINDS:
         raise KaxisError(f"interval '{kind}' is not {hint(kind, KINDS)}")
     if not 0 < prob < 1:
         raise KaxisError(f"probability {prob}: between 0 and 1")
-    return KINDS[kind](d, prob)

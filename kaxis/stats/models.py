@@ -155,6 +155,8 @@ def mixed_slope(d_SK: ArrayLike, x_K: ArrayLike, prob: float = 0.95) -> tuple[fl
         warnings.simplefilter("ignore")  # statsmodels warns of boundary fits, which five seeds often are
         try:
             fit = sm.MixedLM(d.ravel(), design, groups=np.repeat(np.arange(n), K)).fit(reml=True)
+            if not fit.converged:
+                return math.nan, math.nan, math.nan
             slope, se = float(fit.params[1]), float(fit.bse[1])
         except (np.linalg.LinAlgError, ValueError):
             return math.nan, math.nan, math.nan

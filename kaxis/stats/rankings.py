@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
-from kaxis.stats.blocks import estimates
+from kaxis.stats.blocks import estimates, incomplete
 
 __all__ = ["rankings"]
 
@@ -29,7 +29,7 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
     Returns
     -------
     Dataset
-        Over (source, K, learner): ``rank`` with ``rank_ci``, ``first`` (seeds in which it has rank 1), ``change`` (a seed's
+        Over (source, K, learner): ``rank`` with ``rank_ci``, ``first`` (seeds in which it has the best rank, alone or with others), ``change`` (a seed's
         rank at this K minus that at the source's smallest) with ``change_ci``. Over (source, K): ``agreement``, mean over seeds of
         Kendall's tau-b between a seed's order at this K and at the smallest, with ``agreement_ci``; ``n_seeds``. NaN for
         learners that a source does not have.
@@ -65,7 +65,15 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
             "n_seeds": whole.sum("seed"),
         }
     )
-    out.attrs |= {"ci_kind": interval, "ci_prob": prob, "units": "rank", "family": "one per source, K and learner"}
+    held = {str(s): [str(n) for n in cube.learner.values[has.sel(source=s).values]] for s in cube.source.values}
+    notes = [line for s, names in held.items() for line in incomplete(cube.sel(source=[s]), *names)]
+    out.attrs |= {
+        "notes": notes,
+        "ci_kind": interval,
+        "ci_prob": prob,
+        "units": "rank",
+        "family": "one per source, K and learner",
+    }
     return out
 
 

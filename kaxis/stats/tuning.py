@@ -36,6 +36,8 @@ def tuned(cube: xr.Dataset, grids: Mapping[str, Sequence[str]]) -> xr.Dataset:
     KaxisError
         For a learner that is not there, or one without held-out accuracy.
     """
+    if not grids or not all(grids.values()):
+        raise KaxisError("tuned: name a learner with the learners that it chooses from")
     there = [str(n) for n in cube.learner.values]
     made = []
     for name, grid in grids.items():
@@ -43,7 +45,7 @@ def tuned(cube: xr.Dataset, grids: Mapping[str, Sequence[str]]) -> xr.Dataset:
             raise KaxisError(f"learner '{absent[0]}' is not in the store, which has {hint(absent[0], there)}")
         own = cube.sel(learner=list(grid))
         done = own.status == "done"
-        if not own.held_accuracy.where(done).notnull().any():
+        if "held_accuracy" not in own or not own.held_accuracy.where(done).notnull().any():
             raise KaxisError(f"{name}: no held-out accuracy to choose by; run with --holdout 0.1")
         whole = (done & own.held_accuracy.notnull()).all("learner")
         best = own.held_accuracy.fillna(-np.inf).argmax("learner")
@@ -51,7 +53,7 @@ def tuned(cube: xr.Dataset, grids: Mapping[str, Sequence[str]]) -> xr.Dataset:
         asked = own.asked.any("learner")
         status = xr.where(whole, "done", xr.where((own.status == "failed").any("learner"), "failed", "missing"))
         one = one.assign(status=status, asked=asked, reason=xr.full_like(status, ""))
-        one["chosen"] = xr.DataArray(np.array(list(grid))[best.values], dims=best.dims)
+        one["chosen"] = xr.where(whole, xr.DataArray(np.array(list(grid))[best.values], dims=best.dims), "")
         for variable in ("test_accuracy", "train_accuracy"):
             one[variable] = one[variable].where(whole)
         made.append(one.expand_dims(learner=[name]))

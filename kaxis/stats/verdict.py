@@ -33,7 +33,7 @@ def verdicts(result: xr.Dataset) -> list[str]:
         what = f"{pair} on {about['of']} minus that on {about['against']}"
         one = verdict({k: float(v) for k, v in row.items()}, quantity=what, **options)
         used = [int(result.K_of)] if int(result.K_of) else []  # a slope has no K of its own
-        return [one, population(about["of"], used, about["origin"])]
+        return [one, *(population(about[s], used, about["origin"]) for s in ("of", "against"))]
     by_source: dict[str, list[dict[str, Any]]] = {}
     for r in rows(result):
         by_source.setdefault(r["source"], []).append(r)
@@ -117,6 +117,10 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
         return f"{quantity}: nothing to say, no seed has both learners done."
     if outcome == ONE:
         return f"{quantity} was {row['effect']:+.2f} {units} in one seed, which gives no interval."
+    if outcome == UNDEFINED:
+        return (
+            f"{quantity} was {row['effect']:+.2f} {units} in {n} seeds, for which the {kind} interval is not defined."
+        )
     if outcome == CONSTANT:
         how = "no difference" if low == 0 else f"{low:+.2f} {units}"
         return f"{quantity}: {how} in every one of {n} seeds; a spread of 0 gives no interval."
@@ -125,7 +129,7 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
     return f"{quantity} is {outcome}: {span} ({called}){reservation}."
 
 
-NOTHING, ONE, CONSTANT, OPEN = "no seed", "one seed", "constant", "the sign is open"
+NOTHING, ONE, UNDEFINED, CONSTANT, OPEN = "no seed", "one seed", "undefined", "constant", "the sign is open"
 ENDS = ("lower", "upper")
 
 
@@ -134,8 +138,10 @@ def _outcome(row: Mapping[str, Any], prob: float) -> tuple[str, str]:
     n, low, high, p = int(row["n_seeds"]), row["ci_lower"], row["ci_upper"], row.get("p", math.nan)
     if n == 0:
         return NOTHING, ""
-    if n == 1 or math.isnan(low):
+    if n == 1:
         return ONE, ""
+    if not math.isfinite(low) or not math.isfinite(high):
+        return UNDEFINED, ""
     if low == high:
         return CONSTANT, ""
     if low <= 0 <= high:
@@ -172,12 +178,16 @@ def population(source: str, K: Sequence[int] = (), origin: str = "store") -> str
     """
     if origin != "store":
         return f"{source}: what its seeds vary, so to what population these intervals speak, the table does not say."
-    if source.startswith("synthetic"):
-        return f"{source}: seeds vary teacher, inputs, initial weights and batch order; nothing here speaks of other kinds of teacher."
+    merged = "/merge:" in f"/{source}"
+    if source.split("/")[0] == "synthetic":
+        grouping = "grouping of classes, " if merged else ""
+        return f"{source}: seeds vary teacher, inputs, {grouping}initial weights and batch order; nothing here speaks of other kinds of teacher."
     drawn = ["initial weights", "batch order"]
-    if "/merge:" in source:
+    if any(f"/{key}:" in source for key in ("per", "total", "holdout")):
+        drawn.insert(0, "sample of training images")
+    if merged:
         drawn.insert(0, "grouping of classes")
-    elif any(k != _classes(source) for k in K) or not K:
+    elif "/classes:" not in source and any(k != _classes(source) for k in K):
         limit = _classes(source)
         where = "where K leaves any out" if limit is None else f"below K = {limit}" if limit in K else ""
         drawn.insert(0, f"class subset ({where})" if where else "class subset")

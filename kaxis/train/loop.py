@@ -43,7 +43,7 @@ LOOKS = 20
 
 
 def checkpoints(steps: int, *, best: bool = False) -> list[int]:
-    """Steps after which a run is evaluated: the start, 1 and 3 times powers of ten from 100 on, the end; or 20 evenly spaced ones.
+    """Steps after which a run is evaluated: the start, 1 and 3 times powers of ten from 100 on, the end; or, where the best counts, the start and 20 evenly spaced ones.
 
     Examples
     --------
