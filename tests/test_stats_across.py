@@ -249,6 +249,9 @@ def test_a_reversed_sign_is_found_and_a_plain_difference_is_not_called_one() -> 
     assert r.slope_ci.values[0] == pytest.approx(t_interval(slopes))
     by_hand = welch([rising["real"](10, s) for s in range(5)], [rising["syn"](10, s) for s in range(6)])
     assert float(r.effect_p.sel(K=10)) == pytest.approx(by_hand.p)
+    own = [np.polyfit(np.log([5, 10, 50]), [rising["real"](k, s) for k in (5, 10, 50)], 1)[0] for s in range(5)]
+    assert r.paired_ci.values == pytest.approx(t_interval(np.array(own) - slopes[:5]))
+    assert float(r.seed_correlation) == pytest.approx(np.corrcoef(own, slopes[:5])[0, 1])
     both = {"syn": lambda k, s: 3 * math.log(k) + wobble(s, k), "real": lambda k, s: 1 * math.log(k) + wobble(s + 9, k)}
     assert not bool(conflict(legs(both, {"syn": 6, "real": 5}), synthetic="syn", real="real", **AB).reversal)
 

@@ -85,7 +85,8 @@ def conflict(
     ]
     remarks = [
         f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and batch order at most, no data: "
-        f"taken for independent (their slopes correlate by {number(float(result.seed_correlation))}).",
+        f"taken for independent. Their slopes correlate by {number(float(result.seed_correlation))}; seeds of one number paired, "
+        f"the difference of slopes has {bounds(*map(float, result.paired_ci))}.",
         "Slopes: t interval and exact sign-flip p. Differences: Welch's t.",
         *words,
         *(f"not done: {note}" for note in result.attrs["notes"][:12]),

@@ -159,7 +159,7 @@ def forest(rows: Sequence[Row], xlabel: str, *, mark: tuple[float, str] | None =
         ax.set_ylim(len(labels) - 0.4, -0.6)
         ax.set_xlabel(xlabel)
         if any(series) or mark is not None:
-            ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return figure, [dict(r) for r in rows]
 
 

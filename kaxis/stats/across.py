@@ -31,7 +31,8 @@ def conflict(
     """Slope on ln K of the real leg minus that of the synthetic one, over the K that both have.
 
     Seeds of one number share initial weights and batch order where inputs have one size, and nothing of their data; they are taken for
-    independent: one slope per seed, then Welch. ``seed_correlation`` says how far they are.
+    independent: one slope per seed, then Welch. ``seed_correlation`` says how far they are, ``paired_ci`` what pairing seeds of one number
+    gives instead.
 
     Parameters
     ----------
@@ -78,6 +79,8 @@ def conflict(
     apart = welch(slopes[real], slopes[synthetic], prob)
     by_K = [welch(tables[real].sel(K=k).values, tables[synthetic].sel(K=k).values, prob) for k in shared]
     p = np.array([w.p for w in by_K])
+    both = _paired_slopes(tables, slopes, synthetic, real)
+    matched = estimate(both[:, 1] - both[:, 0], prob)
     bounds = ["lower", "upper"]
     out = xr.Dataset(
         {
@@ -90,7 +93,8 @@ def conflict(
             "p": apart.p,
             "df": apart.df,
             "reversal": _excludes(each) and each[0].mean * each[1].mean < 0,
-            "seed_correlation": seed_correlation(_paired_slopes(tables, slopes, synthetic, real)),
+            "seed_correlation": seed_correlation(both),
+            "paired_ci": ("ci_bound", [matched.lower, matched.upper]),
             "effect_difference": ("K", [w.difference for w in by_K]),
             "effect_ci": (("K", "ci_bound"), [[w.lower, w.upper] for w in by_K]),
             "effect_p": ("K", p),
