@@ -429,6 +429,12 @@ def test_log_odds() -> None:
     c = contrast(cube_from_rows(rows), shape="mean", scale="logit", **AB)
     assert c.effect.item() == pytest.approx(math.log(4))
     assert c.attrs["units"] == "logit"
+    by_K = paired(cube_from_rows(rows), **AB).isel(source=0)
+    assert by_K.effect_logit.values == pytest.approx([math.log(4)] * 2)
+    rows[0]["accuracy"] = 1.0
+    holes = paired(cube_from_rows(rows), **AB).isel(source=0)
+    assert holes.n_logit.values.tolist() == [2, 3]
+    assert holes.n_seeds.values.tolist() == [3, 3]
 
 
 def test_families_of_paired_effects() -> None:

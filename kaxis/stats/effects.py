@@ -14,7 +14,7 @@ from kaxis.stats.blocks import attributes, check_pair, difference, estimates
 from kaxis.stats.families import holm, max_t_p, simultaneous_band
 from kaxis.stats.models import equivalence as tost
 from kaxis.stats.models import fieller
-from kaxis.stats.scales import normalise
+from kaxis.stats.scales import SCALES, normalise, scaled
 
 __all__ = ["comparable_layers", "equivalence", "gap", "layers", "normalise", "paired"]
 
@@ -38,7 +38,8 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t"
     Dataset
         Over (source, K): ``effect`` (pp), ``ci``, ``bootstrap_ci`` (percentile), ``p`` (exact sign-flip),
         ``wins``, ``n_seeds``; the same effect chance-normalised (``effect_normalised``, ``normalised_ci``, in per cent of
-        the headroom above chance, over the ``n_normalised`` seeds that have any); ``difference`` (source, K, seed), in pp.
+        the headroom above chance, over the ``n_normalised`` seeds that have any) and in log odds (``effect_logit``, ``logit_ci``, over
+        the ``n_logit`` seeds with both accuracies inside 0 .. 1); ``difference`` (source, K, seed), in pp.
         A seed counts where both learners are done. Over all K of a source: ``p_holm``; and where its seeds are complete
         ``p_max_t`` (shared sign flips) and ``band``, which holds all K at once.
 
@@ -50,11 +51,9 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t"
     check_pair(cube, learner, baseline)
     pp = 100 * difference(cube.test_accuracy, learner, baseline)
     out = estimates(pp, interval, prob)
-    normalised = estimates(
-        100 * difference(normalise(cube.test_accuracy, cube.chance), learner, baseline), interval, prob
-    )
-    out["effect_normalised"], out["normalised_ci"] = normalised.effect, normalised.ci
-    out["n_normalised"] = normalised.n_seeds
+    for scale in SCALES[1:]:
+        other = estimates(difference(scaled(cube, scale)[0], learner, baseline), interval, prob)
+        out[f"effect_{scale}"], out[f"{scale}_ci"], out[f"n_{scale}"] = other.effect, other.ci, other.n_seeds
     out["difference"] = pp
     out = out.merge(_families(pp, out.p, prob))
     out.attrs |= {
