@@ -41,7 +41,11 @@ def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         cell = Cell(record["config"])
         settings = flat(cell)
         differs = _differs(cell.source, settings)
-        own = [cell.config["net"], cell.config["train"], [settings.get(k) for k in ("lr", "clip", "norm")]]  # never mixed
+        own = [
+            cell.config["net"],
+            cell.config["train"],
+            [settings.get(k) for k in ("lr", "clip", "norm")],
+        ]  # never mixed
         key = (cell.source, cell.K, cell.learner, str(settings["net"]), differs, json.dumps(own))
         groups.setdefault(key, {})[cell.seed] = record["metrics"]
     rows = []
