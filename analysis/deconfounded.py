@@ -55,11 +55,14 @@ for name, source in LEVELS.items():
     cells = [interval(effect.effect.sel(source=source, K=k), effect.ci.sel(source=source, K=k)) for k in K]
     s, n = slope.sel(source=source), scaled.sel(source=source)
     print(f"| {name} | {' | '.join(cells)} | {interval(s.effect, s.ci)} | {interval(n.effect, n.ci)} |")
-print("\n| samples | learner | " + " | ".join(f"K = {k}: test, %" for k in K) + " |\n" + "|---" * 6 + "|")
+print("\n| samples | learner | " + " | ".join(f"K = {k}: test / train, %" for k in K) + " |\n" + "|---" * 6 + "|")
 for name, source in LEVELS.items():
     for learner in ("bp_deepsup", "dtg_ff"):
-        means = 100 * cube.test_accuracy.sel(source=source, learner=learner).mean("seed")
-        print(f"| {name} | {learner} | " + " | ".join(f"{float(means.sel(K=k)):.1f}" for k in K) + " |")
+        at = cube[["test_accuracy", "train_accuracy"]].sel(source=source, learner=learner).mean("seed")
+        cells = [
+            f"{100 * float(at.test_accuracy.sel(K=k)):.1f} / {100 * float(at.train_accuracy.sel(K=k)):.1f}" for k in K
+        ]
+        print(f"| {name} | {learner} | {' | '.join(cells)} |")
 print(*kaxis.verdicts(slope), sep="\n")
 
 # %% [markdown]

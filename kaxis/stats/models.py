@@ -95,8 +95,8 @@ def fieller(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> tuple[float, floa
 
     Examples
     --------
-    >>> [round(v, 2) for v in fieller([1.0, 2.1, 2.9], [2.0, 4.0, 6.0])]
-    [0.5, 0.42, 0.54]
+    >>> [round(v, 2) for v in fieller([1.9, 2.0, 2.1], [3.8, 4.1, 4.2])]
+    [0.5, 0.48, 0.51]
     """
     x, y = finite(a), finite(b)
     n = len(x)
