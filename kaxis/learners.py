@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from kaxis.errors import KaxisError, hint
 
-__all__ = ["CONV_SETTINGS", "SETTINGS", "TABLE", "Learner", "parse", "register"]
+__all__ = ["CONV_SETTINGS", "RULE_SETTINGS", "SETTINGS", "TABLE", "Learner", "parse", "register"]
 
 Gradient = Literal["global", "local"]
 Power = Literal["1", "2"]

@@ -17,11 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 from kaxis import learners
 from kaxis.cell import FORMAT, Cell
 from kaxis.errors import KaxisError, hint
-from kaxis.learners import Learner
 from kaxis.nets.plan import layers
 from kaxis.options import Float, Help, Integers, Strings, strings
 from kaxis.recipes import check_training, recipe
-from kaxis.rules import RULES, load_rules, placeholder
+from kaxis.rules import load_rules, placeholder, rule_config
 from kaxis.sources.catalog import TEACHER_DEFAULTS, n_classes, source_info, validate_features, validate_subset
 from kaxis.sources.knobs import NEUTRAL, available_classes, check_knobs
 
@@ -234,7 +233,7 @@ class Leg:
         """Name, switches and those settings that reach this learner."""
         row = learners.parse(text)
         if row.rule is not None:
-            return self._rule(row)
+            return rule_config(row, asdict(self))
         own = self
         if row.overrides:
             try:
@@ -257,21 +256,6 @@ class Leg:
         if idle := [key for key in row.overrides if key not in config]:
             raise KaxisError(f"learner '{row.name}': {idle[0]} has no effect on it")
         return config
-
-    def _rule(self, row: Learner) -> dict[str, Any]:
-        """A learner that is code: its settings, and the hash of its file."""
-        if self.net != "mlp":
-            raise KaxisError(f"learner '{row.name}': rules train the mlp, not {self.net}")
-        made = RULES.get(row.name.partition("[")[0])
-        try:
-            given = {k: float(v) for k, v in row.overrides.items()}
-        except ValueError:
-            raise KaxisError(f"learner '{row.name}': its settings are numbers") from None
-        own = {k: given.pop(k) if k in given else getattr(self, k) for k in learners.RULE_SETTINGS}
-        settings = (dict(made.settings) if made else {}) | given
-        switches = {"members": 1, "inference": "logit_sum"}
-        code = {"rule": row.name.partition("[")[0], "code": made.code if made else "", "settings": settings}
-        return {"name": row.name, **switches, **code, "lr": own["lr"], "clip": own["clip"] or None}
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, K-major."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from kaxis.errors import KaxisError
-from kaxis.learners import SETTINGS, TABLE, Learner, register
+from kaxis.learners import RULE_SETTINGS, SETTINGS, TABLE, Learner, register
 
-__all__ = ["LADDER", "RULES", "Rule", "load_rules", "placeholder", "rule"]
+__all__ = ["LADDER", "RULES", "Rule", "load_rules", "placeholder", "rule", "rule_config"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,35 @@ def load_rules(files: Iterable[str]) -> None:
             _loading.pop()
         if before == RULES:
             raise KaxisError(f"rules {file}: defines none; decorate a class with @kaxis.rule('name')")
+
+
+def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``learner`` part of a configuration: its settings, the run's that reach it, and the hash of its file.
+
+    Raises
+    ------
+    KaxisError
+        For another net than the MLP, or a setting that is no number.
+    """
+    if options["net"] != "mlp":
+        raise KaxisError(f"learner '{row.name}': rules train the mlp, not {options['net']}")
+    base = row.name.partition("[")[0]
+    made = RULES.get(base)
+    try:
+        given = {k: float(v) for k, v in row.overrides.items()}
+    except ValueError:
+        raise KaxisError(f"learner '{row.name}': its settings are numbers") from None
+    own = {k: given.pop(k) if k in given else options[k] for k in RULE_SETTINGS}
+    settings = (dict(made.settings) if made else {}) | given
+    code = {"rule": base, "code": made.code if made else "", "settings": settings}
+    return {
+        "name": row.name,
+        "members": 1,
+        "inference": "logit_sum",
+        **code,
+        "lr": own["lr"],
+        "clip": own["clip"] or None,
+    }
 
 
 def placeholder(text: str) -> None:
