@@ -1,7 +1,7 @@
 # %% [markdown]
 # # From Forward-Forward to the hybrid, rung by rung
 # K = 10, five seeds, 1,000 steps: far from the published size (4 x 2048 units, 100 epochs of 50,000 images). Committed records: the digits leg of
-# the study; its CIFAR-10 leg takes about 15 minutes more on two cores.
+# the study; its CIFAR-10 leg was not run to its end.
 
 # %%
 from pathlib import Path

@@ -18,7 +18,7 @@ from kaxis.rules import RULES
 from kaxis.sources.task import Task
 from kaxis.streams import stream
 from kaxis.train.feed import Feed
-from kaxis.train.stack import CHUNK
+from kaxis.train.stack import CHUNK, Brief
 
 __all__ = ["RuleStack", "Start"]
 
@@ -54,7 +54,7 @@ class Start:
         return made
 
 
-class RuleStack:
+class RuleStack(Brief):
     """One module. Torch's global generator is seeded by the cell, so that dropout and noise depend on it alone.
 
     Parameters
@@ -82,7 +82,7 @@ class RuleStack:
         self.feed = Feed(networks, tasks, device)
         self.batch, self.inputs = train["batch_size"], self.feed.features.shape[1]
         self.n = len(tasks[seed].y_train)
-        self.steps: int = train.get("steps") or max(1, math.ceil(train["epochs"] * self.n / self.batch))
+        self.steps = train.get("steps") or max(1, math.ceil(train["epochs"] * self.n / self.batch))
         start = Start(seed, member, cells[0].K, self.inputs, shape["width"], shape["depth"], device)
         torch.manual_seed(int(stream(seed, f"rule/{member}", cells[0].K).integers(2**63)))
         self.module = made.build(start, **self.learner["settings"]).to(device)
@@ -138,17 +138,3 @@ class RuleStack:
 
     def temperatures(self, network: int) -> list[float]:
         return []
-
-    def evaluate_at(self) -> list[int]:
-        from kaxis.train.loop import checkpoints
-
-        return checkpoints(self.steps, best=self.best)
-
-    def note(self, done: int) -> str:
-        return ""
-
-    def state(self) -> dict[str, Any] | None:
-        return None
-
-    def load(self, state: dict[str, Any]) -> None:
-        raise AssertionError("a rule on an MLP leaves no checkpoints")

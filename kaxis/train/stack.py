@@ -16,12 +16,33 @@ from kaxis.nets.plan import counts
 from kaxis.sources.task import Task
 from kaxis.train.feed import Feed
 
-__all__ = ["DenseStack"]
+__all__ = ["Brief", "DenseStack"]
 
 CHUNK = 512  # rows evaluated at once; a multiple of every vector width
 
 
-class DenseStack:
+class Brief:
+    """What is done in a minute: looked at on a fixed grid of steps, without checkpoints."""
+
+    steps: int
+    best: bool
+
+    def evaluate_at(self) -> list[int]:
+        from kaxis.train.loop import checkpoints
+
+        return checkpoints(self.steps, best=self.best)
+
+    def note(self, done: int) -> str:
+        return ""
+
+    def state(self) -> dict[str, Any] | None:
+        return None
+
+    def load(self, state: dict[str, Any]) -> None:
+        raise AssertionError("an MLP leaves no checkpoints")
+
+
+class DenseStack(Brief):
     """MLPs of one shape side by side, under the interface that the loop asks of every kind of network.
 
     Parameters
@@ -40,7 +61,7 @@ class DenseStack:
         self.learner, train = config["learner"], config["train"]
         self.E, self.batch = len(networks), train["batch_size"]
         self.n = len(tasks[networks[0][0]].y_train)
-        self.steps: int = train.get("steps") or max(1, math.ceil(train["epochs"] * self.n / self.batch))
+        self.steps = train.get("steps") or max(1, math.ceil(train["epochs"] * self.n / self.batch))
         self.inputs = self.feed.features.shape[1]
         shape = config["net"]
         self.size = {"K": cells[0].K, "inputs": self.inputs, "width": shape["width"], "depth": shape["depth"]}
@@ -82,20 +103,6 @@ class DenseStack:
 
     def counts(self, learner: dict[str, Any]) -> dict[str, int]:
         return counts(**self.size, batch=self.batch, learner=learner)
-
-    def evaluate_at(self) -> list[int]:
-        from kaxis.train.loop import checkpoints
-
-        return checkpoints(self.steps, best=self.best)
-
-    def note(self, done: int) -> str:
-        return ""
-
-    def state(self) -> dict[str, Any] | None:
-        return None
-
-    def load(self, state: dict[str, Any]) -> None:
-        raise AssertionError("a stack of MLPs leaves no checkpoints")
 
     def _captured(self) -> Callable[[], None]:
         """The step as one CUDA graph. Warming up trains, so parameters and optimizer state are put back."""
