@@ -191,14 +191,13 @@ class _Result:
         self.layers = layers
         if self.cell.config["net"]["name"] != "mlp":
             self.curves.setdefault("layer_test_accuracy", []).append(layers)
-            if temperatures:
-                self.curves.setdefault("temperature", []).append(temperatures)
+        if temperatures:
+            self.curves.setdefault("temperature", []).append(temperatures)
 
     def as_dict(self, stack: Any, task: Task) -> dict[str, Any]:
         facts = task.facts | {"epochs": stack.steps * stack.batch / task.facts["n_train"]}
         metrics: dict[str, Any] = {}
         if not self.reason:
-            conv = self.cell.config["net"]["name"] != "mlp"
             held = self.curves.get("held_accuracy", [])
             at = int(np.argmax(held)) if self.best else -1
             metrics = {k: v[at] for k, v in self.curves.items() if k != "step"}
@@ -206,8 +205,6 @@ class _Result:
             metrics["layer_test_accuracy"] = metrics.get("layer_test_accuracy", at_end)
             if self.best:
                 metrics["selected_step"] = self.curves["step"][at]
-            if stack.learned_t and (conv or not self.best):
-                metrics["temperature"] = metrics.get("temperature") or stack.temperatures(self.networks[0])
         return {
             "status": "failed" if self.reason else "done",
             "reason": self.reason,

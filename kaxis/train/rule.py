@@ -67,7 +67,6 @@ class RuleStack(Brief):
     device : str
     """
 
-    learned_t = False
 
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
