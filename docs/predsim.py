@@ -29,13 +29,16 @@ class PredSim(nn.Module):
             x = F.relu(layer(x.detach()))  # nothing reaches the layer below
             yield x
 
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def losses(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         wanted = similarity(F.one_hot(y, self.K).to(x.dtype))
-        total = x.new_zeros(())
-        for a, to, head in zip(self.activations(x), self.maps, self.heads, strict=True):
+        out = {}
+        for i, (a, to, head) in enumerate(zip(self.activations(x), self.maps, self.heads, strict=True)):
             alike = F.mse_loss(similarity(to(a)), wanted)
-            total = total + self.beta * alike + (1 - self.beta) * F.cross_entropy(head(a), y)
-        return total
+            out[str(i)] = self.beta * alike + (1 - self.beta) * F.cross_entropy(head(a), y)
+        return out
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return sum(self.losses(x, y).values())
 
     def logits(self, x: Tensor) -> list[Tensor]:
         return [head(a) for a, head in zip(self.activations(x), self.heads, strict=True)]

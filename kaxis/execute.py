@@ -19,7 +19,7 @@ from kaxis.store.records import Store
 from kaxis.study import Study
 from kaxis.workers import Job, Progress, in_processes, provenance, steps_of, work
 
-__all__ = ["Progress", "Summary", "cores", "flops", "run", "stacks_of"]
+__all__ = ["Progress", "Summary", "cores", "device_of", "flops", "run", "stacks_of"]
 
 STACK = 5
 """Networks trained side by side on a CPU: enough to fill a product, few enough to stay in cache (`benchmarks/`)."""
@@ -132,7 +132,7 @@ def run(
         For what the user can mend: data, device, store. Cells finished by then stay finished.
     """
     started = time.monotonic()
-    device = _device(device)
+    device = device_of(device)
     store.prepare()
     checksums = _prepare_sources(study, data)
     cells = study.cells()
@@ -159,7 +159,8 @@ def run(
     return Summary(len(cells), len(cells) - len(wanted), len(wanted), failed, time.monotonic() - started)
 
 
-def _device(name: str) -> str:
+def device_of(name: str) -> str:
+    """``cpu`` or ``cuda`` for a name as typed; ``auto`` takes a GPU if there is one."""
     if name == "cpu":
         return name
     import torch

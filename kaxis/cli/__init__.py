@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from kaxis.cli import across, analyze, cube, data, factorial, figure, planning, run, status
+from kaxis.cli import across, analyze, audit, cube, data, factorial, figure, planning, run, status
 from kaxis.errors import KaxisError
 
 __all__ = ["across", "app", "factorial", "main", "planning"]
@@ -25,7 +25,7 @@ app = App(
 )
 for command in (run.run, status.status, cube.cube):
     app.command(command)
-for group in (analyze.app, figure.app, data.app):
+for group in (analyze.app, figure.app, audit.app, data.app):
     app.command(group)
 
 

@@ -95,7 +95,7 @@ class Report:
 
         table = Table(title=self.title, title_justify="left")
         for heading, _ in self.columns:
-            left = heading in ("source", "learner - baseline", "contrast", "term")
+            left = heading in ("source", "learner - baseline", "contrast", "term", "configuration", "loss of")
             table.add_column(heading, justify="left" if left else "right", no_wrap=left)
         for row in self.rows if self.shown is None else self.shown:
             table.add_row(*(Text(str(cell(row))) for _, cell in self.columns))  # text: brackets are no markup

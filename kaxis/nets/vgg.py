@@ -67,6 +67,7 @@ class VGG(nn.Module):
                 W, b = linear(stream(seed, f"init/{member}/{i}"), layer.channels, 9 * layer.inputs)
                 own: dict[str, nn.Parameter] = dict(conv.named_parameters())
                 own["weight"].copy_(torch.from_numpy(W).view_as(own["weight"]))
+                own["weight"].data = own["weight"].data.contiguous(memory_format=torch.channels_last)
                 own["bias"].copy_(torch.from_numpy(b[:, 0]))
             for i in self.headed:
                 G = 1 if learner["goodness"] == "scalar" else self.plan[i].goodness

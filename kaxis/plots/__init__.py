@@ -3,5 +3,6 @@
 from kaxis.plots.figures import curves, k_conflict, paired
 from kaxis.plots.save import save
 from kaxis.plots.summaries import band, coverage, factorial, forest, power
+from kaxis.plots.systems import audit, locality
 
-__all__ = ["band", "coverage", "curves", "factorial", "forest", "k_conflict", "paired", "power", "save"]
+__all__ = ["audit", "band", "coverage", "curves", "factorial", "forest", "k_conflict", "locality", "paired", "power", "save"]

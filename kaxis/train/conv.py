@@ -58,9 +58,8 @@ class ConvStack:
         self.chunk = max(8, 512 * 32 * 32 // self.size**2)
         concat = any("concat" in (c.config["learner"]["heads"], c.config["learner"]["inference"]) for c in cells)
         shape = {"K": self.K, "size": self.size, "net": self.net_config, "learner": self.learner, "concat": concat}
-        self.nets = [VGG(s, m, **shape).to(device) for s, m in networks]
-        for net in self.nets:
-            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.device(device):
+            self.nets = [VGG(s, m, **shape) for s, m in networks]
         decay = self.learner["weight_decay"]
         self.optimizers = [
             [torch.optim.AdamW(group, lr=self.learner["lr"], weight_decay=decay, fused=True) for group in net.groups()]
@@ -188,6 +187,10 @@ class ConvStack:
             yield [torch.stack(z).transpose(1, 2) for z in zip(*heads, strict=True)], labels
         for net in self.nets:
             net.train()
+
+    def tensors(self, network: int) -> dict[str, Tensor]:
+        """What one network predicts with."""
+        return dict(self.nets[network].state_dict())
 
     def temperatures(self, network: int) -> list[float]:
         with torch.no_grad():

@@ -61,7 +61,8 @@ class Ladder(nn.Module):
         self.layers = [start.hidden(i) for i in range(start.depth)]
         self.hidden = nn.ModuleList(self.layers)
         self.between = nn.ModuleList(nn.BatchNorm1d(start.width) for _ in self.hidden) if everywhere else None
-        self.theta = nn.Parameter(torch.full((start.depth,), math.nan)) if learned else None
+        theta = [nn.Parameter(torch.tensor(math.nan)) for _ in self.hidden]
+        self.theta = nn.ParameterList(theta) if learned else None
         self.head = start.linear("classifier", start.width * (start.depth - 1), start.K) if classifier else None
         width = start.width * (start.depth - 1)
         self.before = nn.LayerNorm(width) if classifier == "layernorm" else nn.Identity()
@@ -98,26 +99,30 @@ class Ladder(nn.Module):
     # ---- training and prediction -------------------------------------------------------------------------------------
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.stack(list(self.losses(x, y).values())).sum()
+
+    def losses(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Softplus losses of the right label above the margin and of a wrong one below it, layer by layer; and the classifier's."""
         wrong = (y + torch.randint(1, self.K, y.shape, device=y.device)) % self.K
         up, down = (
             self.activations(self.overlay(x, F.one_hot(label, self.K).to(x.dtype)), detach=True) for label in (y, wrong)
         )
         self._warm(up)
-        total = x.new_zeros(())
+        out = {}
         for i, (positive, negative) in enumerate(zip(up, down, strict=True)):
             m = self.margin(i)
-            total = total + (F.softplus(m - self.goodness(positive)) + F.softplus(self.goodness(negative) - m)).mean()
+            out[str(i)] = (F.softplus(m - self.goodness(positive)) + F.softplus(self.goodness(negative) - m)).mean()
         if self.head is not None:
-            total = total + self.weight * F.cross_entropy(self.classify(x), y)
-        return total
+            out["classifier"] = self.weight * F.cross_entropy(self.classify(x), y)
+        return out
 
     def _warm(self, up: list[Tensor]) -> None:
         """Theta at the inverse softplus of the first batch's mean goodness, at that goodness itself when it is large."""
-        if self.theta is not None and torch.isnan(self.theta).any():
+        if self.theta is not None and torch.isnan(self.theta[0]):
             with torch.no_grad():
-                g = torch.stack([self.goodness(a).mean() for a in up])
-                self.theta.copy_(torch.where(g > 20, g, torch.log(torch.expm1(g.clamp(1e-6, 20)))))
+                for theta, a in zip(self.theta, up, strict=True):
+                    g = self.goodness(a).mean()
+                    theta.copy_(torch.where(g > 20, g, torch.log(torch.expm1(g.clamp(1e-6, 20)))))
 
     def classify(self, x: Tensor) -> Tensor:
         """Logits from a neutral label, so that none leaks."""

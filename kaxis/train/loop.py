@@ -28,7 +28,7 @@ from kaxis.train.precision import cpu_matmul, one_thread
 from kaxis.train.rule import RuleStack
 from kaxis.train.stack import DenseStack
 
-__all__ = ["DIVERGED", "checkpoints", "networks_of", "train"]
+__all__ = ["DIVERGED", "checkpoints", "kind_of", "networks_of", "train"]
 
 DIVERGED = 1e4
 """Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log K."""
@@ -59,6 +59,13 @@ def checkpoints(steps: int, *, best: bool = False) -> list[int]:
 def networks_of(cells: Sequence[Cell]) -> list[tuple[int, int]]:
     """The distinct (seed, member) that cells of one stack need."""
     return list(dict.fromkeys((c.seed, m) for c in cells for m in range(c.config["learner"]["members"])))
+
+
+def kind_of(config: Mapping[str, Any]) -> Any:
+    """The class that trains a configuration's networks."""
+    if config["net"]["name"] != "mlp":
+        return ConvStack
+    return RuleStack if "rule" in config["learner"] else DenseStack
 
 
 Tick = Callable[[int, int, str], None]
@@ -127,8 +134,7 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, ke
     conv = config["net"]["name"] != "mlp"
     seeds = dict.fromkeys(seed for seed, _ in networks)
     tasks = {seed: load_task(config["source"], K, seed, data, pixels=conv) for seed in seeds}
-    kind: Any = ConvStack if conv else RuleStack if "rule" in config["learner"] else DenseStack
-    stack: Any = kind(cells, networks, tasks, device)
+    stack: Any = kind_of(config)(cells, networks, tasks, device)
     results = [
         _Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])])
         for cell in cells

@@ -67,7 +67,6 @@ class RuleStack(Brief):
     device : str
     """
 
-
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
@@ -78,6 +77,7 @@ class RuleStack(Brief):
         made = RULES.get(self.learner["rule"])
         if made is None or made.code != self.learner["code"]:
             raise KaxisError(f"{cells[0]}: its file of rules is not here or has changed; name it with --rules")
+        self.networks = list(networks)
         self.feed = Feed(networks, tasks, device)
         self.batch, self.inputs = train["batch_size"], self.feed.features.shape[1]
         self.n = len(tasks[seed].y_train)
@@ -85,9 +85,8 @@ class RuleStack(Brief):
         start = Start(seed, member, cells[0].K, self.inputs, shape["width"], shape["depth"], device)
         torch.manual_seed(int(stream(seed, f"rule/{member}", cells[0].K).integers(2**63)))
         self.module = made.build(start, **self.learner["settings"]).to(device)
-        self.optimizer = torch.optim.Adam(
-            [p for p in self.module.parameters() if p.requires_grad], lr=self.learner["lr"]
-        )
+        trained = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimizers = [[torch.optim.Adam(trained, lr=self.learner["lr"])]]
         rows = self.feed.features[: min(2, len(self.feed.features))]
         with torch.no_grad():
             heads = self.module.logits(rows)
@@ -105,11 +104,12 @@ class RuleStack(Brief):
     def step(self, batch: tuple[Tensor, Tensor]) -> None:
         rows, y = batch
         self.module.train()
-        self.optimizer.zero_grad()
+        ((optimizer,),) = self.optimizers
+        optimizer.zero_grad()
         self.module.loss(self.feed.features.index_select(0, rows), y[0]).backward()
         if self.learner["clip"]:
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.learner["clip"])
-        self.optimizer.step()
+        optimizer.step()
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Iterator[tuple[list[Tensor], list[np.ndarray[Any, Any]]]]:
@@ -134,6 +134,9 @@ class RuleStack(Brief):
             "flops_step": step.get_total_flops(),
             "flops_predict": predict.get_total_flops(),
         }
+
+    def tensors(self, network: int) -> dict[str, Tensor]:
+        return dict(self.module.state_dict())
 
     def temperatures(self, network: int) -> list[float]:
         return []

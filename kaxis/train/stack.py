@@ -57,6 +57,7 @@ class DenseStack(Brief):
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
         config = cells[0].config
+        self.networks = list(networks)
         self.feed = Feed(networks, tasks, device)
         self.learner, train = config["learner"], config["train"]
         self.E, self.batch = len(networks), train["batch_size"]
@@ -70,7 +71,8 @@ class DenseStack(Brief):
         capturable = device == "cuda"
         decay = self.learner.get("weight_decay", 0.0)
         kind, more = (torch.optim.AdamW, {"weight_decay": decay}) if decay else (torch.optim.Adam, {})
-        self.optimizer = kind([self.net.parameters], lr=self.learner["lr"], fused=True, capturable=capturable, **more)
+        optimizer = kind([self.net.parameters], lr=self.learner["lr"], fused=True, capturable=capturable, **more)
+        self.optimizers = [[optimizer]]
         self.best = train.get("select") == "best"
         self._rows = torch.zeros(self.E * self.batch, dtype=torch.int64, device=device)
         self._y = torch.zeros(self.E, self.batch, dtype=torch.int64, device=device)
@@ -82,7 +84,7 @@ class DenseStack(Brief):
         )
         if self.learner["clip"]:
             self.net.clip(self.learner["clip"])
-        self.optimizer.step()
+        self.optimizers[0][0].step()
 
     def batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         assert start == 0  # a stack is done in a minute and leaves no checkpoints
@@ -97,6 +99,10 @@ class DenseStack(Brief):
         """Logits of every head, each (E, K, chunk), and each network's labels, chunk by chunk."""
         for rows, labels in self.feed.chunks(split, CHUNK):
             yield self.net.logits(self.feed.features.index_select(0, rows).view(self.E, CHUNK, -1)), labels
+
+    def tensors(self, network: int) -> dict[str, Tensor]:
+        """What one network predicts with."""
+        return {name: value[network] for name, value in self.net.p.items()}
 
     def temperatures(self, network: int) -> list[float]:
         return [float(self.net.temperature(i)[network, 0, 0]) for i in self.headed] if self.learned_t else []
@@ -118,6 +124,6 @@ class DenseStack(Brief):
             self._once()
         with torch.no_grad():
             self.net.parameters.copy_(before)
-            for value in self.optimizer.state[self.net.parameters].values():
+            for value in self.optimizers[0][0].state[self.net.parameters].values():
                 value.zero_()
         return graph.replay

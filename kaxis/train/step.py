@@ -45,6 +45,7 @@ def gradients(
     local_step: str = "interleaved",
     checkpointing: bool = False,
     precision: str = "float32",
+    look: Callable[[str, Tensor], None] = lambda name, loss: None,
 ) -> Tensor:
     """Add the gradient of a batch's loss to the parameters, calling ``done(layer)`` as soon as a layer's is whole.
 
@@ -66,6 +67,8 @@ def gradients(
         Forget what global learners need for their backward pass, and compute it again there.
     precision : {"float32", "bfloat16"}
         Of convolutions and what lies between them; heads are float32.
+    look : callable
+        Shown each loss by name (``0`` for the lowest layer's, ``concat`` for the classifier's) before anything goes back.
 
     Returns
     -------
@@ -84,6 +87,7 @@ def gradients(
         loss = None if logits is None else share * F.cross_entropy(logits, y_B, label_smoothing=smoothing)
         if one_by_one:  # outside autocast, whose copies of the weights would outlive the step
             assert loss is not None
+            look(str(i), loss)
             loss.backward()
             done(i)
             a = a.detach()
@@ -112,6 +116,7 @@ def gradients(
         into = net.learner["heads"] == "concat"
         logits = net.classify(pools if into else [p.detach() for p in pools], mask)
         own = share * F.cross_entropy(logits, y_B, label_smoothing=CONCAT_SMOOTHING)
+        look("concat", own)
         if into:
             losses.append(own)
         else:
@@ -119,6 +124,8 @@ def gradients(
             done(depth)
     total = torch.stack(losses).sum()
     if not one_by_one:
+        for i, loss in zip(net.headed, losses, strict=False):
+            look(str(i), loss)
         total.backward()
         for i in range(depth):
             done(i)

@@ -1,0 +1,1 @@
+"""What a step costs, what reaches what, and what trained layers know."""

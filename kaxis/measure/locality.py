@@ -1,0 +1,130 @@
+"""Which layer's loss reaches which layer's parameters, by the gradients that the trainer's own code gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from kaxis.measure.subject import Subject
+from kaxis.train.precision import cpu_matmul, one_thread
+from kaxis.train.step import gradients
+
+__all__ = ["locality", "pattern"]
+
+Norms = dict[str, dict[str, float]]
+
+
+def locality(subject: Subject) -> xr.DataArray:
+    """Norm of the gradient of every loss in every layer's parameters, on one batch of random images.
+
+    Parameters
+    ----------
+    subject : Subject
+
+    Returns
+    -------
+    DataArray, dims (loss, layer)
+        Exactly 0 where a loss does not reach. A conv net's losses are separated by autograd inside the step, the MLP's by running its
+        closed-form step with one head at a time, a rule's by its ``losses(x, y)``; without it a rule has the one row ``total``.
+        A layer's parameters are its weights, biases, head and temperature; ``attrs["pattern"]`` names the shape.
+
+    Examples
+    --------
+    >>> from kaxis.measure.subject import subjects
+    >>> (subject,) = subjects(net="mlp", learners=["bp_deepsup"], batch_size=16)
+    >>> locality(subject).attrs["pattern"]
+    'each loss reaches its own layer and those below'
+    """
+    with one_thread(), cpu_matmul():
+        stack = subject.stack("cpu")
+        if subject.conv:
+            norms = _of_conv(stack)
+        elif hasattr(stack, "module"):
+            norms = _of_rule(stack)
+        else:
+            norms = _of_mlp(stack)
+    layers = list(dict.fromkeys(layer for row in norms.values() for layer in row))
+    values = [[row[layer] for layer in layers] for row in norms.values()]
+    out = xr.DataArray(values, coords={"loss": list(norms), "layer": layers}, dims=("loss", "layer"))
+    return out.assign_attrs(learner=subject.cell.learner, net=subject.cell.config["net"]["name"], pattern=pattern(out))
+
+
+def pattern(matrix: xr.DataArray) -> str:
+    """The matrix in words; a loss and the parameters of one layer have the same name."""
+    reached = {
+        str(loss): {str(layer) for layer in matrix.layer.values if float(matrix.sel(loss=loss, layer=layer)) > 0}
+        for loss in matrix.loss.values
+    }
+    if all(layers == {loss} for loss, layers in reached.items()):
+        return "each loss reaches its own layer alone"
+    everything = set(map(str, matrix.layer.values))
+    if len(reached) == 1 and set(*reached.values()) == everything:
+        return "one loss reaches every layer"
+    numbered = {loss: layers for loss, layers in reached.items() if loss.isdigit()}
+    if numbered == reached and all(layers == {str(i) for i in range(int(k) + 1)} for k, layers in numbered.items()):
+        return "each loss reaches its own layer and those below"
+    beyond = [loss for loss, layers in reached.items() if layers != {loss}]
+    if all(layers == {loss} for loss, layers in numbered.items()) and beyond:
+        return f"each layer's loss reaches its own layer alone, but {' and '.join(beyond)} reaches {_listed(reached, beyond)}"
+    return "losses reach several layers"
+
+
+def _listed(reached: Mapping[str, set[str]], losses: Iterable[str]) -> str:
+    return ", ".join(sorted(set().union(*(reached[loss] for loss in losses))))
+
+
+def _of_conv(stack: Any) -> Norms:
+    net = stack.nets[0]
+    groups = {str(i): own for i, own in enumerate(net.groups())}
+    if net.concat:
+        groups["concat"] = groups.pop(str(len(net.plan)))
+    _, (image,), ((picks, _),) = next(stack.batches(0))
+    x, y = stack._seen(image, torch.empty(0)), torch.from_numpy(stack.task.y_train[picks])
+    norms: Norms = {}
+
+    def look(name: str, loss: Tensor) -> None:
+        norms[name] = _norms(loss, groups)
+
+    gradients(net, x, y, None, lambda i: None, local_step=stack.train["local_step"], look=look)
+    return norms
+
+
+def _of_rule(stack: Any) -> Norms:
+    groups: dict[str, list[Tensor]] = {}
+    for name, parameter in stack.module.named_parameters():
+        number = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
+        groups.setdefault(number[1] if number else name.split(".")[0], []).append(parameter)
+    rows, y = next(stack.batches(0))
+    x, module = stack.feed.features.index_select(0, rows), stack.module.train()
+    losses = module.losses(x, y[0]) if hasattr(module, "losses") else {"total": module.loss(x, y[0])}
+    return {name: _norms(loss, groups) for name, loss in losses.items()}
+
+
+def _norms(loss: Tensor, groups: Mapping[str, list[Tensor]]) -> dict[str, float]:
+    everything = [p for own in groups.values() for p in own]
+    found = torch.autograd.grad(loss, everything, retain_graph=True, allow_unused=True)
+    by_id = {id(p): g for p, g in zip(everything, found, strict=True)}
+    return {
+        name: sum(float(g.square().sum()) for p in own if (g := by_id[id(p)]) is not None) ** 0.5
+        for name, own in groups.items()
+    }
+
+
+def _of_mlp(stack: Any) -> Norms:
+    net, (rows, y) = stack.net, next(stack.batches(0))
+    x = stack.feed.features.index_select(0, rows).view(stack.E, stack.batch, -1)
+    norms: Norms = {}
+    for loss in tuple(net.headed):
+        net.headed = range(loss, loss + 1)
+        net.parameters.grad.zero_()
+        net.gradients(x, y)
+        squares = {str(layer): 0.0 for layer in range(net.depth)}
+        for name, g in net.g.items():
+            squares[name.lstrip("WbRcalph")] += float(g.square().sum())
+        norms[str(loss)] = {layer: value**0.5 for layer, value in squares.items()}
+    return norms
