@@ -6,13 +6,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.learners import TABLE
+from kaxis.measure.profile import Profile
 from kaxis.nets.plan import conv_counts, counts
 from kaxis.sources.catalog import source_info
 from kaxis.store.records import Store
@@ -101,6 +102,8 @@ def run(
     device: str = "auto",
     data: Path | None = None,
     force: bool = False,
+    weights: bool = False,
+    profile: Profile | None = None,
     keep_every: float = 60.0,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
@@ -117,6 +120,10 @@ def run(
         Folder of image files.
     force : bool
         Train finished cells again.
+    weights : bool
+        Keep what every cell's networks predict with after the last step; finished cells without are trained again.
+    profile : Profile, optional
+        Trace a few steps of the dearest stack; everything is trained in this process then.
     keep_every : float
         Seconds between checkpoints of a conv net's training.
     on_progress : callable
@@ -136,13 +143,15 @@ def run(
     store.prepare()
     checksums = _prepare_sources(study, data)
     cells = study.cells()
-    wanted = [cell for cell in cells if force or not _finished(cell, store, checksums)]
+    if weights and (best := [cell for cell in cells if cell.config["train"].get("select") == "best"]):
+        raise KaxisError(f"weights: {best[0]} reports its best step (select = best), whose weights are not kept")
+    rules = tuple(dict.fromkeys(file for leg in study.legs for file in leg.rules))
+    job = Job(store.path, device, data, force, provenance(device), keep_every, rules, weights, profile)
+    wanted = [cell for cell in cells if force or not _finished(cell, store, checksums) or job.lacks(store, cell)]
     store.note_study(study)
     stacks = stacks_of(wanted, STACK if device == "cpu" else 1024)
     progress = Progress(len(wanted), network_steps=sum(_networks(s) * steps_of(s[0]) for s in stacks))
-    jobs = min(len(stacks), jobs or (cores() if device == "cpu" else 1))
-    rules = tuple(dict.fromkeys(file for leg in study.legs for file in leg.rules))
-    job = Job(store.path, device, data, force, provenance(device), keep_every, rules)
+    jobs = min(len(stacks), 1 if profile else jobs or (cores() if device == "cpu" else 1))
 
     if jobs == 1:
 
@@ -153,6 +162,7 @@ def run(
         for stack in stacks:
             progress.cells_done += work(job, stack, tick)
             on_progress(progress)
+            job = replace(job, profile=None)
     elif jobs:
         in_processes(job, stacks, jobs, progress, on_progress)
     failed = tuple(_failures(store, cells))

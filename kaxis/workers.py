@@ -23,6 +23,7 @@ from typing import Any
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
+from kaxis.measure.profile import Profile, profiler
 from kaxis.rules import load_rules
 from kaxis.sources.catalog import n_classes, source_info
 from kaxis.store.records import Store
@@ -58,6 +59,15 @@ class Job:
     provenance: dict[str, Any]
     keep_every: float
     rules: tuple[str, ...] = ()
+    weights: bool = False
+    profile: Profile | None = None
+
+    def lacks(self, store: Store, cell: Cell) -> bool:
+        """Whether the cell is still to be trained."""
+        record = None if self.force else store.read(cell)
+        if record is None:
+            return True
+        return self.weights and record["status"] == "done" and not store.weights(cell).exists()
 
 
 def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> int:
@@ -69,7 +79,7 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
 
     load_rules(job.rules)  # a worker starts with the package's own table
     store = Store(job.store)
-    todo = [cell for cell in stack if job.force or not store.has(cell)]
+    todo = [cell for cell in stack if job.lacks(store, cell)]
     if spared := len(networks_of(stack)) - len(networks_of(todo)):
         tick(spared * steps_of(stack[0]), 0, "")
     if not todo:
@@ -78,15 +88,18 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
     keep = job.store / "checkpoints"
     if job.force:
         Kept(keep, 0).forget(todo)
-    results, backend = train(
-        todo,
-        data=job.data,
-        device=job.device,
-        tick=tick,
-        keep=keep,
-        keep_every=job.keep_every,
-        made_by=job.provenance,
-    )
+    with profiler(job.profile) as after_step:
+        results, backend = train(
+            todo,
+            data=job.data,
+            device=job.device,
+            tick=tick,
+            keep=keep,
+            keep_every=job.keep_every,
+            made_by=job.provenance,
+            weights=store.weights if job.weights else None,
+            after_step=after_step,
+        )
     seconds = time.monotonic() - started
     for cell, result in zip(todo, results, strict=True):
         own = {

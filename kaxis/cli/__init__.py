@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from kaxis.cli import across, analyze, audit, cube, data, factorial, figure, planning, run, status
+from kaxis.cli import across, analyze, audit, cube, data, diagnose, factorial, figure, planning, run, status
 from kaxis.errors import KaxisError
 
 __all__ = ["across", "app", "factorial", "main", "planning"]
@@ -23,7 +23,7 @@ app = App(
     default_parameter=Parameter(negative="", consume_multiple=True),
     suppress_keyboard_interrupt=False,
 )
-for command in (run.run, status.status, cube.cube):
+for command in (run.run, status.status, cube.cube, diagnose.diagnose):
     app.command(command)
 for group in (analyze.app, figure.app, audit.app, data.app):
     app.command(group)

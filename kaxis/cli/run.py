@@ -64,6 +64,8 @@ def run(
     small: bool = False,
     dry_run: bool = False,
     force: bool = False,
+    weights: bool = False,
+    profile: Path | None = None,
 ) -> int:
     """Train every cell (source, K, learner, seed) that the store lacks.
 
@@ -89,6 +91,10 @@ def run(
         List the cells with an estimate of the time, and stop.
     force
         Train finished cells again.
+    weights
+        Keep the trained weights in the store, for kaxis diagnose; finished cells without are trained again.
+    profile
+        Write a trace of ten steps of the dearest stack to this file (*.json, for ui.perfetto.dev), and print its ten dearest operations.
     """
     given: dict[str, Any] = dict(options or {})
     for name, value in given.items():
@@ -108,10 +114,36 @@ def run(
     if dry_run:
         return _dry_run(study, target, jobs, device)
     from kaxis.execute import run as execute
+    from kaxis.measure.profile import Profile
 
+    trace = Profile(profile) if profile else None
+    if trace:
+        trace.prove()
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the tracer's own chatter
     with _progress() as show:
-        summary = execute(study, target, jobs=jobs, device=device, data=data, force=force, on_progress=show)
+        summary = execute(
+            study,
+            target,
+            jobs=jobs,
+            device=device,
+            data=data,
+            force=force,
+            weights=weights,
+            profile=trace,
+            on_progress=show,
+        )
+    if trace:
+        _dearest(trace.operations)
     return _report(study, target.path, summary)
+
+
+def _dearest(operations: list[dict[str, Any]]) -> None:
+    if not operations:
+        print("profile: every cell was there before, so no step was traced; --force trains again", file=sys.stderr)
+        return
+    print(f"{'operation':48} {'calls':>6} {'own ms':>9} {'share':>6}")
+    for one in operations:
+        print(f"{one['operation'][:48]:48} {one['calls']:6} {one['ms']:9.2f} {one['share']:6.1%}")
 
 
 def _dry_run(study: Study, store: Any, jobs: int | None, device: str) -> int:

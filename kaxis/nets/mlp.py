@@ -11,7 +11,7 @@ each head's gradient at its own layer. Why no autograd: half the elementwise pas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,16 +121,22 @@ class MLPStack:
         R = self.p[f"R{layer}"]
         return R / self.temperature(layer) if self.learned_t else R
 
+    def activations(self, x_EBD: Tensor) -> Iterator[Tensor]:
+        """Every layer's activation, shape (E, H, B), from the lowest up, in buffers that the next batch overwrites."""
+        h = x_EBD.transpose(1, 2)
+        for layer in range(self.depth):
+            a = self._layer(layer, h)
+            yield a
+            h, _ = normalise.forward(self.learner["norm"], a)
+
+    def head(self, layer: int, a_EHB: Tensor) -> Tensor:
+        """Logits of one head, shape (E, K, B)."""
+        return torch.baddbmm(self.p[f"c{layer}"], self._readout(layer), self._goodness(a_EHB))
+
     @torch.no_grad()
     def logits(self, x_EBD: Tensor) -> list[Tensor]:
         """Logits of every head, each of shape (E, K, B), from the lowest layer up."""
-        h, out = x_EBD.transpose(1, 2), []
-        for layer in range(self.depth):
-            a = self._layer(layer, h)
-            if layer in self.headed:
-                out.append(torch.baddbmm(self.p[f"c{layer}"], self._readout(layer), self._goodness(a)))
-            h, _ = normalise.forward(self.learner["norm"], a)
-        return out
+        return [self.head(layer, a) for layer, a in enumerate(self.activations(x_EBD)) if layer in self.headed]
 
     # ---- backward ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ name alone: their pools, and all of VGG13, are ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -100,16 +100,18 @@ class VGG(nn.Module):
     def activation(self, i: int, h_BCSS: Tensor) -> Tensor:
         return F.relu(self.convs[i](h_BCSS))
 
+    def goodness(self, i: int, a_BCSS: Tensor) -> Tensor:
+        """What a head of layer i would read, before normalisation and temperature: the pooled a^power, or its mean (B, 1)."""
+        g = a_BCSS * a_BCSS if self.learner["power"] == "2" else a_BCSS
+        if self.learner["goodness"] == "scalar":
+            return g.mean((1, 2, 3))[:, None]
+        # Flattened as it lies in memory, so that the backward pass stays channels-last.
+        return _pooled(g, self.plan[i].goodness_side).permute(0, 2, 3, 1).flatten(1)
+
     def head(self, i: int, a_BCSS: Tensor) -> Tensor:
         """Logits (B, K) of layer i, in float32 whatever the activation is in."""
         with torch.autocast(a_BCSS.device.type, enabled=False):
-            a = a_BCSS.float()
-            g = a * a if self.learner["power"] == "2" else a
-            if self.learner["goodness"] == "scalar":
-                g_BG = g.mean((1, 2, 3))[:, None]
-            else:
-                # Flattened as it lies in memory, so that the backward pass stays channels-last.
-                g_BG = _pooled(g, self.plan[i].goodness_side).permute(0, 2, 3, 1).flatten(1)
+            g_BG = self.goodness(i, a_BCSS.float())
             if str(i) in self.goodness_norms:
                 g_BG = self.goodness_norms[str(i)](g_BG)
             logits: Tensor = self.heads[str(i)](g_BG / self.temperature(i))
@@ -136,18 +138,24 @@ class VGG(nn.Module):
             logits: Tensor = self.concat[1](features)
             return logits
 
+    def activations(self, x_BCSS: Tensor) -> Iterator[Tensor]:
+        """Every layer's activation, without dropout, from the lowest up."""
+        h = x_BCSS
+        for i in range(len(self.plan)):
+            a = self.activation(i, h)
+            yield a
+            if i + 1 < len(self.plan):
+                h = self.onward(i, a, None)
+
     @torch.no_grad()
     def logits(self, x_BCSS: Tensor) -> list[Tensor]:
         """Every head's logits (B, K) from the lowest layer up, the concat classifier's last. Call in `eval()` mode."""
-        h, out, pooled = x_BCSS, [], []
-        for i in range(len(self.plan)):
-            a = self.activation(i, h)
+        out, pooled = [], []
+        for i, a in enumerate(self.activations(x_BCSS)):
             if i in self.headed:
                 out.append(self.head(i, a))
             if self.concat and i:
                 pooled.append(a.mean((2, 3)))
-            if i + 1 < len(self.plan):
-                h = self.onward(i, a, None)
         return out + ([self.classify(pooled, None)] if self.concat else [])
 
     def groups(self) -> list[list[nn.Parameter]]:

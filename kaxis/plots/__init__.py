@@ -1,8 +1,9 @@
 """Figures from effects. All seeds shown, means with intervals, no bars and no stars; plotted numbers beside them as CSV."""
 
 from kaxis.plots.figures import curves, k_conflict, paired
+from kaxis.plots.inside import diagnose
 from kaxis.plots.save import save
 from kaxis.plots.summaries import band, coverage, factorial, forest, power
 from kaxis.plots.systems import audit, locality
 
-__all__ = ["audit", "band", "coverage", "curves", "factorial", "forest", "k_conflict", "locality", "paired", "power", "save"]
+__all__ = ["audit", "band", "coverage", "curves", "diagnose", "factorial", "forest", "k_conflict", "locality", "paired", "power", "save"]

@@ -15,7 +15,7 @@ from kaxis.errors import KaxisError, hint
 from kaxis.learners import SETTINGS, TABLE
 from kaxis.store.records import Store
 
-__all__ = ["AXES", "build_cube", "flat", "load_cube"]
+__all__ = ["AXES", "build_cube", "flat", "load_cube", "select"]
 
 AXES = ("source", "K", "learner", "seed")
 FINAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
@@ -46,6 +46,13 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None) -> xr.Datase
     KaxisError
         If the store holds no such record, or records of different configurations for one place in the cube.
     """
+    cube = build_cube(*select(store, where))
+    cube.attrs["problems"] = store.problems
+    return cube
+
+
+def select(store: Store, where: Mapping[str, str] | None = None) -> tuple[list[dict[str, Any]], list[Cell]]:
+    """Records that have these values, and cells with them that somebody asked for; raises as `load_cube`."""
     records = list(store.records())
     if not records:
         raise KaxisError(
@@ -57,9 +64,7 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None) -> xr.Datase
     chosen = [r for r, values in zip(records, flats, strict=True) if _matches(values, where or {})]
     if not chosen:
         raise KaxisError(f"store {store.path}: none of {len(records)} records has {_conditions_text(where or {})}")
-    cube = build_cube(chosen, [cell for cell in asked if _matches(flat(cell), where or {})])
-    cube.attrs["problems"] = store.problems
-    return cube
+    return chosen, [cell for cell in asked if _matches(flat(cell), where or {})]
 
 
 def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ()) -> xr.Dataset:

@@ -62,6 +62,10 @@ class Store:
     def _file(self, cell_id: str) -> Path:
         return self.path / "cells" / f"{cell_id}.json"
 
+    def weights(self, cell: Cell) -> Path:
+        """Where what a cell's networks predict with is kept, if it was asked for."""
+        return self.path / "weights" / f"{cell.id}.pt"
+
     def has(self, cell: Cell) -> bool:
         """Whether the cell is finished or failed, with a whole record to show for it."""
         return self.read(cell) is not None

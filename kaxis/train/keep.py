@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from kaxis.cell import Cell
+from kaxis.errors import KaxisError
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "load_weights", "save_weights"]
 
 
 class Kept:
@@ -73,20 +74,11 @@ class Kept:
         state = stack.state()
         if state is None:
             return
-        file = self._file(cells)
-        part = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.part")
         seen = {r.cell.id: (r.reason, r.curves, r.layers) for r in results}
         kept = {"stamp": self._stamp(tasks), "done": done, "stack": state, "results": seen}
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as out:
-                torch.save(kept, out)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(part, file)
+            _write(self._file(cells), kept)
         except (OSError, RuntimeError) as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             warnings.warn(f"no checkpoint could be written to {self.folder}: {error}", stacklevel=2)
             self.folder = None
         self._last = time.monotonic()
@@ -97,3 +89,52 @@ class Kept:
             file = self._file(cells)
             for old in (file, *file.parent.glob(f"{file.stem}-*.part")):
                 old.unlink(missing_ok=True)
+
+
+def save_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:
+    """Write the numbers that a cell's networks predict with.
+
+    Raises
+    ------
+    KaxisError
+        If the file cannot be written.
+    """
+    tensors = {f"{m}/{name}": t for m, n in enumerate(networks) for name, t in stack.tensors(n).items()}
+    try:
+        _write(file, {name: t.detach().cpu().clone() for name, t in tensors.items()})
+    except (OSError, RuntimeError) as error:
+        raise KaxisError(f"weights {file}: {error}", exit_code=1) from None
+
+
+def load_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:
+    """Put saved numbers into a stack of the same configuration.
+
+    Raises
+    ------
+    KaxisError
+        If the file is damaged, or of another configuration.
+    """
+    try:
+        kept = torch.load(file, map_location=stack.device, weights_only=True)
+        with torch.no_grad():
+            for m, n in enumerate(networks):
+                for name, tensor in stack.tensors(n).items():
+                    tensor.copy_(kept[f"{m}/{name}"])
+    except Exception as error:
+        raise KaxisError(f"weights {file}: not whole, or of another configuration ({type(error).__name__})") from None
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    part = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as out:
+            torch.save(content, out)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, file)
+    except (OSError, RuntimeError):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

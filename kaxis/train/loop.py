@@ -22,7 +22,7 @@ from kaxis.errors import KaxisError
 from kaxis.sources.load import load_task
 from kaxis.sources.task import Task
 from kaxis.train.conv import ConvStack
-from kaxis.train.keep import Kept
+from kaxis.train.keep import Kept, save_weights
 from kaxis.train.memory import memory_advice
 from kaxis.train.precision import cpu_matmul, one_thread
 from kaxis.train.rule import RuleStack
@@ -81,6 +81,8 @@ def train(
     keep: Path | None = None,
     keep_every: float = 60.0,
     made_by: Mapping[str, Any] | None = None,
+    weights: Callable[[Cell], Path] | None = None,
+    after_step: Callable[[], None] = lambda: None,
 ) -> tuple[list[dict[str, Any]], str]:
     """Train cells that differ only in seed, members and inference.
 
@@ -99,6 +101,10 @@ def train(
         Seconds between writing it.
     made_by : mapping, optional
         Versions and device, kept with it: another version or device starts anew.
+    weights : callable, optional
+        Names the file for a cell's weights as they are after the last step.
+    after_step : callable
+        Called after every step, before anything is evaluated.
 
     Returns
     -------
@@ -118,9 +124,9 @@ def train(
         if device == "cuda":
             torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
             torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-            return _train(cells, data, device, tick, state), "cuda"
+            return _train(cells, data, device, tick, state, weights, after_step), "cuda"
         with one_thread(), cpu_matmul() as backend:
-            return _train(cells, data, device, tick, state), backend
+            return _train(cells, data, device, tick, state, weights, after_step), backend
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         known = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if known or any(sign in str(error) for sign in OUT_OF_MEMORY):
@@ -128,7 +134,15 @@ def train(
         raise
 
 
-def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, kept: Kept) -> list[dict[str, Any]]:
+def _train(
+    cells: Sequence[Cell],
+    data: Path | None,
+    device: str,
+    tick: Tick,
+    kept: Kept,
+    weights: Callable[[Cell], Path] | None,
+    after_step: Callable[[], None],
+) -> list[dict[str, Any]]:
     config, K = cells[0].config, cells[0].K
     networks = networks_of(cells)
     conv = config["net"]["name"] != "mlp"
@@ -149,6 +163,7 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, ke
     told = 0.0
     for batch in stack.batches(start):
         stack.step(batch)
+        after_step()
         done += 1
         # A conv net's note reads its loss, which makes a GPU wait: there a few times a second is enough.
         often = conv and (device == "cpu" or time.monotonic() - told > 0.2)
@@ -163,6 +178,9 @@ def _train(cells: Sequence[Cell], data: Path | None, device: str, tick: Tick, ke
                 tick(len(networks) * (stack.steps - done), 0, stack.note(done))
                 break
         kept.save(cells, stack, results, tasks, done)
+    for result in results:
+        if weights is not None and not result.reason:
+            save_weights(weights(result.cell), stack, result.networks)
     return [r.as_dict(stack, tasks[r.cell.seed]) for r in results]
 
 

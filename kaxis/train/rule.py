@@ -78,7 +78,7 @@ class RuleStack(Brief):
         if made is None or made.code != self.learner["code"]:
             raise KaxisError(f"{cells[0]}: its file of rules is not here or has changed; name it with --rules")
         self.networks = list(networks)
-        self.feed = Feed(networks, tasks, device)
+        self.device, self.feed = device, Feed(networks, tasks, device)
         self.batch, self.inputs = train["batch_size"], self.feed.features.shape[1]
         self.n = len(tasks[seed].y_train)
         self.steps = train.get("steps") or max(1, math.ceil(train["epochs"] * self.n / self.batch))

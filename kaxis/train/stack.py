@@ -58,7 +58,7 @@ class DenseStack(Brief):
     ) -> None:
         config = cells[0].config
         self.networks = list(networks)
-        self.feed = Feed(networks, tasks, device)
+        self.device, self.feed = device, Feed(networks, tasks, device)
         self.learner, train = config["learner"], config["train"]
         self.E, self.batch = len(networks), train["batch_size"]
         self.n = len(tasks[networks[0][0]].y_train)

@@ -1,0 +1,131 @@
+"""``kaxis diagnose``: inside trained networks."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from kaxis.cli.common import Json, StorePath, Where, conditions, open_store
+from kaxis.cli.report import Column, Report
+from kaxis.errors import KaxisError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["diagnose"]
+
+
+def diagnose(
+    *,
+    show: list[Literal["accuracy", "information", "temperatures"]] | None = None,
+    store: StorePath = None,
+    where: Where = None,
+    data: Path | None = None,
+    prob: Annotated[float, Parameter(help="of the t intervals over seeds")] = 0.95,
+    figure: Annotated[Path | None, Parameter(name="--figure", help="folder to draw the figures into")] = None,
+    json: Json = False,
+    csv: Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")] = None,
+) -> int:
+    """Layer by layer: accuracy, information about the label, temperatures; and how often layers disagree.
+
+    Needs runs whose weights were kept (kaxis run ... --weights).
+
+    Example: kaxis diagnose --where learner=dtg_ff --figure figures
+
+    Parameters
+    ----------
+    show
+        What to look at; all by default, temperatures where they are learned. Without information it is done in seconds.
+    data
+        Folder of image files; $KAXIS_DATA, else the user's cache.
+    """
+    target = open_store(store)
+    if not target.path.is_dir():
+        raise KaxisError(f"no store at {target.path}; fill one with, for example: kaxis run digits --weights")
+    from kaxis.measure import diagnose as inside
+
+    wanted = show or ["accuracy", "information"]
+    estimators = inside.ESTIMATORS if "information" in wanted else ()
+    results = inside.diagnose(
+        target, where=conditions(where), data=data, temperatures="temperatures" in wanted, estimators=estimators
+    )
+    rows = [row for one in results for row in inside.diagnose_rows(one, prob)]
+    attrs: dict[str, Any] = {"ci_kind": "t", "ci_prob": prob, "units": "accuracies are fractions, information is in bits"}
+    remarks = [_network(one, [r for r in rows if r["layer"] is None], one.attrs) for one in results]
+    if estimators:
+        case = inside.known_case(results[0].attrs["K"], results[0].attrs["n_test"], 0.25)
+        attrs["known_case"] = case
+        remarks += [INFORMATION, _check(case, results[0])]
+    title = f"Each layer on test samples: mean over seeds (half its {100 * prob:.3g} % t interval)"
+    Report("diagnose", title, attrs, rows, _columns(rows), remarks, _by_layer(rows)).show(as_json=json, csv_file=csv)
+    if figure is not None:
+        from kaxis import plots
+
+        for one in results:
+            name = f"diagnose_{one.attrs['source']}_K{one.attrs['K']}_{one.attrs['learner']}"
+            for file in plots.save(*plots.diagnose(one), figure, re.sub(r"[^\w.-]+", "_", name).strip("_")):
+                print(file, file=sys.stderr if json else sys.stdout)
+    return 0
+
+
+INFORMATION = (
+    "Bits: ksg and histograms (by bins) of the scalar goodness mean(a^2); probes: Fano's lower bound from a linear probe of what the head reads, "
+    "and of the average-pooled activation. Histograms grow with their bins; a bound may lie far below."
+)
+
+HEADINGS = {
+    "accuracy": "accuracy %",
+    "temperature": "T",
+    "ksg": "ksg",
+    "probe_goodness": "goodness probe",
+    "probe_gap": "pooled probe",
+}
+
+
+def _by_layer(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The table's rows: a layer's quantities side by side, as text."""
+    shown: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for r in rows:
+        if r["layer"] is not None:
+            place = {k: r[k] for k in ("source", "K", "learner", "layer", "n_seeds")}
+            scale, form = (100, ".2f") if r["quantity"] == "accuracy" else (1, ".3f")
+            half = (r["ci_upper"] - r["ci_lower"]) / 2 * scale
+            text = f"{r['mean'] * scale:{form}}" + (f" ({half:{form}})" if half == half else "")
+            shown.setdefault(tuple(place.values()), place)[r["quantity"]] = text
+    return list(shown.values())
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    def column(key: str) -> Column:
+        return HEADINGS.get(key, key.replace("histogram_", "hist ")), lambda r: r.get(key, "-")
+
+    quantities = dict.fromkeys(r["quantity"] for r in rows if r["layer"] is not None)
+    columns = [column(key) for key in ("source", "K", "learner", "layer")]
+    return [*columns, *(column(q) for q in quantities), ("n", lambda r: r["n_seeds"])]
+
+
+def _network(one: xr.Dataset, rows: Sequence[Mapping[str, Any]], place: Mapping[str, Any]) -> str:
+    own = {r["quantity"]: r for r in rows if all(r[k] == place[k] for k in ("source", "K", "learner"))}
+
+    def text(key: str) -> str:
+        r = own[key]
+        inside = "" if r["n_seeds"] < 2 else f" [{100 * r['ci_lower']:.2f}, {100 * r['ci_upper']:.2f}]"
+        return f"{100 * r['mean']:.2f} %{inside}"
+
+    start = f"{place['source']} K={place['K']} {place['learner']}, {int(one.attrs['n_test'])} test samples"
+    if own["disagreement"]["mean"] != own["disagreement"]["mean"]:
+        return f"{start}: accuracy {text('accuracy')}; one head."
+    return (
+        f"{start}: accuracy of all layers together {text('accuracy')}; some layer right (oracle) {text('oracle')}; "
+        f"two layers differ on {text('disagreement')}."
+    )
+
+
+def _check(case: Mapping[str, float], one: xr.Dataset) -> str:
+    said = ", ".join(f"{k.replace('histogram_', 'hist ')} {v:.3f}" for k, v in case.items() if k != "exact")
+    return f"Known case, {one.attrs['n_test']} samples of a Gaussian mixture of {one.attrs['K']} classes that carries {case['exact']:.3f} bits: {said}."

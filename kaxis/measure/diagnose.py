@@ -1,0 +1,219 @@
+"""Inside trained networks: what each layer gets right, how layers differ, and what their activations tell of the label (paper, diagnostics)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from kaxis.cell import Cell
+from kaxis.errors import KaxisError
+from kaxis.sources.augment import normalised
+from kaxis.sources.load import load_task
+from kaxis.stats import information
+from kaxis.stats.arrays import estimate
+from kaxis.store.cube import select
+from kaxis.store.records import Store
+from kaxis.train.keep import load_weights
+from kaxis.train.loop import kind_of
+from kaxis.train.precision import cpu_matmul, one_thread
+from kaxis.train.stack import CHUNK
+
+__all__ = ["BINS", "ESTIMATORS", "diagnose", "diagnose_rows", "known_case"]
+
+BINS = (50, 100, 200, 500)
+ESTIMATORS = ("ksg", *(f"histogram_{b}" for b in BINS), "probe_goodness", "probe_gap")
+
+
+def diagnose(
+    store: Store,
+    *,
+    where: Mapping[str, str] | None = None,
+    data: Path | None = None,
+    temperatures: bool = False,
+    estimators: Sequence[str] = ESTIMATORS,
+) -> list[xr.Dataset]:
+    """Trained cells whose weights were kept, on their test samples.
+
+    Parameters
+    ----------
+    store : Store
+    where : mapping, optional
+        As `kaxis.load_cube`: keeps the cells with these values.
+    data : Path, optional
+        Folder of image files.
+    temperatures : bool
+        Insist on learned temperatures; else they are shown where there are any.
+    estimators : sequence of str
+        Out of `ESTIMATORS`; none to leave information out.
+
+    Returns
+    -------
+    list of Dataset
+        One for each source, K and learner, over ``seed`` and ``layer``: ``layer_accuracy`` (NaN where a layer has no head), ``accuracy`` of the
+        learner's own inference, ``oracle`` (share of samples that some layer gets right), ``disagreement`` (layer, other: share on
+        which two layers answer differently), ``information`` (layer, estimator; bits), ``temperature`` (step, layer).
+        Of the scalar goodness mean(a^2) the first estimators; ``probe_goodness`` of what the layer's head reads (the pooled a^2, or
+        a for learners that read it), ``probe_gap`` of the average-pooled activation; on an MLP the activation itself.
+
+    Raises
+    ------
+    KaxisError
+        If no record fits, a cell that fits is not finished or its weights were not kept, or temperatures are asked for and not learned.
+    """
+    if unknown := [e for e in estimators if e not in ESTIMATORS]:
+        raise KaxisError(f"estimator '{unknown[0]}' is not one of: {', '.join(ESTIMATORS)}")
+    records, asked = select(store, where)
+    found = {Cell(r["config"]).id: r for r in records}
+    groups: dict[tuple[str, int, str], list[Cell]] = {}
+    for cell in {c.id: c for c in [*asked, *(Cell(r["config"]) for r in records)]}.values():
+        record = found.get(cell.id)
+        if record is None or record["status"] != "done":
+            state = f"has failed ({record['reason']})" if record else "is not finished"
+            raise KaxisError(f"{cell} {state}: run it, or leave it out with --where")
+        if not store.weights(cell).exists():
+            raise KaxisError(f"{cell}: its weights were not kept; run it with --weights")
+        groups.setdefault((cell.source, cell.K, cell.learner), []).append(cell)
+    for (_, _, name), (cell, *_) in groups.items():
+        learner = cell.config["learner"]
+        if "rule" in learner or learner["members"] > 1:
+            raise KaxisError(f"learner '{name}': a rule or an ensemble has no layers to look into; leave it out with --where")
+        if temperatures and learner["temperature"] != "learned":
+            raise KaxisError(f"temperatures: learner '{name}' has none to learn (temperature = 1); leave it out with --where")
+    return [
+        xr.concat(
+            [_inside(store, cell, found[cell.id], data, estimators) for cell in sorted(own, key=lambda c: c.seed)],
+            xr.DataArray(sorted(c.seed for c in own), dims="seed", name="seed"),
+        ).assign_attrs(source=source, K=K, learner=name)
+        for (source, K, name), own in groups.items()
+    ]
+
+
+@dataclass
+class _Layers:
+    """What the test samples leave in a network: predictions of its heads, and each layer's features, row by row."""
+
+    y: NDArray[np.int64]
+    heads: dict[int, NDArray[np.int64]]
+    scalar: list[NDArray[np.float32]]
+    goodness: list[NDArray[np.float32]]
+    gap: list[NDArray[np.float32]]
+
+
+def _inside(
+    store: Store, cell: Cell, record: Mapping[str, Any], data: Path | None, estimators: Sequence[str]
+) -> xr.Dataset:
+    with one_thread(), cpu_matmul():
+        seen = _layers(store, cell, data)
+        depth, K = len(seen.gap), cell.K
+        accuracy = np.full(depth, np.nan)
+        differ = np.full((depth, depth), np.nan)
+        for i, said in seen.heads.items():
+            accuracy[i] = np.mean(said == seen.y)
+            for j, other in seen.heads.items():
+                differ[i, j] = np.mean(said != other)
+        right = np.stack([said == seen.y for said in seen.heads.values()])
+        bits = np.array([[_bits(e, seen, i, K) for e in estimators] for i in range(depth)]).reshape(depth, -1)
+    curve = record["curves"].get("temperature") or []
+    out = xr.Dataset(
+        {
+            "layer_accuracy": ("layer", accuracy),
+            "disagreement": (("layer", "other"), differ),
+            "information": (("layer", "estimator"), bits),
+            "accuracy": record["metrics"]["test_accuracy"],
+            "oracle": float(right.any(0).mean()),
+        },
+        coords={"layer": range(depth), "other": range(depth), "estimator": list(estimators)},
+        attrs={"n_test": len(seen.y)},
+    )
+    if curve:
+        out["temperature"] = (("step", "layer"), np.array(curve))
+        out = out.assign_coords(step=record["curves"]["step"])
+    return out
+
+
+def _bits(estimator: str, seen: _Layers, layer: int, K: int) -> float:
+    if estimator == "ksg":
+        return information.ksg(seen.scalar[layer], seen.y)
+    if estimator.startswith("histogram"):
+        return information.histogram(seen.scalar[layer], seen.y, bins=int(estimator.partition("_")[2]))
+    features = (seen.goodness if estimator == "probe_goodness" else seen.gap)[layer]
+    error = information.probe_error(features, seen.y, K)
+    return information.fano_bound(error, K, information.label_entropy(seen.y))
+
+
+@torch.no_grad()
+def _layers(store: Store, cell: Cell, data: Path | None) -> _Layers:
+    config = cell.config
+    conv = config["net"]["name"] != "mlp"
+    task = load_task(config["source"], cell.K, cell.seed, data, pixels=conv)
+    stack = kind_of(config)([cell], [(cell.seed, 0)], {cell.seed: task}, "cpu")
+    load_weights(store.weights(cell), stack, [0])
+    net = stack.nets[0].eval() if conv else stack.net
+    depth = len(net.plan) if conv else net.depth
+    heads: dict[int, list[Any]] = {i: [] for i in net.headed}
+    scalar, goodness, gap = ([[] for _ in range(depth)] for _ in range(3))
+    for rows, (labels,) in stack.feed.chunks("test", stack.chunk if conv else CHUNK):
+        n = len(labels)
+        x = stack.feed.take(rows)
+        x = normalised(x, *task.statistics) if conv else x[None]
+        for i, a in enumerate(net.activations(x)):
+            if i in heads:
+                logits = net.head(i, a) if conv else net.head(i, a)[0].T
+                heads[i].append(logits[:n].argmax(1).numpy())
+            a_BF = a.mean((2, 3)) if conv else a[0].T
+            g_BG = net.goodness(i, a) if conv else a_BF**2 if net.squared else a_BF
+            scalar[i].append((a * a).mean((1, 2, 3))[:n].numpy() if conv else (a_BF**2).mean(1)[:n].numpy())
+            goodness[i].append(g_BG[:n].numpy().copy())
+            gap[i].append(a_BF[:n].numpy().copy())
+    said = {i: np.concatenate(parts) for i, parts in heads.items()}
+    joined = [[np.concatenate(parts) for parts in kind] for kind in (scalar, goodness, gap)]
+    return _Layers(task.y_test, said, *joined)
+
+
+def known_case(K: int, n: int, bits: float) -> dict[str, float]:
+    """What each estimator says of `n` samples of a Gaussian mixture that carries exactly `bits`; ``exact`` beside them.
+
+    Examples
+    --------
+    >>> said = known_case(10, 2000, 0.5)
+    >>> abs(said["ksg"] - said["exact"]) < 0.1
+    True
+    """
+    x, y, exact = information.gaussian_mixture(bits, K, n)
+    out = {"exact": exact, "ksg": information.ksg(x, y)}
+    out |= {f"histogram_{b}": information.histogram(x, y, bins=b) for b in BINS}
+    with one_thread():
+        error = information.probe_error(x[:, None], y, K)
+    return out | {"probe": information.fano_bound(error, K, information.label_entropy(y))}
+
+
+def diagnose_rows(one: xr.Dataset, prob: float = 0.95) -> list[dict[str, Any]]:
+    """A result of `diagnose` as plain rows: each layer's quantities, then the network's (layer None), means over seeds with t intervals.
+
+    ``disagreement`` is the mean over pairs of layers, ``temperature`` the last.
+    """
+    place = {name: one.attrs[name] for name in ("source", "K", "learner")}
+
+    def row(layer: int | None, quantity: str, values: xr.DataArray) -> dict[str, Any]:
+        d = estimate(np.atleast_1d(values.values), prob)
+        known = {"mean": d.mean, "ci_lower": d.lower, "ci_upper": d.upper, "n_seeds": d.n}
+        return {**place, "layer": layer, "quantity": quantity, **known}
+
+    rows = []
+    for layer in one.layer.values.tolist():
+        own = one.sel(layer=layer)
+        if own.layer_accuracy.notnull().all():
+            rows.append(row(layer, "accuracy", own.layer_accuracy))
+        if "temperature" in one:
+            rows.append(row(layer, "temperature", own.temperature.isel(step=-1)))
+        rows += [row(layer, str(e), own.information.sel(estimator=e)) for e in one.estimator.values]
+    pairs = one.disagreement.where(one.layer < one.other)
+    rows += [row(None, "accuracy", one.accuracy), row(None, "oracle", one.oracle)]
+    return rows + [row(None, "disagreement", pairs.mean(("layer", "other")))]

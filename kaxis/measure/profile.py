@@ -1,0 +1,71 @@
+"""A trace of a few training steps, and the operations that take the most time in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kaxis.errors import KaxisError
+
+__all__ = ["Profile", "profiler"]
+
+WAIT, STEPS = 3, 10
+"""Steps that pass before, and that are looked at: the first ones set memory up."""
+
+
+@dataclass
+class Profile:
+    """Where a trace goes, and what it showed.
+
+    Parameters
+    ----------
+    file : Path
+        Chrome's trace format, which ui.perfetto.dev and chrome://tracing open.
+    operations : list of dict
+        ``operation``, ``calls``, ``ms`` (its own time, without what it calls), ``share``: the ten dearest, filled in by `profiler`.
+    """
+
+    file: Path
+    operations: list[dict[str, Any]] = field(default_factory=list)
+
+    def prove(self) -> None:
+        """Raise `KaxisError` if the file cannot be written, before anything is trained."""
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("a"):
+                pass
+        except OSError as error:
+            raise KaxisError(f"profile {self.file}: {error.strerror}") from None
+
+
+@contextmanager
+def profiler(profile: Profile | None) -> Iterator[Callable[[], None]]:
+    """Yields what is to be called after every step."""
+    if profile is None:
+        yield lambda: None
+        return
+    import torch
+    from torch.profiler import ProfilerActivity, profile as torch_profile, schedule
+
+    cuda = torch.cuda.is_available()
+    kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if cuda else [])
+
+    def ready(seen: Any) -> None:
+        seen.export_chrome_trace(str(profile.file))
+        own = "self_device_time_total" if cuda else "self_cpu_time_total"
+        events = [e for e in seen.key_averages() if getattr(e, own) and not e.key.startswith("ProfilerStep")]
+        events.sort(key=lambda e: -getattr(e, own))
+        total = sum(getattr(e, own) for e in events)
+        profile.operations[:] = [
+            {"operation": e.key, "calls": e.count, "ms": getattr(e, own) / 1e3, "share": getattr(e, own) / total}
+            for e in events[:10]
+        ]
+
+    steps = schedule(wait=WAIT - 1, warmup=1, active=STEPS, repeat=1)
+    with torch_profile(activities=kinds, schedule=steps, on_trace_ready=ready) as seen:
+        yield seen.step
+    if not profile.operations:
+        raise KaxisError(f"profile: a training of more than {WAIT} steps is needed, none was that long", exit_code=1)
