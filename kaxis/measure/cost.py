@@ -83,9 +83,9 @@ def predict(subject: Subject, *, real: bool = False) -> Cost:
         ledger.rest()
         ledger.restart()
         with FlopCounterMode(display=False) as forward:
-            ((_, labels),) = stack.evaluate("test")
-        flops, n = step.get_total_flops() / subject.batch, len(labels[0])
-    return Cost(split, ledger.split()["temporaries"], n, flops, forward.get_total_flops() / n)
+            chunks = [len(labels[0]) for _, labels in stack.evaluate("test")]
+        flops = step.get_total_flops() / subject.batch
+    return Cost(split, ledger.split()["temporaries"], chunks[0], flops, forward.get_total_flops() / sum(chunks))
 
 
 def _optimizers(stack: Any) -> list[torch.optim.Optimizer]:
@@ -138,8 +138,7 @@ def _visit(subject: Subject, device: str, steps: int) -> Visit:
             seen.steps = [_seconds(device, lambda: stack.step(next(batches))) for _ in range(steps)]
             if device == "cuda":
                 seen.allocated, seen.reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-            ((_, labels),) = stack.evaluate("test")
-            seen.predicted = len(labels[0])
+            seen.predicted = sum(len(labels[0]) for _, labels in stack.evaluate("test"))
             seen.predictions = [_seconds(device, lambda: list(stack.evaluate("test"))) for _ in range(max(3, steps))]
     except torch.OutOfMemoryError:
         seen.failed = "out of memory"

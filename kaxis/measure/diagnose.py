@@ -163,10 +163,10 @@ def _layers(store: Store, cell: Cell, data: Path | None) -> _Layers:
         n = len(labels)
         x = stack.feed.take(rows)
         x = normalised(x, *task.statistics) if conv else x[None]
+        logits = net.logits(x)
+        for i, z in zip(net.headed, logits, strict=False):
+            heads[i].append((z if conv else z[0].T)[:n].argmax(1).numpy())
         for i, a in enumerate(net.activations(x)):
-            if i in heads:
-                logits = net.head(i, a) if conv else net.head(i, a)[0].T
-                heads[i].append(logits[:n].argmax(1).numpy())
             a_BF = a.mean((2, 3)) if conv else a[0].T
             g_BG = net.goodness(i, a) if conv else a_BF**2 if net.squared else a_BF
             scalar[i].append((a * a).mean((1, 2, 3))[:n].numpy() if conv else (a_BF**2).mean(1)[:n].numpy())

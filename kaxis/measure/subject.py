@@ -86,7 +86,8 @@ class Subject:
         from kaxis.train.stack import CHUNK
 
         load_rules(self.rules)
-        n_test = max(8, 512 * 32 * 32 // self.inputs**2) if self.conv else CHUNK
+        # One chunk of a conv net's, which takes a while; eight of an MLP's, as a test set has.
+        n_test = max(8, 512 * 32 * 32 // self.inputs**2) if self.conv else 8 * CHUNK
         n, rng = self.batch + n_test, np.random.default_rng(0)
         shape = (n, self.inputs, self.inputs, 3) if self.conv else (n, self.inputs)
         if self.conv:

@@ -12,6 +12,7 @@ each head's gradient at its own layer. Why no autograd: half the elementwise pas
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -129,14 +130,23 @@ class MLPStack:
             yield a
             h, _ = normalise.forward(self.learner["norm"], a)
 
-    def head(self, layer: int, a_EHB: Tensor) -> Tensor:
-        """Logits of one head, shape (E, K, B)."""
-        return torch.baddbmm(self.p[f"c{layer}"], self._readout(layer), self._goodness(a_EHB))
+    @torch.no_grad()
+    def readouts(self) -> dict[int, Tensor]:
+        """R / T of every head, shape (E, K, H): for many batches they are worth computing once."""
+        return {layer: self._readout(layer) for layer in self.headed}
 
     @torch.no_grad()
-    def logits(self, x_EBD: Tensor) -> list[Tensor]:
+    def logits(self, x_EBD: Tensor, readouts: Mapping[int, Tensor] | None = None) -> list[Tensor]:
         """Logits of every head, each of shape (E, K, B), from the lowest layer up."""
-        return [self.head(layer, a) for layer, a in enumerate(self.activations(x_EBD)) if layer in self.headed]
+        R, out = self.readouts() if readouts is None else readouts, []
+        below: Tensor | None = None
+        for above, a in enumerate(chain(self.activations(x_EBD), (None,))):
+            # A head is worked once the layer above has seen the activation, which may then be squared in its place.
+            if below is not None and above - 1 in R:
+                g = below.mul_(below) if self.squared else below
+                out.append(torch.baddbmm(self.p[f"c{above - 1}"], R[above - 1], g))
+            below = a
+        return out
 
     # ---- backward ------------------------------------------------------------------------------------------------
 

@@ -97,8 +97,9 @@ class DenseStack(Brief):
 
     def evaluate(self, split: str) -> Iterator[tuple[list[Tensor], list[np.ndarray[Any, Any]]]]:
         """Logits of every head, each (E, K, chunk), and each network's labels, chunk by chunk."""
+        readouts = self.net.readouts()
         for rows, labels in self.feed.chunks(split, CHUNK):
-            yield self.net.logits(self.feed.features.index_select(0, rows).view(self.E, CHUNK, -1)), labels
+            yield self.net.logits(self.feed.features.index_select(0, rows).view(self.E, CHUNK, -1), readouts), labels
 
     def tensors(self, network: int) -> dict[str, Tensor]:
         """What one network predicts with."""
