@@ -45,7 +45,9 @@ def main() -> None:
         vgg = medians(few, 7)
     print("| learner | " + " | ".join(f"K = {K}" for K in CLASSES) + " |\n|---|---|---|---|")
     for name in MLP:
-        own = [f"{mlp[name, K] / mlp['bp_deepsup', 10]:.2f} ({mlp[name, K] / mlp['bp_deepsup', K]:.2f})" for K in CLASSES]
+        own = [
+            f"{mlp[name, K] / mlp['bp_deepsup', 10]:.2f} ({mlp[name, K] / mlp['bp_deepsup', K]:.2f})" for K in CLASSES
+        ]
         print(f"| mlp, {name}: over BP-DeepSup at K = 10 (at the same K) | " + " | ".join(own) + " |")
     print("| vgg8, dtg_ff: over itself at K = 10 | " + " | ".join(f"{vgg[K] / vgg[10]:.2f}" for K in CLASSES) + " |")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kaxis.cell import Cell
+from kaxis.cli import main
 from kaxis.leg import Leg
 from kaxis.store.records import Store
 
@@ -23,6 +24,18 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("KAXIS_STORE", "KAXIS_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(a) for a in arguments])
+        return int(exit_.value.code or 0), *capsys.readouterr()
+
+    return run
 
 
 def fake_result(train: float, test: float, status: str = "done", chance: float = 0.2) -> dict[str, Any]:

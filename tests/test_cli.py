@@ -56,6 +56,7 @@ VERBS += [
 ]
 VERBS += [f"figure {v}" for v in ("band", "factorial", "power", "coverage")]
 VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check", "data show"]
+VERBS += ["audit", "audit locality", "diagnose"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -147,7 +147,7 @@ def locality(
     from kaxis.measure.locality import locality as run
     from kaxis.measure.subject import subjects
 
-    shape = {k: v for k, v in {"size": size, "width": width, "depth": depth}.items() if v is not None}
+    shape: dict[str, Any] = {k: v for k, v in {"size": size, "width": width, "depth": depth}.items() if v is not None}
     *_, subject = subjects(net=net, K=K, learners=[learner], rules=rules or (), batch_size=batch, **shape)
     matrix = run(subject)
     rows: list[dict[str, Any]] = [
@@ -230,7 +230,10 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
         ]
     if has("step_ms"):
         columns += [
-            ("ms/step", lambda r: r["failed"] or f"{r['step_ms']:.3g} ({r['step_ms_low']:.3g}-{r['step_ms_high']:.3g})"),
+            (
+                "ms/step",
+                lambda r: r["failed"] or f"{r['step_ms']:.3g} ({r['step_ms_low']:.3g}-{r['step_ms_high']:.3g})",
+            ),
             ("img/s", lambda r: number(r["images_per_second"], ",.0f")),
             ("floor", lambda r: number(100 * r["floor_share"], ".0f") + " %"),
             ("us/predict", lambda r: number(r["predict_us"], ".3g")),
@@ -253,7 +256,9 @@ def _remarks(rows: Sequence[Mapping[str, Any]], device: str) -> list[str]:
     ]
     if any("step_ms" in r for r in rows):
         rate = "one core" if device == "cpu" else "the GPU"
-        out.append(f"Times: median and quartiles of steps there and back, on {rate}; floor: its rate in large products.")
+        out.append(
+            f"Times: median and quartiles of steps there and back, on {rate}; floor: its rate in large products."
+        )
     if len({r["K"] for r in rows}) > 1:
         out += _along_k(rows)
     return out
@@ -267,7 +272,9 @@ def _along_k(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for name in dict.fromkeys(r["configuration"] for r in rows):
         few, many = at.get((name, low)), at.get((name, high))
         if few and many and few["flops_predict"]:
-            said.append(f"{name} {many['flops_predict'] / few['flops_predict']:.2f} x ({many['predict_bytes'] / few['predict_bytes']:.2f} x)")
+            said.append(
+                f"{name} {many['flops_predict'] / few['flops_predict']:.2f} x ({many['predict_bytes'] / few['predict_bytes']:.2f} x)"
+            )
     return [f"Arithmetic (memory) of a prediction at K = {high} over K = {low}: {'; '.join(said)}."]
 
 

@@ -55,7 +55,11 @@ def diagnose(
         target, where=conditions(where), data=data, temperatures="temperatures" in wanted, estimators=estimators
     )
     rows = [row for one in results for row in inside.diagnose_rows(one, prob)]
-    attrs: dict[str, Any] = {"ci_kind": "t", "ci_prob": prob, "units": "accuracies are fractions, information is in bits"}
+    attrs: dict[str, Any] = {
+        "ci_kind": "t",
+        "ci_prob": prob,
+        "units": "accuracies are fractions, information is in bits",
+    }
     remarks = [_network(one, [r for r in rows if r["layer"] is None], one.attrs) for one in results]
     if estimators:
         case = inside.known_case(results[0].attrs["K"], results[0].attrs["n_test"], 0.25)

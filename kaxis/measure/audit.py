@@ -68,9 +68,7 @@ def audit(
     if steps < 0:
         raise KaxisError(f"steps = {steps}: 0 or more")
     allowed = bytes_of(budget) if budget else None
-    chosen = [
-        s for k in K for s in subjects(net=net, size=size, K=k, learners=learners, rules=rules, **options)
-    ]
+    chosen = [s for k in K for s in subjects(net=net, size=size, K=k, learners=learners, rules=rules, **options)]
     costs = [predict(s) for s in chosen]
     largest = [None if allowed is None else largest_batch(s, allowed) for s in chosen]
     rate = product_rate(device)[0] if steps else NAN

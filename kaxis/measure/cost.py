@@ -78,7 +78,9 @@ def predict(subject: Subject, *, real: bool = False) -> Cost:
         ledger.restart()
         stack.step(next(batches))
         split = ledger.split()
-        with FlopCounterMode(display=False) as step:  # keeps tensors alive that would be freed: not while memory is looked at
+        with FlopCounterMode(
+            display=False
+        ) as step:  # keeps tensors alive that would be freed: not while memory is looked at
             stack.step(next(batches))
         ledger.rest()
         ledger.restart()

@@ -83,9 +83,13 @@ def diagnose(
     for (_, _, name), (cell, *_) in groups.items():
         learner = cell.config["learner"]
         if "rule" in learner or learner["members"] > 1:
-            raise KaxisError(f"learner '{name}': a rule or an ensemble has no layers to look into; leave it out with --where")
+            raise KaxisError(
+                f"learner '{name}': a rule or an ensemble has no layers to look into; leave it out with --where"
+            )
         if temperatures and learner["temperature"] != "learned":
-            raise KaxisError(f"temperatures: learner '{name}' has none to learn (temperature = 1); leave it out with --where")
+            raise KaxisError(
+                f"temperatures: learner '{name}' has none to learn (temperature = 1); leave it out with --where"
+            )
     return [
         xr.concat(
             [_inside(store, cell, found[cell.id], data, estimators) for cell in sorted(own, key=lambda c: c.seed)],
@@ -158,7 +162,8 @@ def _layers(store: Store, cell: Cell, data: Path | None) -> _Layers:
     net = stack.nets[0].eval() if conv else stack.net
     depth = len(net.plan) if conv else net.depth
     heads: dict[int, list[Any]] = {i: [] for i in net.headed}
-    scalar, goodness, gap = ([[] for _ in range(depth)] for _ in range(3))
+    kinds: list[list[list[Any]]] = [[[] for _ in range(depth)] for _ in range(3)]
+    scalar, goodness, gap = kinds
     for rows, (labels,) in stack.feed.chunks("test", stack.chunk if conv else CHUNK):
         n = len(labels)
         x = stack.feed.take(rows)
@@ -173,7 +178,7 @@ def _layers(store: Store, cell: Cell, data: Path | None) -> _Layers:
             goodness[i].append(g_BG[:n].numpy().copy())
             gap[i].append(a_BF[:n].numpy().copy())
     said = {i: np.concatenate(parts) for i, parts in heads.items()}
-    joined = [[np.concatenate(parts) for parts in kind] for kind in (scalar, goodness, gap)]
+    joined = [[np.concatenate(parts) for parts in kind] for kind in kinds]
     return _Layers(task.y_test, said, *joined)
 
 
@@ -216,4 +221,4 @@ def diagnose_rows(one: xr.Dataset, prob: float = 0.95) -> list[dict[str, Any]]:
         rows += [row(layer, str(e), own.information.sel(estimator=e)) for e in one.estimator.values]
     pairs = one.disagreement.where(one.layer < one.other)
     rows += [row(None, "accuracy", one.accuracy), row(None, "oracle", one.oracle)]
-    return rows + [row(None, "disagreement", pairs.mean(("layer", "other")))]
+    return [*rows, row(None, "disagreement", pairs.mean(("layer", "other")))]

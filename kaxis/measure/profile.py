@@ -48,7 +48,8 @@ def profiler(profile: Profile | None) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     import torch
-    from torch.profiler import ProfilerActivity, profile as torch_profile, schedule
+    from torch.profiler import ProfilerActivity, schedule
+    from torch.profiler import profile as torch_profile
 
     cuda = torch.cuda.is_available()
     kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if cuda else [])

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
 from kaxis.learners import parse
+from kaxis.leg import Leg
 
 __all__ = ["PUBLISHED", "Subject", "bytes_of", "subjects"]
 
@@ -70,7 +69,9 @@ class Subject:
         """What a batch must be a multiple of: its parts, of two images where they are normalised by the batch."""
         config = self.cell.config
         learner = config["learner"]
-        alone = learner.get("goodness_norm") != "batchnorm" and learner["inference"] != "concat" and "rule" not in learner
+        alone = (
+            learner.get("goodness_norm") != "batchnorm" and learner["inference"] != "concat" and "rule" not in learner
+        )
         return int(config["train"].get("accumulate", 1)) * (1 if alone else 2)
 
     def at_batch(self, batch: int) -> Subject:
@@ -90,6 +91,7 @@ class Subject:
         n_test = max(8, 512 * 32 * 32 // self.inputs**2) if self.conv else 8 * CHUNK
         n, rng = self.batch + n_test, np.random.default_rng(0)
         shape = (n, self.inputs, self.inputs, 3) if self.conv else (n, self.inputs)
+        x: np.ndarray[Any, Any]
         if self.conv:
             x = rng.integers(0, 256, shape, dtype=np.uint8) if noise else np.zeros(shape, np.uint8)
         else:

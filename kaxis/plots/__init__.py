@@ -6,4 +6,17 @@ from kaxis.plots.save import save
 from kaxis.plots.summaries import band, coverage, factorial, forest, power
 from kaxis.plots.systems import audit, locality
 
-__all__ = ["audit", "band", "coverage", "curves", "diagnose", "factorial", "forest", "k_conflict", "locality", "paired", "power", "save"]
+__all__ = [
+    "audit",
+    "band",
+    "coverage",
+    "curves",
+    "diagnose",
+    "factorial",
+    "forest",
+    "k_conflict",
+    "locality",
+    "paired",
+    "power",
+    "save",
+]

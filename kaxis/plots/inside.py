@@ -45,7 +45,12 @@ def _layer_axis(ax: Axes, one: xr.Dataset, label: str) -> None:
 
 def _rows(quantity: str, values: xr.DataArray) -> Rows:
     return [
-        {"quantity": quantity, "layer": int(layer), "seed": int(seed), "value": float(values.sel(layer=layer, seed=seed))}
+        {
+            "quantity": quantity,
+            "layer": int(layer),
+            "seed": int(seed),
+            "value": float(values.sel(layer=layer, seed=seed)),
+        }
         for layer in values.layer.values
         for seed in values.seed.values
     ]
@@ -95,7 +100,11 @@ def _information(ax: Axes, one: xr.Dataset) -> Rows:
         ax.fill_between(one.layer, low, high, color="0.8", label=f"scalar, histograms, {span} bins")
         for name in bins:
             rows += _rows(name, one.information.sel(estimator=name))
-    lines = {"ksg": "scalar, neighbours", "probe_goodness": "goodness, probe's bound", "probe_gap": "pooled, probe's bound"}
+    lines = {
+        "ksg": "scalar, neighbours",
+        "probe_goodness": "goodness, probe's bound",
+        "probe_gap": "pooled, probe's bound",
+    }
     for (name, label), (colour, marker) in zip(lines.items(), SERIES, strict=False):
         if name in names:
             values = one.information.sel(estimator=name)
@@ -120,5 +129,7 @@ def _disagreement(ax: Axes, one: xr.Dataset) -> Rows:
     ax.set_ylabel("layer")
     ax.set_title("two layers answer differently (%)", fontsize=8)
     return [
-        {"quantity": "disagreement", "layer": i, "other": j, "value": float(v)} for (i, j), v in np.ndenumerate(mean) if i < j
+        {"quantity": "disagreement", "layer": i, "other": j, "value": float(v)}
+        for (i, j), v in np.ndenumerate(mean)
+        if i < j
     ]

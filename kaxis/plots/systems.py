@@ -94,7 +94,15 @@ def locality(matrix: xr.DataArray) -> tuple[Figure, Rows]:
         figure = Figure(figsize=(1.6 + 0.42 * values.shape[1], 1.3 + 0.42 * values.shape[0]))
         ax = figure.add_subplot()
         for (i, j), part in np.ndenumerate(share):
-            ax.scatter(j, i, marker="s", s=110, color=SERIES[1][0] if part else "none", alpha=0.25 + 0.75 * part, edgecolors="0.8")
+            ax.scatter(
+                j,
+                i,
+                marker="s",
+                s=110,
+                color=SERIES[1][0] if part else "none",
+                alpha=0.25 + 0.75 * part,
+                edgecolors="0.8",
+            )
         ax.set_xticks(range(values.shape[1]), [str(v) for v in matrix.layer.values])
         ax.set_yticks(range(values.shape[0]), [str(v) for v in matrix.loss.values])
         ax.set_xlim(-0.6, values.shape[1] - 0.4)

@@ -24,8 +24,8 @@ def label_entropy(y: Labels) -> float:
     >>> label_entropy(np.array([0, 1, 2, 3]))
     2.0
     """
-    share = np.bincount(y)
-    share = share[share > 0] / len(y)
+    counts = np.bincount(y)
+    share = counts[counts > 0] / len(y)
     return float(-(share * np.log2(share)).sum())
 
 
