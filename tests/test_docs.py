@@ -40,7 +40,7 @@ def test_public_names_exist() -> None:
 def test_table_rows_and_intervals_of_the_findings_come_from_the_analyses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each table row and each interval of docs/findings.md is printed by a script of analysis/ over the committed records."""
+    """Each table row and each interval of docs/findings.md and docs/audit.md is printed by a script of analysis/ over the committed records."""
     from kaxis import plots
 
     saved: list[Any] = []
@@ -51,7 +51,7 @@ def test_table_rows_and_intervals_of_the_findings_come_from_the_analyses(
             runpy.run_path(str(file))
     printed = capsys.readouterr().out
     assert saved
-    text = (ROOT / "docs" / "findings.md").read_text()
+    text = "\n".join((ROOT / "docs" / name).read_text() for name in ("findings.md", "audit.md"))
     heads = {
         line for line, below in zip(text.split("\n"), text.split("\n")[1:], strict=False) if below.startswith("|---")
     }

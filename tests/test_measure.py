@@ -22,7 +22,7 @@ from kaxis.measure.cost import predict
 from kaxis.measure.ledger import KINDS, Ledger
 from kaxis.measure.locality import locality
 from kaxis.measure.subject import PUBLISHED, Subject, bytes_of, subjects
-from kaxis.nets.plan import conv_counts
+from kaxis.nets.plan import conv_counts, counts
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -172,6 +172,15 @@ def test_flops_agree_with_the_closed_formula(learner: str) -> None:
     if learner.startswith("bp"):
         (plain, *_) = subjects(net="vgg8", width=0.25, learners=[learner], batch_size=8)
     cost = predict(plain)
+    assert (cost.flops_step, cost.flops_predict) == (one["flops_step"], one["flops_predict"])
+
+
+@pytest.mark.parametrize("learner", ["bp", "bp_ensemble", "bp_deepsup", "dtg_ff", "dtg_ff[readout=learned]"])
+def test_an_mlps_flops_agree_with_the_closed_formula(learner: str) -> None:
+    (subject,) = subjects(net="mlp", size=20, learners=[learner], batch_size=16)
+    size = {"K": 10, "inputs": 20, "width": 128, "depth": 4}
+    one = counts(**size, batch=1, learner=subject.cell.config["learner"])
+    cost = predict(subject)
     assert (cost.flops_step, cost.flops_predict) == (one["flops_step"], one["flops_predict"])
 
 

@@ -34,6 +34,7 @@ def audit(
     net: NETS = "vgg8",
     size: int | None = None,
     batch: int | None = None,
+    parts: int | None = None,
     K: Classes = None,
     learners: list[str] | None = None,
     rules: list[str] | None = None,
@@ -63,6 +64,8 @@ def audit(
         Side of the images in pixels [32]; for the mlp, its inputs [256].
     batch
         Images a step [vgg 128, from 64 px on 64; mlp 256].
+    parts
+        Into which gradient accumulation divides a batch [4].
     learners
         Each in every way its step can be worked; by default the published comparison.
     rules
@@ -83,7 +86,7 @@ def audit(
     from kaxis.workers import provenance
 
     typed = {
-        "net": net, "size": size, "batch": batch, "K": K, "learners": learners, "rules": rules, "width": width, "depth": depth,
+        "net": net, "size": size, "batch": batch, "parts": parts, "K": K, "learners": learners, "rules": rules, "width": width, "depth": depth,
         "precision": precision, "budget": budget, "steps": steps,
     }  # fmt: skip
     from kaxis.execute import device_of

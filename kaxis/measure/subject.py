@@ -26,7 +26,7 @@ PUBLISHED: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("dtg_ff", {"local_step": "interleaved"}),
 )
 """The paper's comparison, with checkpointing and the summed losses between its ends (ours). How many parts the paper's
-accumulation took is not legible: four."""
+accumulation took is not legible; four unless asked for."""
 
 HOW = {
     "accumulate": "{} parts",
@@ -111,6 +111,7 @@ def subjects(
     K: int = 10,
     learners: Sequence[str] = (),
     rules: Sequence[str] = (),
+    parts: int = 4,
     **options: Any,
 ) -> list[Subject]:
     """The configurations to set side by side.
@@ -125,6 +126,8 @@ def subjects(
         Each in every way its step can be worked; by default the seven configurations of `PUBLISHED`, or for the MLP all its learners.
     rules : sequence of str
         Files that define learners.
+    parts : int
+        Into which accumulation divides a batch.
     options : mapping
         Further options of `kaxis.Leg`: ``batch_size``, ``width``, ``precision`` ...
 
@@ -144,6 +147,7 @@ def subjects(
         raise KaxisError(f"size = {side}, K = {K}: 2 or more")
     out = []
     for learner, how in _ways(conv, learners):
+        how = {**how, "accumulate": parts} if "accumulate" in how else how
         own = {**options, **how, "net": net, "learners": [learner], "rules": list(rules), "steps": 1000}
         if conv:
             # A set without a size of its own stands in: images come from `stack`, and K classes of it are never looked up.

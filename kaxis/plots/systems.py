@@ -80,39 +80,42 @@ def _dots(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_ylabel("images a second" if timed else "GFLOP a training image")
 
 
-def locality(matrix: xr.DataArray) -> tuple[Figure, Rows]:
+def locality(*matrices: xr.DataArray) -> tuple[Figure, Rows]:
     """Which loss reaches which layer: filled squares, as dark as the gradient's norm is large beside the row's largest; 0 is empty.
 
     Parameters
     ----------
-    matrix : DataArray
-        From `kaxis.measure.locality.locality`.
+    *matrices : DataArray
+        From `kaxis.measure.locality.locality`; a panel each.
     """
+    wide, high = (sum(m.shape[1] for m in matrices), max(m.shape[0] for m in matrices))
+    rows: Rows = []
+    with style():
+        figure = Figure(figsize=(1.2 * len(matrices) + 0.4 * wide, 1.3 + 0.42 * high), layout="constrained")
+        widths = [m.shape[1] + 1 for m in matrices]
+        axes = figure.subplots(1, len(matrices), squeeze=False, gridspec_kw={"width_ratios": widths})[0]
+        for ax, matrix in zip(axes, matrices, strict=True):
+            rows += _blocks(ax, matrix)
+            ax.set_aspect("equal")
+        axes[0].set_ylabel("loss of")
+    return figure, rows
+
+
+def _blocks(ax: Axes, matrix: xr.DataArray) -> Rows:
     values = matrix.values
     share = values / np.maximum(values.max(1, keepdims=True), 1e-300)
-    with style():
-        figure = Figure(figsize=(1.6 + 0.42 * values.shape[1], 1.3 + 0.42 * values.shape[0]))
-        ax = figure.add_subplot()
-        for (i, j), part in np.ndenumerate(share):
-            ax.scatter(
-                j,
-                i,
-                marker="s",
-                s=110,
-                color=SERIES[1][0] if part else "none",
-                alpha=0.25 + 0.75 * part,
-                edgecolors="0.8",
-            )
-        ax.set_xticks(range(values.shape[1]), [str(v) for v in matrix.layer.values])
-        ax.set_yticks(range(values.shape[0]), [str(v) for v in matrix.loss.values])
-        ax.set_xlim(-0.6, values.shape[1] - 0.4)
-        ax.set_ylim(values.shape[0] - 0.4, -0.6)
-        ax.set_xlabel("parameters of layer")
-        ax.set_ylabel("loss of layer")
-        ax.set_title(f"{matrix.attrs['learner']} on {matrix.attrs['net']}", fontsize=9)
-    rows = [
-        {"loss": str(loss), "layer": str(layer), "norm": float(matrix.sel(loss=loss, layer=layer))}
+    for (i, j), part in np.ndenumerate(share):
+        look = {"color": SERIES[1][0], "alpha": 0.25 + 0.75 * part} if part else {"color": "none"}
+        ax.scatter(j, i, marker="s", s=90, edgecolors="0.8", **look)
+    ax.set_xticks(range(values.shape[1]), [str(v) for v in matrix.layer.values])
+    ax.set_yticks(range(values.shape[0]), [str(v) for v in matrix.loss.values])
+    ax.set_xlim(-0.6, values.shape[1] - 0.4)
+    ax.set_ylim(values.shape[0] - 0.4, -0.6)
+    ax.set_xlabel("parameters of layer")
+    ax.set_title(f"{matrix.attrs['learner']} on {matrix.attrs['net']}", fontsize=9)
+    place = {"net": matrix.attrs["net"], "learner": matrix.attrs["learner"]}
+    return [
+        {**place, "loss": str(loss), "layer": str(layer), "norm": float(matrix.sel(loss=loss, layer=layer))}
         for loss in matrix.loss.values
         for layer in matrix.layer.values
     ]
-    return figure, rows
