@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,34 @@ def test_the_figure_draws_every_factor_and_their_sum() -> None:
             r.effect.isel(source=0).sel(term=term).values
         )
     assert len(rows) == 5 * 3
+
+
+def said(rows: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    file = tmp_path / "t.csv"
+    with file.open("w") as out:
+        out.write("K,learner,seed,accuracy\n")
+        out.writelines(f'{r["K"]},"{r["learner"]}",{r["seed"]},{r["accuracy"]}\n' for r in rows)
+    assert kaxis("analyze", "factorial", file) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_words_say_what_the_exact_test_confirms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = said(table(n=8, noise=0.001), tmp_path, capsys)
+    assert (
+        "confirmed by the exact test after Holm over 4: readout (-1.00 [" in out
+    )  # the factor with a slope, and no other
+    assert "at K = 50 the corners differ by -1.9" in out  # 2 - ln 50, in pp
+    assert re.search(r"carried by readout -3\.9\d \[.*\], gradient \+[12]", out)  # the larger first
+
+
+def test_words_without_enough_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = said(table(n=4, noise=0.001), tmp_path, capsys)
+    assert "after Holm over 4: none" in out  # four seeds: no p below .125
+    out = said(table(n=1), tmp_path, capsys)
+    assert "the corners differ" not in out  # one seed has no interval
+
+
+def test_words_at_one_k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = said([r for r in table(n=8) if r["K"] == 10], tmp_path, capsys)
+    assert "on the slope" not in out
+    assert "at K = 10 the corners differ" in out

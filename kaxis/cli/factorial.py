@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Interval, Output, Scale
+from kaxis.cli.common import PLAIN, Interval, Output, Scale, Table
 from kaxis.cli.report import Column, Report, number
 from kaxis.cli.report import interval as bounds
 
@@ -21,6 +21,8 @@ __all__ = ["factorial"]
 
 @app.command
 def factorial(
+    table: Table = None,
+    /,
     *,
     factors: list[str] | None = None,
     interactions: bool = False,
@@ -49,7 +51,7 @@ def factorial(
     from kaxis.stats.verdict import population
 
     chosen = tuple(factors or FACTORS)
-    result = analyse(out.cube(), factors=chosen, scale=scale, interval=interval, prob=prob)
+    result = analyse(out.cube(table), factors=chosen, scale=scale, interval=interval, prob=prob)
     rows = _rows(result)
     shown: dict[tuple[str, str], dict[Any, Any]] = {}
     for row in rows:
