@@ -21,17 +21,11 @@ from kaxis.nets.plan import layers
 from kaxis.options import Float, Help, Integers, Strings, strings
 from kaxis.recipes import check_training, recipe
 from kaxis.rules import load_rules, placeholder, rule_config
-from kaxis.sources.catalog import TEACHER_DEFAULTS, n_classes, source_info, validate_features, validate_subset
-from kaxis.sources.knobs import NEUTRAL, available_classes, check_knobs
+from kaxis.sources.asked import check_source
+from kaxis.sources.catalog import TEACHER_DEFAULTS
+from kaxis.sources.knobs import NEUTRAL
 
 __all__ = ["Leg"]
-
-
-TEACHER_KNOBS = tuple(name for name in NEUTRAL if name not in ("labels", "per_class", "holdout"))
-"""Knobs of the synthetic task that no real source has."""
-
-REAL = ("classes", "subset", "size", "features", "train_total")
-"""Options of real sources alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,33 +157,7 @@ class Leg:
         return leg
 
     def _checked(self) -> Leg:
-        info = source_info(self.source)
-        real = info.real
-        available = n_classes(self.source, self.labels) if real else available_classes(self.labels, self.superclasses)
-        for name in (*TEACHER_DEFAULTS, *TEACHER_KNOBS) if real else REAL:
-            if getattr(self, name) != _DEFAULTS[name]:
-                raise KaxisError(f"{name} = {getattr(self, name)}: not an option of the source '{self.source}'")
-        validate_features(self.features)
-        validate_subset(self.subset, info.views, self.labels)
-        if self.subset != "any" and self.classes:
-            raise KaxisError(f"subset = {self.subset} and classes = {' '.join(self.classes)}: choose one")
-        if self.per_class and self.train_total:
-            raise KaxisError(f"per_class = {self.per_class} and train_total = {self.train_total}: choose one")
-        if len(set(self.classes)) != len(self.classes):
-            raise KaxisError(f"classes = {' '.join(self.classes)}: a class is named twice")
-        K = self.K or ((len(self.classes) or available,) if available else (5, 10, 50))
-        if not real:
-            check_knobs({name: getattr(self, name) for name in NEUTRAL}, K)
-        most = len(self.classes) or available or self.n_train
-        for k in K:
-            if not 2 <= k <= most:
-                raise KaxisError(f"K = {k}: '{self.source}' can have 2 to {most} classes with these options")
-            if self.classes and k != most:
-                raise KaxisError(f"K = {k}: {most} classes are named")
-            if not real and available and k != available:
-                raise KaxisError(f"K = {k}: a teacher's {self.labels} labels are {available}")
-            if self.train_total and self.train_total < k:
-                raise KaxisError(f"train_total = {self.train_total}: less than one image for each of K = {k} classes")
+        K, real, own_size = check_source(self, _DEFAULTS)
         for name, values in (("K", K), ("seeds", self.seeds)):
             if not values or min(values) < 0:
                 raise KaxisError(f"{name} = {values}: 0 or more, at least one")
@@ -203,8 +171,8 @@ class Leg:
         leg = replace(self, K=K, learners=rows)
         if self.net != "mlp" and not real:
             raise KaxisError(f"net = {self.net}: needs images; the source '{self.source}' has none")
-        pixels = self.size or info.size or (224 if real else 0)
-        if self.size and self.net == "mlp" and info.size is not None:
+        pixels = self.size or own_size or (224 if real else 0)
+        if self.size and self.net == "mlp" and own_size is not None:
             raise KaxisError(f"size = {self.size}: the mlp takes {self.source} at its own size; conv nets resize")
         leg = replace(leg, **recipe(asdict(leg), pixels if self.net != "mlp" else 0))
         check_training(leg)

@@ -104,6 +104,8 @@ class Study:
             raise KaxisError(f"study file {path}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise KaxisError(f"study file {path}: {error}") from None
+        if "audit" in options:
+            raise KaxisError(f"study file {path}: a file of audits, nothing to train; type: kaxis audit {path}")
         name, reduced = path.stem, options.pop("small", None)
         if small:
             if not isinstance(reduced, dict):

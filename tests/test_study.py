@@ -16,7 +16,8 @@ from kaxis.leg import Leg
 from kaxis.options import integers
 from kaxis.study import Study
 
-STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
+FILES = Path(__file__).parent.parent / "studies"
+STUDIES = sorted(file for file in FILES.glob("*.toml") if file.stem != "audit")
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=8))
@@ -172,3 +173,8 @@ def test_names_are_canonical(name: str) -> None:
     row = learners.TABLE[name]
     assert learners.parse(f"{name}[power={row.power}]") is row
     assert learners.parse(f"{name}[lr=0.1,clip=2]").name == f"{name}[clip=2,lr=0.1]"
+
+
+def test_a_file_of_audits_is_sent_to_its_own_command() -> None:
+    with pytest.raises(KaxisError, match=r"kaxis audit .*audit\.toml"):
+        Study.load(FILES / "audit.toml")
