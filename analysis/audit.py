@@ -64,10 +64,10 @@ plots.save(figure, drawn, ROOT / "figures", "audit")
 # %%
 matrices = []
 for learner in ("bp", "bp_deepsup", "dtg_ff", "ff_hybrid"):
-    (subject,) = kaxis.subjects(net="mlp", learners=[learner], batch_size=16)
+    (subject,) = kaxis.subjects(net="mlp", learners=[learner], batch=16)
     matrices.append(kaxis.locality(subject))
 for learner in ("bp", "bp_deepsup", "dtg_ff", "dtg_ff[inference=concat]", "bp_concat"):
-    *_, subject = kaxis.subjects(net="vgg8", width=0.125, learners=[learner], batch_size=8)
+    *_, subject = kaxis.subjects(net="vgg8", width=0.125, learners=[learner], batch=8)
     matrix = kaxis.locality(subject)
     print(f"| {learner} | vgg8 | {matrix.attrs['pattern']} |")
 for matrix in matrices:

@@ -39,4 +39,5 @@ for learner in dict.fromkeys(r["learner"] for r in rows):
     for r in own:
         if r["layer"] is None:
             print(f"{r['quantity']}: {text(r, 100, '.1f')} %")
-print("known case:", {k: round(v, 3) for k, v in found["attrs"]["known_case"].items()})
+for case in found["attrs"]["known_cases"]:
+    print("known case:", {k: round(v, 3) for k, v in case.items()})

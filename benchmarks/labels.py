@@ -22,7 +22,7 @@ MLP = ("bp_deepsup", "dtg_ff", "ff_hybrid", "ff")
 
 def predictor(learner: str, K: int, **options: Any) -> Callable[[], object]:
     *_, subject = subjects(learners=[learner], K=K, **options)
-    stack = subject.stack("cpu")
+    stack = subject.stack("cpu", steps=1)
     return lambda: list(stack.evaluate("test"))
 
 

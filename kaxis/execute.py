@@ -13,7 +13,7 @@ from typing import Any
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.learners import TABLE
-from kaxis.measure.profile import Profile
+from kaxis.measure.profile import WAIT, Profile
 from kaxis.nets.plan import conv_counts, counts
 from kaxis.sources.catalog import source_info
 from kaxis.store.records import Store
@@ -140,7 +140,7 @@ def run(
     """
     started = time.monotonic()
     device = device_of(device)
-    store.prepare()
+    store.prepare(weights=weights)
     checksums = _prepare_sources(study, data)
     cells = study.cells()
     if weights and (best := [cell for cell in cells if cell.config["train"].get("select") == "best"]):
@@ -150,6 +150,8 @@ def run(
     wanted = [cell for cell in cells if force or not _finished(cell, store, checksums) or job.lacks(store, cell)]
     store.note_study(study)
     stacks = stacks_of(wanted, STACK if device == "cpu" else 1024)
+    if profile and stacks and steps_of(stacks[0][0]) <= WAIT:
+        raise KaxisError(f"profile: {stacks[0][0]} has {steps_of(stacks[0][0])} steps; more than {WAIT} are needed")
     progress = Progress(len(wanted), network_steps=sum(_networks(s) * steps_of(s[0]) for s in stacks))
     jobs = min(len(stacks), 1 if profile else jobs or (cores() if device == "cpu" else 1))
 

@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import TypeAdapter, ValidationError
 
 from kaxis import learners
 from kaxis.cell import FORMAT, Cell
-from kaxis.errors import KaxisError, hint
+from kaxis.errors import KaxisError
 from kaxis.nets.plan import layers
-from kaxis.options import Float, Help, Integers, Strings, strings
+from kaxis.options import Float, Help, Integers, Strings, known, strings, validated
 from kaxis.recipes import check_training, recipe
 from kaxis.rules import load_rules, placeholder, rule_config
 from kaxis.sources.asked import check_source
@@ -146,12 +145,13 @@ class Leg:
     def of(cls, options: Mapping[str, Any]) -> Leg:
         """A checked leg from options as typed; unknown keys and values that do not fit are errors."""
         load_rules(strings(options.get("rules") or ()))
-        return _known(options)._checked()
+        leg: Leg = known(cls, options)
+        return leg._checked()
 
     @classmethod
     def restored(cls, options: Mapping[str, Any]) -> Leg:
         """A leg that was checked before it was written down; files of rules are not read for it."""
-        leg = _known(options)
+        leg: Leg = known(cls, options)
         for text in leg.learners if leg.rules else ():
             placeholder(text)
         return leg
@@ -205,7 +205,7 @@ class Leg:
         own = self
         if row.overrides:
             try:
-                own = _validated({**asdict(self), **row.overrides})
+                own = validated(Leg, {**asdict(self), **row.overrides})
             except KaxisError as error:
                 raise KaxisError(f"learner '{row.name}': {error}") from None
         if self.net == "mlp" and "concat" in (row.heads, row.inference):
@@ -247,24 +247,4 @@ class Leg:
         ]
 
 
-_LEG: TypeAdapter[Leg] = TypeAdapter(Leg)
 _DEFAULTS = {f.name: f.default for f in fields(Leg)}
-
-
-def _known(options: Mapping[str, Any]) -> Leg:
-    for key in options:
-        if key not in _DEFAULTS:
-            raise KaxisError(f"option '{key}' is not {hint(key, _DEFAULTS)}")
-    return _validated(options)
-
-
-def _validated(options: Mapping[str, Any]) -> Leg:
-    """Types and ranges of single fields; the first that does not fit, in one line."""
-    try:
-        return _LEG.validate_python(dict(options))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = next(part for part in first["loc"] if isinstance(part, str))
-        value, message = options.get(field), first["msg"].removeprefix("Value error, ")
-        typed = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-        raise KaxisError(f"{field} = {typed}: {message[0].lower()}{message[1:]}") from None

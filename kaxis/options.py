@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, NamedTuple
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AllowInfNan, BeforeValidator
+from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
 
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, hint
 
-__all__ = ["Float", "Help", "Integers", "Strings", "integers", "strings"]
+__all__ = ["Float", "Help", "Integers", "Strings", "integers", "known", "strings", "validated"]
 
 
 class Help(NamedTuple):
@@ -54,3 +56,30 @@ def strings(value: object) -> tuple[str, ...]:
 Float = Annotated[float, AllowInfNan(False)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(integers)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(strings)]
+
+
+def known(kind: type[Any], options: Mapping[str, Any]) -> Any:
+    """A dataclass from options as typed; unknown keys, wrong types and values out of range are errors.
+
+    Raises
+    ------
+    KaxisError
+        For the first that does not fit, in one line.
+    """
+    names = [f.name for f in fields(kind)]
+    for key in options:
+        if key not in names:
+            raise KaxisError(f"option '{key}' is not {hint(key, names)}")
+    return validated(kind, options)
+
+
+def validated(kind: type[Any], options: Mapping[str, Any]) -> Any:
+    """As `known`, for keys that are known to exist."""
+    try:
+        return TypeAdapter(kind).validate_python(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = next((part for part in first["loc"] if isinstance(part, str)), "option")
+        value, message = options.get(field), first["msg"].removeprefix("Value error, ")
+        typed = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        raise KaxisError(f"{field} = {typed}: {message[0].lower()}{message[1:]}") from None

@@ -98,7 +98,9 @@ def check_training(leg: Any) -> None:
         raise KaxisError(f"accumulate = {leg.accumulate}: local_step = naive steps inside each batch; use interleaved")
     if leg.activation_checkpointing and leg.goodness_norm == "batchnorm":
         raise KaxisError("activation_checkpointing = True: would count every batch twice in goodness_norm = batchnorm")
-    batch_statistics = leg.goodness_norm == "batchnorm" or any("concat" in name for name in leg.learners)
+    batch_statistics = leg.goodness_norm == "batchnorm" or any(
+        "concat" in name or "goodness_norm=batchnorm" in name for name in leg.learners
+    )
     if batch_statistics and leg.batch_size // leg.accumulate < 2:
         raise KaxisError(
             f"batch_size = {leg.batch_size}, accumulate = {leg.accumulate}: batch statistics need parts of 2 images or more"

@@ -88,7 +88,7 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
     keep = job.store / "checkpoints"
     if job.force:
         Kept(keep, 0).forget(todo)
-    with profiler(job.profile) as after_step:
+    with profiler(job.profile, job.device) as after_step:
         results, backend = train(
             todo,
             data=job.data,
@@ -109,6 +109,8 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
             "stack_seconds": round(seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        if not job.weights:
+            store.weights(cell).unlink(missing_ok=True)  # of an earlier training
         store.write(cell, {**result, "provenance": {**job.provenance, **own}})
     Kept(keep, 0).forget(todo)
     return len(stack)

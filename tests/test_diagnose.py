@@ -138,10 +138,10 @@ def test_disagreement_is_a_distance_and_temperatures_are_those_along_training(tr
     d = one.disagreement.values
     assert np.allclose(d, d.transpose(0, 2, 1))
     assert np.allclose(np.diagonal(d, axis1=1, axis2=2), 0)
-    assert one.step.values[0] == 0
-    assert np.allclose(one.temperature.isel(step=0), (0.1 + 2.0) / 2)
+    assert (one.step.isel(look=0) == 0).all()
+    assert np.allclose(one.temperature.isel(look=0), (0.1 + 2.0) / 2)
     record = next(r for r in trained.records() if Cell(r["config"]).learner == "dtg_ff" and r["config"]["seed"] == 1)
-    assert one.temperature.sel(seed=1).isel(step=-1).values.tolist() == record["metrics"]["temperature"]
+    assert one.last_temperature.sel(seed=1).values.tolist() == record["metrics"]["temperature"]
 
 
 def test_information_and_rows_with_intervals_over_seeds(trained: Store) -> None:
@@ -200,7 +200,7 @@ def test_diagnose_on_the_command_line(cli: Cli, trained: Store, tmp_path: Path) 
     code, out, _ = cli(*line, "--json")
     found = json.loads(out)
     assert code == 0
-    assert found["attrs"]["known_case"]["exact"] == pytest.approx(0.25, abs=1e-6)
+    assert found["attrs"]["known_cases"][0]["exact"] == pytest.approx(0.25, abs=1e-6)
     assert {"layer", "quantity", "mean", "ci_lower", "ci_upper", "n_seeds"} <= set(found["rows"][0])
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +21,16 @@ from torch.profiler import ProfilerActivity, profile
 
 from kaxis import plots
 from kaxis.errors import KaxisError
+from kaxis.learners import TABLE
+from kaxis.measure.asked import bytes_of
 from kaxis.measure.audit import audit, largest_batch
-from kaxis.measure.cost import predict
+from kaxis.measure.cost import cost_of, memory_of
 from kaxis.measure.ledger import KINDS, Ledger
 from kaxis.measure.locality import locality
-from kaxis.measure.subject import PUBLISHED, Subject, bytes_of, subjects
+from kaxis.measure.subject import PUBLISHED, Subject, subject, subjects
+from kaxis.measure.visit import Visit, visit
 from kaxis.nets.plan import conv_counts, counts
+from kaxis.rules import RULES
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -36,7 +44,7 @@ def published(**options: Any) -> dict[str, Subject]:
 
 def allocator_peak(subject: Subject, trace: Path) -> int:
     """Peak bytes of a real step by the CPU allocator's own account, on top of weights, optimizer state and images."""
-    stack = subject.stack("cpu", noise=False)
+    stack = subject.stack("cpu", steps=2, noise=False)
     batches = stack.batches(0)
     stack.step(next(batches))
     state = [v for own in stack.optimizers for o in own for s in o.state.values() for v in s.values()]
@@ -54,16 +62,16 @@ def allocator_peak(subject: Subject, trace: Path) -> int:
 @pytest.mark.parametrize("width", [0.0625, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_predicted_peaks_are_those_of_a_real_run(width: float, tmp_path: Path) -> None:
     few = ("bp", "bp, checkpointed", "bp_deepsup", "dtg_ff, interleaved")
-    chosen = published(width=width, batch_size=128 if width == 1 else 32)
-    for name, subject in chosen.items() if width == 1 else ((n, chosen[n]) for n in few):
-        real = allocator_peak(subject, tmp_path / "trace.json")
-        assert predict(subject).peak == pytest.approx(real, rel=0.001 if width < 1 else 0.1), name
+    chosen = published(width=width, batch=128 if width == 1 else 32)
+    for name, one in chosen.items() if width == 1 else ((n, chosen[n]) for n in few):
+        real = allocator_peak(one, tmp_path / "trace.json")
+        assert cost_of(one).peak == pytest.approx(real, rel=0.001 if width < 1 else 0.1), name
 
 
 @pytest.mark.parametrize("name", ["bp", "bp, checkpointed"])  # it chokes on heads
 def test_the_ledger_agrees_with_torchs_own_tracker(name: str) -> None:
-    subject = published(width=0.0625, batch_size=16)[name]
-    stack = subject.stack("cpu")
+    subject = published(width=0.0625, batch=16)[name]
+    stack = subject.stack("cpu", steps=2)
     batches = stack.batches(0)
     stack.step(next(batches))
     tracker = MemTracker()
@@ -71,23 +79,23 @@ def test_the_ledger_agrees_with_torchs_own_tracker(name: str) -> None:
     with tracker:
         stack.step(next(batches))
     (snapshot,) = tracker.get_tracker_snapshot("peak").values()
-    assert predict(subject, real=True).peak == pytest.approx(snapshot["Total"], rel=0.005)
+    assert cost_of(subject, real=True).peak == pytest.approx(snapshot["Total"], rel=0.005)
 
 
 def test_shapes_alone_say_what_a_real_run_says() -> None:
-    for subject in published(width=0.0625, batch_size=16).values():
-        assert predict(subject) == predict(subject, real=True)
+    for one in published(width=0.0625, batch=16).values():
+        assert cost_of(one) == cost_of(one, real=True)
 
 
 def test_the_order_of_the_configurations_is_as_arithmetic_says() -> None:
-    peak = {name: predict(s).peak for name, s in published(batch_size=128).items()}
+    peak = {name: cost_of(s).peak for name, s in published(batch=128).items()}
     assert peak["bp, 4 parts"] < peak["bp, checkpointed"] < peak["bp"] < peak["bp_deepsup"]
     assert peak["dtg_ff, interleaved"] < peak["dtg_ff, summed"]
     assert peak["bp"] < peak["dtg_ff, summed"]  # detaching alone saves nothing
 
 
 def test_parts_of_the_peak_add_up_and_are_what_they_are_called() -> None:
-    cost = predict(published(width=0.25, batch_size=32)["bp, 4 parts"])
+    cost = cost_of(published(width=0.25, batch=32)["bp, 4 parts"])
     assert set(cost.split) == set(KINDS)
     assert cost.peak == sum(cost.split.values())
     weights = cost.split["parameters"]
@@ -96,7 +104,7 @@ def test_parts_of_the_peak_add_up_and_are_what_they_are_called() -> None:
 
 
 def test_activations_grow_with_the_batch_and_parameters_do_not() -> None:
-    small, large = (predict(published(width=0.125, batch_size=b)["bp"]).split for b in (16, 64))
+    small, large = (cost_of(published(width=0.125, batch=b)["bp"]).split for b in (16, 64))
     assert small["parameters"] == large["parameters"]
     assert large["activations"] == pytest.approx(4 * small["activations"], rel=0.01)
 
@@ -117,12 +125,12 @@ def test_a_ledger_knows_what_is_freed_and_what_was_kept_for_the_backward_pass() 
 @settings(max_examples=3, deadline=None)
 @given(budget=st.integers(2, 80), name=st.sampled_from(["bp", "bp, 4 parts", "dtg_ff, summed", "dtg_ff, interleaved"]))
 def test_the_largest_batch_fits_and_the_next_does_not(budget: int, name: str) -> None:
-    subject = published(width=0.0625, batch_size=16)[name]
+    subject = published(width=0.0625, batch=16)[name]
     found = largest_batch(subject, budget * 2**20)
     assert found % subject.unit == 0
     if found:
-        assert predict(subject.at_batch(found)).peak <= budget * 2**20
-    assert predict(subject.at_batch(found + subject.unit)).peak > budget * 2**20
+        assert cost_of(subject.at_batch(found)).peak <= budget * 2**20
+    assert cost_of(subject.at_batch(found + subject.unit)).peak > budget * 2**20
 
 
 def test_sizes_as_typed() -> None:
@@ -154,10 +162,10 @@ def macs(layers: list[tuple[int, int, int]]) -> int:
 def test_flops_agree_with_hand_counts() -> None:
     head = 512 * 10  # the last layer's
     for net, size, layers in (("vgg8", 32, VGG8), ("vgg11", 224, VGG11)):
-        (bp, *_) = subjects(net=net, size=size, learners=["bp"], batch_size=4)
+        (bp, *_) = subjects(net=net, size=size, learners=["bp"], batch=4)
         forward = macs(layers)
         first = 9 * layers[0][0] * layers[0][1] * layers[0][2] ** 2  # nothing goes back to the images
-        cost = predict(bp)
+        cost = cost_of(bp)
         assert cost.flops_predict == 2 * (forward + head)
         assert cost.flops_step == 2 * (3 * forward - first + 3 * head)
     assert macs(VGG8) // 10**6 == 956  # 957 with what is rounded: 956.8
@@ -165,27 +173,27 @@ def test_flops_agree_with_hand_counts() -> None:
 
 @pytest.mark.parametrize("learner", ["bp", "bp_deepsup", "dtg_ff", "dtg_ff[readout=learned]", "bp_concat"])
 def test_flops_agree_with_the_closed_formula(learner: str) -> None:
-    *_, subject = subjects(net="vgg8", width=0.25, learners=[learner], batch_size=8)
+    *_, subject = subjects(net="vgg8", width=0.25, learners=[learner], batch=8)
     config = subject.cell.config
     one = conv_counts(K=10, size=32, batch=1, net=config["net"], learner=config["learner"])
     plain = Subject("", subject.cell, 32)
     if learner.startswith("bp"):
-        (plain, *_) = subjects(net="vgg8", width=0.25, learners=[learner], batch_size=8)
-    cost = predict(plain)
+        (plain, *_) = subjects(net="vgg8", width=0.25, learners=[learner], batch=8)
+    cost = cost_of(plain)
     assert (cost.flops_step, cost.flops_predict) == (one["flops_step"], one["flops_predict"])
 
 
 @pytest.mark.parametrize("learner", ["bp", "bp_ensemble", "bp_deepsup", "dtg_ff", "dtg_ff[readout=learned]"])
 def test_an_mlps_flops_agree_with_the_closed_formula(learner: str) -> None:
-    (subject,) = subjects(net="mlp", size=20, learners=[learner], batch_size=16)
+    (subject,) = subjects(net="mlp", size=20, learners=[learner], batch=16)
     size = {"K": 10, "inputs": 20, "width": 128, "depth": 4}
     one = counts(**size, batch=1, learner=subject.cell.config["learner"])
-    cost = predict(subject)
+    cost = cost_of(subject)
     assert (cost.flops_step, cost.flops_predict) == (one["flops_step"], one["flops_predict"])
 
 
 def test_doing_things_twice_is_counted_twice() -> None:
-    flops = {name: predict(s).flops_step for name, s in published(width=0.125, batch_size=4).items()}
+    flops = {name: cost_of(s).flops_step for name, s in published(width=0.125, batch=4).items()}
     assert flops["bp, 4 parts"] == flops["bp"]
     assert flops["bp, checkpointed"] == pytest.approx(flops["bp"] * 4 / 3, rel=0.01)
     assert flops["dtg_ff, naive"] == pytest.approx(flops["dtg_ff, interleaved"] * 3 / 2, rel=0.01)
@@ -205,7 +213,7 @@ def test_label_scans_grow_with_the_classes_and_heads_hardly_do() -> None:
 
 
 def test_rows_say_what_was_timed() -> None:
-    rows = audit(net="vgg8", width=0.03, batch_size=8, steps=1, learners=["bp"])
+    rows = audit(net="vgg8", width=0.03, batch=8, steps=1, learners=["bp"])
     assert [r["configuration"] for r in rows] == ["bp", "bp, 4 parts", "bp, checkpointed"]
     assert len(subjects(net="vgg8")) == len(PUBLISHED)
     for r in rows:
@@ -214,7 +222,9 @@ def test_rows_say_what_was_timed() -> None:
         assert r["floor_share"] > 0
         assert r["predict_us"] > 0
         assert not r["failed"]
-    assert "step_ms" not in audit(net="vgg8", width=0.03, batch_size=8, learners=["bp"])[0]
+    untimed = audit(net="vgg8", width=0.03, batch=8, learners=["bp"])
+    assert untimed[0].keys() == rows[0].keys()
+    assert math.isnan(untimed[0]["step_ms"])
 
 
 def test_audit_on_the_command_line(cli: Run, tmp_path: Path) -> None:
@@ -259,11 +269,16 @@ def test_audit_on_the_command_line(cli: Run, tmp_path: Path) -> None:
         (["--budget", "lots"], "budget 'lots' is not a size"),
         (["--size", "30"], "multiple of 16"),
         (["--learners", "dtg_fff"], "dtg_ff"),
-        (["--batch", "0"], "batch_size = 0"),
+        (["--batch", "0"], "batch = 0"),
         (["--batch", "30"], "does not divide"),
-        (["--K", "1"], "K = 1: 2 or more"),
-        (["--steps", "-1"], "steps = -1: 0 or more"),
+        (["--K", "1"], "K = 1: numbers of classes, 2 or more"),
+        (["--steps", "-1"], "steps = -1"),
         (["none.toml"], "none.toml"),
+        (["none.toml", "--size", "64"], "stands alone; put size into it"),
+        (["--net", "vgg9"], "net = vgg9"),
+        (["--size", "1000000"], "less than or equal to 4096"),
+        (["--net", "mlp", "--parts", "2"], "worked whole"),
+        (["--batch", "1", "--learners", "dtg_ff[goodness_norm=batchnorm]"], "parts of 2 images or more"),
         (["--net", "mlp", "--learners", "ff", "--size", "8"], "more than K"),
         (["locality", "--learner", "dtg"], "dtg_ff"),
         (["locality", "--net", "vgg8", "--learner", "ff"], "rules train the mlp"),
@@ -274,6 +289,95 @@ def test_bad_input_is_one_line(cli: Run, arguments: list[str], words: str) -> No
     assert (code, out) == (2, "")
     assert words in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('K = "ten"', "'ten' is not a whole number"),
+        ("K = []", "numbers of classes"),
+        ("K = 10.5", "'10.5' is not a whole number"),
+        ('size = "big"', "size = big"),
+        ("steps = 1.5", "steps = 1.5"),
+        ("budget = 8", "budget = 8"),
+        ('budget = ""', "is not a size"),
+        ("audit = 3", "tables, headed [[audit]]"),
+        ("[audit]\nK = 5", "tables, headed [[audit]]"),
+        ("audit = []", "tables, headed [[audit]]"),
+    ],
+)
+def test_a_file_of_wrong_types_is_one_line(cli: Run, tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(text)
+    code, out, err = cli("audit", str(file))
+    assert (code, out) == (2, ""), err
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_one_file_may_hold_audits_of_different_kinds(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(
+        'learners = "dtg_ff"\n[[audit]]\nnet = "mlp"\nK = [5, 20]\nwidth = 16\nsteps = 1\n'
+        '[[audit]]\nnet = "mlp"\nwidth = 64\nbudget = "5MB"\n[[audit]]\nwidth = 0.03\nbatch = 4\n'
+    )
+    code, out, err = cli("audit", str(file), "--csv", str(tmp_path / "a.csv"), "--figure", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert out.count("arithmetic (memory) of a prediction at K = 20 over K = 5: dtg_ff") == 1
+    with (tmp_path / "a.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [(r["net"], r["width"], r["K"]) for r in rows[:3]] == [
+        ("mlp", "16", "5"),
+        ("mlp", "16", "20"),
+        ("mlp", "64", "10"),
+    ]
+    assert [bool(r["largest_batch"]) for r in rows] == [False, False, True, False, False, False]
+
+
+def test_a_visit_runs_in_a_process_of_its_own_and_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = subject(net="mlp", learners="dtg_ff", batch=8, width=16)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        seen = fresh.submit(visit, one, "cpu", 2).result()
+    assert (len(seen.steps), seen.failed) == (2, "")
+    both = seen.join(Visit(steps=[1.0], images=3, failed="out of memory"))
+    assert (len(both.steps), both.images, both.failed) == (3, seen.images, "out of memory")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Subject, "stack", full)
+    assert visit(one, "cpu", 1).failed == "out of memory"
+
+
+def test_an_mlps_largest_batch_needs_no_memory_to_be_found() -> None:
+    one = subject(net="mlp", learners="dtg_ff")
+    found = largest_batch(one, 4 * 10**9)
+    assert sum(memory_of(one.at_batch(found)).values()) <= 4 * 10**9
+    assert sum(memory_of(one.at_batch(found + 1)).values()) > 4 * 10**9
+
+
+def test_a_prediction_costs_the_same_whatever_the_batch_of_training() -> None:
+    costs = {b: cost_of(subject(net="mlp", learners="dtg_ff", batch=b)) for b in (128, 512)}
+    assert costs[128].predict_bytes == costs[512].predict_bytes
+
+
+def test_a_rule_in_one_piece_is_not_called_global(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch, kaxis\n"
+        "@kaxis.rule('in_one_piece')\n"
+        "class Mine(torch.nn.Module):\n"
+        "    def __init__(self, start):\n"
+        "        super().__init__()\n"
+        "        self.h, self.out = start.hidden(0), start.linear('out', start.width, start.K)\n"
+        "    def loss(self, x, y): return torch.nn.functional.cross_entropy(self.logits(x)[0], y)\n"
+        "    def logits(self, x): return [self.out(torch.relu(self.h(x)))]\n"
+    )
+    try:
+        assert "its loss comes in one piece" in reached("mlp", "in_one_piece", rules=[str(file)])[1]
+    finally:
+        TABLE.pop("in_one_piece")
+        RULES.pop("in_one_piece")
 
 
 def test_an_unknown_option_in_a_file_is_named(cli: Run, tmp_path: Path) -> None:
@@ -290,8 +394,7 @@ def test_an_unknown_option_in_a_file_is_named(cli: Run, tmp_path: Path) -> None:
 
 def reached(net: str, learner: str, **options: Any) -> tuple[np.ndarray[Any, Any], str]:
     shape = {"width": 0.0625} if net != "mlp" else {}
-    *_, subject = subjects(net=net, learners=[learner], batch_size=8, **{**shape, **options})
-    matrix = locality(subject)
+    matrix = locality(subject(net=net, learners=[learner], batch=8, **{**shape, **options}))
     return matrix.values, matrix.attrs["pattern"]
 
 
@@ -318,7 +421,7 @@ def test_deep_supervision_is_lower_triangular_and_backprop_one_full_row(net: str
 
 @pytest.mark.parametrize("way", ["naive", "summed", "interleaved"])
 def test_however_its_step_is_worked_dtg_ff_is_local(way: str) -> None:
-    subject = next(s for s in subjects(net="vgg8", width=0.0625, learners=["dtg_ff"], batch_size=8) if way in s.name)
+    subject = next(s for s in subjects(net="vgg8", width=0.0625, learners=["dtg_ff"], batch=8) if way in s.name)
     assert locality(subject).attrs["pattern"] == "each loss reaches its own layer alone"
 
 
@@ -340,9 +443,9 @@ def test_a_users_rule_is_looked_into_by_its_losses() -> None:
 
 
 def test_norms_are_those_of_plain_autograd() -> None:
-    (subject,) = subjects(net="mlp", size=20, learners=["bp_deepsup"], batch_size=16, K=5)
+    (subject,) = subjects(net="mlp", size=20, learners=["bp_deepsup"], batch=16, K=5)
     matrix = locality(subject)
-    stack = subject.stack("cpu")
+    stack = subject.stack("cpu", steps=2)
     p = {name: t.clone().requires_grad_() for name, t in stack.tensors(0).items()}
     rows, y = next(stack.batches(0))
     h = stack.feed.features[rows]
@@ -367,7 +470,7 @@ def test_locality_on_the_command_line(cli: Run, tmp_path: Path) -> None:
 
 
 def test_figures_show_every_configuration_and_every_block() -> None:
-    rows = audit(net="vgg8", width=0.03, batch_size=8)
+    rows = audit(net="vgg8", width=0.03, batch=8)
     figure, drawn = plots.audit(rows)
     bars = figure.axes[0]
     assert len(bars.patches) == len(KINDS) * len(rows)
@@ -377,7 +480,7 @@ def test_figures_show_every_configuration_and_every_block() -> None:
         for y in {p.get_y() for p in bars.patches}
     ]
     assert sorted(ends) == pytest.approx(sorted(r["peak"] / 2**20 for r in rows))
-    (subject,) = subjects(net="mlp", learners=["bp_deepsup"], batch_size=8)
+    (subject,) = subjects(net="mlp", learners=["bp_deepsup"], batch=8)
     figure, drawn = plots.locality(locality(subject))
     assert len(figure.axes[0].collections) == 16
     assert sum(r["norm"] > 0 for r in drawn) == 10

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from kaxis.cli import across, analyze, audit, cube, data, diagnose, factorial, figure, planning, run, status
+from kaxis.cli import across, analyze, audit, cube, data, diagnose, factorial, figure, locality, planning, run, status
 from kaxis.errors import KaxisError
 
-__all__ = ["across", "app", "factorial", "main", "planning"]
+__all__ = ["across", "app", "factorial", "locality", "main", "planning"]
 
 app = App(
     name="kaxis",

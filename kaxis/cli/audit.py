@@ -1,7 +1,8 @@
-"""``kaxis audit``: what a step costs, and which loss reaches which layer."""
+"""``kaxis audit``: what a training step costs."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from kaxis.cli.common import Json
 from kaxis.cli.report import Column, Report, number
 from kaxis.errors import KaxisError
 
-__all__ = ["app"]
+__all__ = ["Csv", "Draw", "app", "say"]
 
 app = App(
     name="audit",
@@ -20,8 +21,7 @@ app = App(
     "Example: kaxis audit --net vgg11 --size 224 --batch 128 --budget 8GB",
 )
 MiB = 2**20
-NETS = Literal["mlp", "vgg8", "vgg11", "vgg13"]
-Classes = Annotated[list[int] | None, Parameter(name="--K", help="classes; several for the cost along K [10]")]
+Row = Mapping[str, Any]
 Csv = Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")]
 Draw = Annotated[Path | None, Parameter(name="--figure", help="folder to draw the figure into")]
 
@@ -31,11 +31,11 @@ def audit(
     study: Path | None = None,
     /,
     *,
-    net: NETS = "vgg8",
+    net: str | None = None,
     size: int | None = None,
     batch: int | None = None,
     parts: int | None = None,
-    K: Classes = None,
+    K: Annotated[list[str] | None, Parameter(name="--K", help="classes; several for the cost along K [10]")] = None,
     learners: list[str] | None = None,
     rules: list[str] | None = None,
     width: float | None = None,
@@ -60,6 +60,8 @@ def audit(
     ----------
     study
         A file (*.toml) of these options under [[audit]] tables; what stands above them holds for all.
+    net
+        mlp, vgg8, vgg11 or vgg13 [vgg8].
     size
         Side of the images in pixels [32]; for the mlp, its inputs [256].
     batch
@@ -83,23 +85,22 @@ def audit(
     device
         Where steps are timed; auto takes a GPU if there is one.
     """
-    from kaxis.workers import provenance
+    from kaxis.measure.asked import Asked, asked_by
 
     typed = {
         "net": net, "size": size, "batch": batch, "parts": parts, "K": K, "learners": learners, "rules": rules, "width": width, "depth": depth,
         "precision": precision, "budget": budget, "steps": steps,
     }  # fmt: skip
+    given = {k: v for k, v in typed.items() if v is not None}
+    if study is not None and given:
+        raise KaxisError(f"{study}: a file of audits stands alone; put {next(iter(given))} into it")
+    asked = [Asked.of(given)] if study is None else asked_by(study)
     from kaxis.execute import device_of
+    from kaxis.measure.audit import audit as run
+    from kaxis.workers import provenance
 
     where = device_of(device)
-    asked = [{k: v for k, v in typed.items() if v is not None}]
-    if study is not None:
-        if len(asked[0]) > 1 or net != "vgg8":
-            raise KaxisError(f"{study}: a file of audits stands alone; put options into it")
-        asked = _tables(study, typed)
-    from kaxis.measure.audit import audit as run
-
-    rows = [row for one in asked for row in run(device=where, **_options(one, where))]
+    rows = [row for one in asked for row in run(one, device=where)]
     title = "A training step" + ("" if study is None else f" ({study.name})")
     attrs = {"memory": "predicted", **provenance(where)}
     report = Report("audit", title, attrs, rows, _columns(rows), _remarks(rows, where))
@@ -107,109 +108,31 @@ def audit(
     if figure is not None:
         from kaxis import plots
 
-        _say(plots.save(*plots.audit(rows), figure, "audit"), json)
+        say(plots.save(*plots.audit(rows), figure, "audit"), json)
     return 0
 
 
-@app.command
-def locality(
-    *,
-    net: NETS = "mlp",
-    learner: str = "dtg_ff",
-    size: int | None = None,
-    batch: int = 16,
-    K: Annotated[int, Parameter(name="--K", help="classes")] = 10,
-    width: float | None = None,
-    depth: int | None = None,
-    rules: list[str] | None = None,
-    figure: Draw = None,
-    json: Json = False,
-    csv: Csv = None,
-) -> int:
-    """Which layer's loss reaches which layer's parameters: norms of gradients, from the trainer's own step on random images.
-
-    Example: kaxis audit locality --net vgg8 --width 0.25 --learner bp_deepsup
-
-    Example: kaxis audit locality --learner ff_hybrid
-
-    Parameters
-    ----------
-    learner
-        By name, with switches in brackets.
-    size
-        Side of the images in pixels [32]; for the mlp, its inputs [256].
-    batch
-        Images.
-    width
-        As for run.
-    depth
-        Hidden layers of the mlp.
-    rules
-        Python files that define learners.
-    """
-    from kaxis.measure.locality import locality as run
-    from kaxis.measure.subject import subjects
-
-    shape: dict[str, Any] = {k: v for k, v in {"size": size, "width": width, "depth": depth}.items() if v is not None}
-    *_, subject = subjects(net=net, K=K, learners=[learner], rules=rules or (), batch_size=batch, **shape)
-    matrix = run(subject)
-    rows: list[dict[str, Any]] = [
-        {"loss": str(one), **{str(layer): float(matrix.sel(loss=one, layer=layer)) for layer in matrix.layer.values}}
-        for one in matrix.loss.values
-    ]
-    layers = [str(layer) for layer in matrix.layer.values]
-
-    def column(layer: str) -> Column:
-        return (f"layer {layer}" if layer.isdigit() else layer), lambda r: "0" if r[layer] == 0 else f"{r[layer]:.3g}"
-
-    columns: list[Column] = [("loss of", lambda r: r["loss"]), *(column(layer) for layer in layers)]
-    title = f"{matrix.attrs['learner']} on {net}: norm of each loss's gradient in each layer's parameters"
-    remark = f"As measured: {matrix.attrs['pattern']}. 0 is exact."
-    Report("locality", title, dict(matrix.attrs), rows, columns, [remark]).show(as_json=json, csv_file=csv)
-    if figure is not None:
-        from kaxis import plots
-
-        _say(plots.save(*plots.locality(matrix), figure, "locality"), json)
-    return 0
+def _place(r: Row) -> str:
+    """Net and shape of a row."""
+    what = "inputs" if r["net"] == "mlp" else "px"
+    shape = f" x {r['depth']}" if r["depth"] else ""
+    return f"{r['net']} {r['width']:g}{shape}, {r['size']} {what}, batch {r['batch']}"
 
 
-def _tables(file: Path, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    import tomllib
-
-    from kaxis.errors import hint
-
-    try:
-        content = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise KaxisError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
-    tables = content.pop("audit", [{}])
-    out = [{**content, **table} for table in tables]
-    for key in {key for one in out for key in one}:
-        if key not in known:
-            raise KaxisError(f"{file}: option '{key}' is not {hint(key, known)}")
-    return out
-
-
-def _options(one: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """Options as `kaxis.audit` takes them."""
-    out = dict(one)
-    if "batch" in out:
-        out["batch_size"] = out.pop("batch")
-    K = out.pop("K", [10])
-    out["K"] = K if isinstance(K, list) else [K]
-    out.setdefault("steps", 20 if device == "cuda" else 0)
-    return out
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+def _columns(rows: Sequence[Row]) -> list[Column]:
     def has(key: str) -> bool:
-        return any(key in row for row in rows)
+        return any(row[key] is not None and row[key] == row[key] for row in rows)  # not NaN
 
     def mib(heading: str, key: str) -> Column:
-        return heading, lambda r: f"{r[key] / MiB:,.1f}"
+        return heading, lambda r: f"{r[key] / MiB:,.1f}" if r[key] else "0" if r[key] == 0 else "-"
 
     def gflop(value: float) -> str:
         return f"{value / 1e9:.3g}" if value < 1e9 else f"{value / 1e9:.2f}"
+
+    def step(r: Row) -> str:
+        if r["step_ms"] != r["step_ms"]:
+            return r["failed"] or "-"
+        return f"{r['step_ms']:.3g} ({r['step_ms_low']:.3g}-{r['step_ms_high']:.3g})"
 
     columns: list[Column] = [
         ("configuration", lambda r: r["configuration"]),
@@ -219,70 +142,61 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
         mib("optim", "optimizer"),
         mib("activ", "activations"),
         mib("temp", "temporaries"),
-        ("peak MiB", lambda r: f"{r['peak'] / MiB:,.1f}"),
+        mib("peak MiB", "peak"),
         ("GFLOP train", lambda r: gflop(r["flops_step"])),
         ("predict", lambda r: gflop(r["flops_predict"])),
     ]
-    if len({(r["net"], r["size"], r["batch"]) for r in rows}) > 1:
-        columns.insert(0, ("net", lambda r: f"{r['net']}, {r['size']}, batch {r['batch']}"))
+    if len({_place(r) for r in rows}) > 1:
+        columns.insert(0, ("net", _place))
     if has("allocated"):
+        columns += [mib("measured MiB", "allocated"), mib("reserved", "reserved")]
+        columns.append(("/ predicted", lambda r: number(r["measured_over_predicted"], ".2f")))
+    if has("rate"):
         columns += [
-            ("measured MiB", lambda r: "-" if not r["allocated"] else f"{r['allocated'] / MiB:,.1f}"),
-            ("reserved", lambda r: "-" if not r["reserved"] else f"{r['reserved'] / MiB:,.1f}"),
-            ("/ predicted", lambda r: number(r["measured_over_predicted"], ".2f")),
-        ]
-    if has("step_ms"):
-        columns += [
-            (
-                "ms/step",
-                lambda r: r["failed"] or f"{r['step_ms']:.3g} ({r['step_ms_low']:.3g}-{r['step_ms_high']:.3g})",
-            ),
+            ("ms/step", step),
             ("img/s", lambda r: number(r["images_per_second"], ",.0f")),
             ("floor", lambda r: number(100 * r["floor_share"], ".0f") + " %"),
             ("us/predict", lambda r: number(r["predict_us"], ".3g")),
         ]
     if has("largest_batch"):
-        columns.append(("largest batch", lambda r: r["largest_batch"] or "none"))
-        if has("step_ms"):
-            columns.append(("img/s there", lambda r: number(r["images_per_second_there"], ",.0f")))
+        columns.append(("largest batch", lambda r: "-" if r["budget"] is None else r["largest_batch"] or "none"))
+        if has("rate"):
+            columns.append(("img/s there", lambda r: r["failed_there"] or number(r["images_per_second_there"], ",.0f")))
     return columns
 
 
-def _remarks(rows: Sequence[Mapping[str, Any]], device: str) -> list[str]:
-    first = rows[0]
-    sizes = "" if len({(r["net"], r["size"], r["batch"]) for r in rows}) > 1 else (
-        f"{first['net']}, {first['size']} {'px' if first['net'] != 'mlp' else 'inputs'}, batch {first['batch']}. "
-    )  # fmt: skip
+def _remarks(rows: Sequence[Row], device: str) -> list[str]:
+    one = f"{_place(rows[0])}. " if len({_place(r) for r in rows}) == 1 else ""
     out = [
-        f"{sizes}Memory in MiB is predicted: tensors alive at the peak of a step, by what they are for; a kernel's own workspace is not in it "
+        f"{one}Memory in MiB is predicted: tensors alive at the peak of a step, by what they are for; a kernel's own workspace is not in it "
         "(docs/audit.md). GFLOP an image, trained on and predicted."
     ]
-    if any("step_ms" in r for r in rows):
-        rate = "one core" if device == "cpu" else "the GPU"
+    if any(r["steps"] for r in rows):
+        rate = next(r["rate"] for r in rows if r["steps"])
+        where = "one core" if device == "cpu" else "the GPU"
         out.append(
-            f"Times: median and quartiles of steps there and back, on {rate}; floor: its rate in large products."
+            f"Times: median (quartiles) of steps there and back, on {where}; floor: the same arithmetic at its {rate / 1e9:,.0f} GFLOP/s in large products."
         )
-    if len({r["K"] for r in rows}) > 1:
-        out += _along_k(rows)
-    return out
+    if any(r["budget"] for r in rows):
+        out.append("Largest batch: by the prediction; leave room for workspaces.")
+    return out + [line for place in dict.fromkeys(map(_place, rows)) for line in _along_k(place, rows)]
 
 
-def _along_k(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How the arithmetic and memory of a prediction grow from the fewest classes to the most."""
-    low, high = min(r["K"] for r in rows), max(r["K"] for r in rows)
-    at = {(r["configuration"], r["K"]): r for r in rows}
+def _along_k(place: str, rows: Sequence[Row]) -> list[str]:
+    """How a prediction's arithmetic and memory grow from the fewest classes to the most, in one net."""
+    own = {(r["configuration"], r["K"]): r for r in rows if _place(r) == place}
+    low, high = min(K for _, K in own), max(K for _, K in own)
+    if low == high:
+        return []
     said = []
-    for name in dict.fromkeys(r["configuration"] for r in rows):
-        few, many = at.get((name, low)), at.get((name, high))
-        if few and many and few["flops_predict"]:
-            said.append(
-                f"{name} {many['flops_predict'] / few['flops_predict']:.2f} x ({many['predict_bytes'] / few['predict_bytes']:.2f} x)"
-            )
-    return [f"Arithmetic (memory) of a prediction at K = {high} over K = {low}: {'; '.join(said)}."]
+    for name in dict.fromkeys(name for name, _ in own):
+        few, many = own[name, low], own[name, high]
+        growth = many["flops_predict"] / few["flops_predict"], many["predict_bytes"] / few["predict_bytes"]
+        said.append(f"{name} {growth[0]:.2f} x ({growth[1]:.2f} x)")
+    return [f"{place}: arithmetic (memory) of a prediction at K = {high} over K = {low}: {'; '.join(said)}."]
 
 
-def _say(files: Sequence[Path], quiet: bool) -> None:
-    import sys
-
+def say(files: Sequence[Path], quiet: bool) -> None:
+    """Name files that were written; on stderr where stdout holds JSON."""
     for file in files:
         print(file, file=sys.stderr if quiet else sys.stdout)

@@ -60,11 +60,12 @@ def diagnose(
         "ci_prob": prob,
         "units": "accuracies are fractions, information is in bits",
     }
-    remarks = [_network(one, [r for r in rows if r["layer"] is None], one.attrs) for one in results]
+    remarks: list[str] = [_network(one, [r for r in rows if r["layer"] is None], one.attrs) for one in results]
+    remarks += [f"Left out: {what}." for what in results[0].attrs["left_out"]]
     if estimators:
-        case = inside.known_case(results[0].attrs["K"], results[0].attrs["n_test"], 0.25)
-        attrs["known_case"] = case
-        remarks += [INFORMATION, _check(case, results[0])]
+        sizes = list(dict.fromkeys((one.attrs["K"], one.attrs["n_test"]) for one in results))
+        attrs["known_cases"] = [{"K": K, "n": n, **inside.known_case(K, n, 0.25)} for K, n in sizes]
+        remarks += [INFORMATION, *map(_check, attrs["known_cases"])]
     title = f"Each layer on test samples: mean over seeds (half its {100 * prob:.3g} % t interval)"
     Report("diagnose", title, attrs, rows, _columns(rows), remarks, _by_layer(rows)).show(as_json=json, csv_file=csv)
     if figure is not None:
@@ -79,7 +80,7 @@ def diagnose(
 
 INFORMATION = (
     "Bits: ksg and histograms (by bins) of the scalar goodness mean(a^2); probes: Fano's lower bound from a linear probe of what the head reads, "
-    "and of the average-pooled activation. Histograms grow with their bins; a bound may lie far below."
+    "and of the average-pooled activation. Histograms grow with their bins; a bound may lie far below, and is itself an estimate: by chance above 0 in small sets."
 )
 
 HEADINGS = {
@@ -122,14 +123,16 @@ def _network(one: xr.Dataset, rows: Sequence[Mapping[str, Any]], place: Mapping[
         return f"{100 * r['mean']:.2f} %{inside}"
 
     start = f"{place['source']} K={place['K']} {place['learner']}, {int(one.attrs['n_test'])} test samples"
-    if own["disagreement"]["mean"] != own["disagreement"]["mean"]:
-        return f"{start}: accuracy {text('accuracy')}; one head."
+    if "disagreement" not in own:
+        return f"{start}: accuracy {text('accuracy')}; no two heads to compare."
     return (
         f"{start}: accuracy of all layers together {text('accuracy')}; some layer right (oracle) {text('oracle')}; "
         f"two layers differ on {text('disagreement')}."
     )
 
 
-def _check(case: Mapping[str, float], one: xr.Dataset) -> str:
-    said = ", ".join(f"{k.replace('histogram_', 'hist ')} {v:.3f}" for k, v in case.items() if k != "exact")
-    return f"Known case, {one.attrs['n_test']} samples of a Gaussian mixture of {one.attrs['K']} classes that carries {case['exact']:.3f} bits: {said}."
+def _check(case: Mapping[str, float]) -> str:
+    said = ", ".join(
+        f"{k.replace('histogram_', 'hist ')} {v:.3f}" for k, v in case.items() if k not in ("exact", "K", "n")
+    )
+    return f"Known case, {case['n']} samples of a Gaussian mixture of {case['K']} classes that carries {case['exact']:.3f} bits: {said}."

@@ -94,7 +94,7 @@ def run(
     weights
         Keep the trained weights in the store, for kaxis diagnose; finished cells without are trained again.
     profile
-        Write a trace of ten steps of the dearest stack to this file (*.json, for ui.perfetto.dev), and print its ten dearest operations.
+        Write a trace of ten steps of the dearest stack to this file (*.json, for ui.perfetto.dev), and print its ten dearest operations; trains in one process.
     """
     given: dict[str, Any] = dict(options or {})
     for name, value in given.items():

@@ -9,50 +9,37 @@ from typing import Any
 import numpy as np
 
 from kaxis.errors import KaxisError
-from kaxis.measure.cost import Visit, predict, visit
-from kaxis.measure.subject import Subject, bytes_of, subjects
-from kaxis.train.precision import product_rate
+from kaxis.measure.asked import Asked, bytes_of
+from kaxis.measure.cost import cost_of, memory_of
+from kaxis.measure.subject import Subject, subjects
+from kaxis.measure.visit import Visit, rate, visit
+from kaxis.train.memory import free_bytes
 
 __all__ = ["audit", "largest_batch"]
 
 Row = dict[str, Any]
 NAN = math.nan
+GPU_STEPS = 20
 
 
-def audit(
-    *,
-    net: str = "vgg8",
-    size: int | None = None,
-    K: Sequence[int] = (10,),
-    learners: Sequence[str] = (),
-    rules: Sequence[str] = (),
-    budget: str | None = None,
-    device: str = "cpu",
-    steps: int = 0,
-    **options: Any,
-) -> list[Row]:
+def audit(asked: Asked | None = None, *, device: str = "cpu", **options: Any) -> list[Row]:
     """One row a configuration and K.
 
     Parameters
     ----------
-    net, size, learners, rules, options
-        See `kaxis.measure.subject.subjects`; ``batch_size`` is among the options.
-    K : sequence of int
-    budget : str, optional
-        A memory size such as ``8GB``: the largest batch whose predicted peak stays within it is looked for.
+    asked : Asked, optional
+        Or its fields as keywords: ``net``, ``size``, ``batch``, ``K``, ``learners``, ``budget``, ``steps`` ...
     device : {"cpu", "cuda"}
         Where steps are timed.
-    steps : int
-        Steps timed in each of two visits, the second in reverse order; 0 for none.
 
     Returns
     -------
     list of dict
-        ``parameters`` ... ``temporaries`` and ``peak`` in bytes (predicted), ``flops_step``, ``flops_predict`` and ``predict_bytes`` (beside the
-        parameters) an image; where steps were
-        timed ``step_ms`` (median), ``step_ms_low`` and ``_high`` (quartiles), ``images_per_second``, ``floor_share`` (of the time that products of
-        the same arithmetic take at this machine's rate for large ones), ``predict_us`` an image; on a GPU ``allocated``,
-        ``reserved`` and ``measured_over_predicted``; with a budget ``largest_batch`` and ``images_per_second_there``.
+        Every row has every key. ``parameters`` ... ``temporaries`` and ``peak``: bytes, predicted. ``flops_step``, ``flops_predict``,
+        ``predict_bytes`` (beside the networks): an image. NaN unless steps were timed: ``step_ms`` (median), ``step_ms_low`` and ``_high`` (quartiles),
+        ``images_per_second``, ``floor_share`` (the time of the same arithmetic at ``rate``, the FLOP/s of large products here, over the step's), ``predict_us`` an image.
+        None unless measured on a GPU: ``allocated``, ``reserved``, ``measured_over_predicted``. None without a budget: ``largest_batch``
+        (predicted); timed at it ``images_per_second_there``, ``allocated_there``, ``failed_there``. ``failed``: why there is no time.
 
     Raises
     ------
@@ -65,41 +52,47 @@ def audit(
     >>> [row["peak"] < rows[1]["peak"] for row in rows]
     [True, False, True]
     """
-    if steps < 0:
-        raise KaxisError(f"steps = {steps}: 0 or more")
-    allowed = bytes_of(budget) if budget else None
-    chosen = [s for k in K for s in subjects(net=net, size=size, K=k, learners=learners, rules=rules, **options)]
-    costs = [predict(s) for s in chosen]
+    own = asked or Asked.of(options)
+    steps = own.steps if own.steps is not None else GPU_STEPS if device == "cuda" else 0
+    allowed = bytes_of(own.budget) if own.budget else None
+    chosen = subjects(own)
     largest = [None if allowed is None else largest_batch(s, allowed) for s in chosen]
-    rate = product_rate(device)[0] if steps else NAN
+    floor = rate(device, own.precision or "float32") if steps else NAN
     visits = _in_balance(chosen, device, steps)
-    there = [
-        _speed(visit(s.at_batch(b), device, max(1, steps // 2)), b) if b and steps else NAN
-        for s, b in zip(chosen, largest, strict=True)
-    ]
+    there = [_there(s, b, device, steps) for s, b in zip(chosen, largest, strict=True)]
     rows = []
-    for s, cost, seen, batch, speed in zip(chosen, costs, visits, largest, there, strict=True):
-        row: Row = {
-            "net": net,
-            "size": s.inputs,
-            "K": s.cell.K,
-            "batch": s.batch,
-            "configuration": s.name,
-            "learner": s.cell.learner,
-            **cost.split,
-            "peak": cost.peak,
-            "flops_step": cost.flops_step,
-            "flops_predict": cost.flops_predict,
-            "predict_bytes": cost.predict_bytes / cost.predicted,
-        }
-        if steps:
-            row |= _timed(seen, s.batch, cost.flops_step / rate)
-        if device == "cuda" and steps:
-            row |= {"allocated": seen.allocated, "reserved": seen.reserved}
-            row["measured_over_predicted"] = seen.allocated / cost.peak if seen.allocated else NAN
-        if allowed is not None:
-            row |= {"largest_batch": batch, "images_per_second_there": speed}
-        rows.append(row)
+    for s, seen, batch, full in zip(chosen, visits, largest, there, strict=True):
+        cost = cost_of(s)
+        config = s.cell.config
+        rows.append(
+            {
+                "net": own.net,
+                "size": s.inputs,
+                "width": config["net"]["width"],
+                "depth": config["net"].get("depth"),
+                "precision": config["train"].get("precision", "float32"),
+                "batch": s.batch,
+                "K": s.cell.K,
+                "configuration": s.name,
+                "learner": s.cell.learner,
+                **cost.split,
+                "peak": cost.peak,
+                "flops_step": cost.flops_step,
+                "flops_predict": cost.flops_predict,
+                "predict_bytes": cost.predict_bytes,
+                **_timed(seen, s.batch, cost.flops_step / floor),
+                "rate": floor,
+                "steps": len(seen.steps),
+                "allocated": seen.allocated,
+                "reserved": seen.reserved,
+                "measured_over_predicted": seen.allocated / cost.peak if seen.allocated else None,
+                "budget": allowed,
+                "largest_batch": batch,
+                "images_per_second_there": _speed(full, batch or 0),
+                "allocated_there": full.allocated,
+                "failed_there": full.failed,
+            }
+        )
     return rows
 
 
@@ -107,29 +100,39 @@ def _in_balance(chosen: Sequence[Subject], device: str, steps: int) -> list[Visi
     """Each configuration twice, there and back, so that a machine that slows down or heats up slows all alike."""
     seen = [Visit() for _ in chosen]
     order = list(range(len(chosen)))
-    for i in (order + order[::-1]) if steps else ():
+    for i in (*order, *order[::-1]) if steps else ():
         if not seen[i].failed:
             seen[i] = seen[i].join(visit(chosen[i], device, steps))
     return seen
 
 
+def _there(subject: Subject, batch: int | None, device: str, steps: int) -> Visit:
+    """A visit at the largest batch, once; not where it would fill this machine."""
+    if not batch or not steps:
+        return Visit()
+    full = subject.at_batch(batch)
+    if device == "cpu" and sum(memory_of(full).values()) > 0.8 * free_bytes("cpu"):
+        return Visit(failed="not tried: more than this machine has free")
+    return visit(full, device, max(1, steps // 2))
+
+
 def _speed(seen: Visit, batch: int) -> float:
-    return NAN if seen.failed else batch / float(np.median(seen.steps))
+    return batch / float(np.median(seen.steps)) if seen.steps and not seen.failed else NAN
 
 
 def _timed(seen: Visit, batch: int, floor: float) -> Row:
     """`floor`: seconds an image at the rate of large products."""
-    if seen.failed:
+    if seen.failed or not seen.steps:
         names = ("step_ms", "step_ms_low", "step_ms_high", "images_per_second", "floor_share", "predict_us")
         return {**dict.fromkeys(names, NAN), "failed": seen.failed}
-    low, middle, high = np.quantile(seen.steps, (0.25, 0.5, 0.75))
+    low, middle, high = (float(q) for q in np.quantile(seen.steps, (0.25, 0.5, 0.75)))
     return {
-        "step_ms": 1e3 * float(middle),
-        "step_ms_low": 1e3 * float(low),
-        "step_ms_high": 1e3 * float(high),
-        "images_per_second": batch / float(middle),
-        "floor_share": floor * batch / float(middle),
-        "predict_us": 1e6 * float(np.median(seen.predictions)) / seen.predicted,
+        "step_ms": 1e3 * middle,
+        "step_ms_low": 1e3 * low,
+        "step_ms_high": 1e3 * high,
+        "images_per_second": batch / middle,
+        "floor_share": floor * batch / middle,
+        "predict_us": 1e6 * float(np.median(seen.predictions)) / seen.images,
         "failed": "",
     }
 
@@ -137,7 +140,7 @@ def _timed(seen: Visit, batch: int, floor: float) -> Row:
 def largest_batch(subject: Subject, budget: int) -> int:
     """The largest batch whose predicted peak is within a budget in bytes, a multiple of `subject.unit`; 0 if none is.
 
-    Memory grows with the batch, piece by piece in straight lines: the next guess is where the line through the last two meets the budget.
+    Memory grows with the batch in straight pieces, never less steeply: the next guess is where the line through the last two meets the budget.
 
     Raises
     ------
@@ -147,25 +150,28 @@ def largest_batch(subject: Subject, budget: int) -> int:
     unit = subject.unit
 
     def peak(n: int) -> int:
-        return predict(subject.at_batch(n * unit)).peak
+        return sum(memory_of(subject.at_batch(n * unit)).values())
 
-    first = predict(subject.at_batch(unit))
-    if budget < first.split["parameters"]:
+    first = memory_of(subject.at_batch(unit))
+    if budget < first["parameters"]:
         raise KaxisError(
-            f"budget = {budget / 2**20:.3g} MiB: the parameters of {subject.name} alone take {first.split['parameters'] / 2**20:.3g} MiB"
+            f"budget = {budget / 2**20:.3g} MiB: the parameters of {subject.name} alone take {first['parameters'] / 2**20:.3g} MiB"
         )
-    fits, at_fits = 1, first.peak
-    if at_fits > budget:
+    fits, low = 1, sum(first.values())
+    if low > budget:
         return 0
-    known: dict[int, int] = {1: at_fits}
-    over = 2 * max(1, subject.batch // unit)
-    while known.setdefault(over, peak(over)) <= budget:
-        fits, over = over, over * 4
+    over, high = 2, peak(2)
+    while high <= budget:
+        further = over + max(1, int((budget - high) * (over - fits) / max(1, high - low)))
+        fits, low = over, high
+        over, high = further, peak(further)
     while over - fits > 1:
-        a, b = known[fits], known[over]
-        guess = fits + int((budget - a) / (b - a) * (over - fits)) if b > a else (fits + over) // 2
+        guess = fits + int((budget - low) * (over - fits) / (high - low))
         for n in (min(max(guess, fits + 1), over - 1), min(max(guess + 1, fits + 1), over - 1)):
             if fits < n < over:
-                known[n] = peak(n)
-                fits, over = (n, over) if known[n] <= budget else (fits, n)
+                found = peak(n)
+                if found <= budget:
+                    fits, low = n, found
+                else:
+                    over, high = n, found
     return fits * unit

@@ -58,7 +58,8 @@ def diagnose(
     list of Dataset
         One for each source, K and learner, over ``seed`` and ``layer``: ``layer_accuracy`` (NaN where a layer has no head), ``accuracy`` of the
         learner's own inference, ``oracle`` (share of samples that some layer gets right), ``disagreement`` (layer, other: share on
-        which two layers answer differently), ``information`` (layer, estimator; bits), ``temperature`` (step, layer).
+        which two layers answer differently), ``information`` (layer, estimator; bits), ``temperature`` (look, layer) with the ``step`` of each
+        look, ``last_temperature``. ``attrs["left_out"]`` names cells that were passed over: failed ones, rules, ensembles.
         Of the scalar goodness mean(a^2) the first estimators; ``probe_goodness`` of what the layer's head reads (the pooled a^2, or
         a for learners that read it), ``probe_gap`` of the average-pooled activation; on an MLP the activation itself.
 
@@ -72,29 +73,31 @@ def diagnose(
     records, asked = select(store, where)
     found = {Cell(r["config"]).id: r for r in records}
     groups: dict[tuple[str, int, str], list[Cell]] = {}
+    left_out: dict[str, None] = {}
     for cell in {c.id: c for c in [*asked, *(Cell(r["config"]) for r in records)]}.values():
-        record = found.get(cell.id)
-        if record is None or record["status"] != "done":
-            state = f"has failed ({record['reason']})" if record else "is not finished"
-            raise KaxisError(f"{cell} {state}: run it, or leave it out with --where")
-        if not store.weights(cell).exists():
-            raise KaxisError(f"{cell}: its weights were not kept; run it with --weights")
-        groups.setdefault((cell.source, cell.K, cell.learner), []).append(cell)
-    for (_, _, name), (cell, *_) in groups.items():
-        learner = cell.config["learner"]
+        learner, record = cell.config["learner"], found.get(cell.id)
+        if record is None:
+            raise KaxisError(f"{cell} is not finished: run it, or choose others with --where")
         if "rule" in learner or learner["members"] > 1:
+            left_out[f"learner '{cell.learner}': a rule or an ensemble has no layers to look into"] = None
+        elif record["status"] != "done":
+            left_out[f"{cell} has failed ({record['reason']})"] = None
+        elif not store.weights(cell).exists():
+            raise KaxisError(f"{cell}: its weights were not kept; run it with --weights")
+        elif temperatures and learner["temperature"] != "learned":
             raise KaxisError(
-                f"learner '{name}': a rule or an ensemble has no layers to look into; leave it out with --where"
+                f"temperatures: learner '{cell.learner}' has none to learn (temperature = 1); choose others with --where"
             )
-        if temperatures and learner["temperature"] != "learned":
-            raise KaxisError(
-                f"temperatures: learner '{name}' has none to learn (temperature = 1); leave it out with --where"
-            )
+        else:
+            groups.setdefault((cell.source, cell.K, cell.learner), []).append(cell)
+    if not groups:
+        raise KaxisError(f"nothing to look into: {next(iter(left_out))}")
     return [
         xr.concat(
             [_inside(store, cell, found[cell.id], data, estimators) for cell in sorted(own, key=lambda c: c.seed)],
             xr.DataArray(sorted(c.seed for c in own), dims="seed", name="seed"),
-        ).assign_attrs(source=source, K=K, learner=name)
+            join="outer",
+        ).assign_attrs(source=source, K=K, learner=name, left_out=tuple(left_out))
         for (source, K, name), own in groups.items()
     ]
 
@@ -114,7 +117,7 @@ def _inside(
     store: Store, cell: Cell, record: Mapping[str, Any], data: Path | None, estimators: Sequence[str]
 ) -> xr.Dataset:
     with one_thread(), cpu_matmul():
-        seen = _layers(store, cell, data)
+        seen = _layers(store, cell, record, data)
         depth, K = len(seen.gap), cell.K
         accuracy = np.full(depth, np.nan)
         differ = np.full((depth, depth), np.nan)
@@ -122,23 +125,26 @@ def _inside(
             accuracy[i] = np.mean(said == seen.y)
             for j, other in seen.heads.items():
                 differ[i, j] = np.mean(said != other)
-        right = np.stack([said == seen.y for said in seen.heads.values()])
+        right = [said == seen.y for said in seen.heads.values()]
         bits = np.array([[_bits(e, seen, i, K) for e in estimators] for i in range(depth)]).reshape(depth, -1)
-    curve = record["curves"].get("temperature") or []
     out = xr.Dataset(
         {
             "layer_accuracy": ("layer", accuracy),
             "disagreement": (("layer", "other"), differ),
             "information": (("layer", "estimator"), bits),
             "accuracy": record["metrics"]["test_accuracy"],
-            "oracle": float(right.any(0).mean()),
+            "oracle": float(np.any(right, 0).mean()) if right else np.nan,
         },
         coords={"layer": range(depth), "other": range(depth), "estimator": list(estimators)},
         attrs={"n_test": len(seen.y)},
     )
-    if curve:
-        out["temperature"] = (("step", "layer"), np.array(curve))
-        out = out.assign_coords(step=record["curves"]["step"])
+    if "temperature" in record["metrics"]:
+        curve = np.array(record["curves"].get("temperature") or [record["metrics"]["temperature"]])
+        along = np.full((len(curve), depth), np.nan)
+        along[:, list(seen.heads)] = curve
+        out["temperature"] = (("look", "layer"), along)
+        out["step"] = ("look", record["curves"]["step"][-len(curve) :])
+        out["last_temperature"] = ("layer", along[-1])
     return out
 
 
@@ -153,14 +159,17 @@ def _bits(estimator: str, seen: _Layers, layer: int, K: int) -> float:
 
 
 @torch.no_grad()
-def _layers(store: Store, cell: Cell, data: Path | None) -> _Layers:
+def _layers(store: Store, cell: Cell, record: Mapping[str, Any], data: Path | None) -> _Layers:
     config = cell.config
     conv = config["net"]["name"] != "mlp"
     task = load_task(config["source"], cell.K, cell.seed, data, pixels=conv)
+    if task.facts.get("checksums") != record["data"].get("checksums"):
+        raise KaxisError(f"{cell} in {store.path} was trained on other files than are here now")
     stack = kind_of(config)([cell], [(cell.seed, 0)], {cell.seed: task}, "cpu")
     load_weights(store.weights(cell), stack, [0])
     net = stack.nets[0].eval() if conv else stack.net
     depth = len(net.plan) if conv else net.depth
+    # A conv net's only classifier may be the concat one: then no layer has a head.
     heads: dict[int, list[Any]] = {i: [] for i in net.headed}
     kinds: list[list[list[Any]]] = [[[] for _ in range(depth)] for _ in range(3)]
     scalar, goodness, gap = kinds
@@ -202,7 +211,7 @@ def known_case(K: int, n: int, bits: float) -> dict[str, float]:
 def diagnose_rows(one: xr.Dataset, prob: float = 0.95) -> list[dict[str, Any]]:
     """A result of `diagnose` as plain rows: each layer's quantities, then the network's (layer None), means over seeds with t intervals.
 
-    ``disagreement`` is the mean over pairs of layers, ``temperature`` the last.
+    ``disagreement`` is the mean over pairs of layers, ``temperature`` the last; what a network does not have is left out.
     """
     place = {name: one.attrs[name] for name in ("source", "K", "learner")}
 
@@ -216,9 +225,9 @@ def diagnose_rows(one: xr.Dataset, prob: float = 0.95) -> list[dict[str, Any]]:
         own = one.sel(layer=layer)
         if own.layer_accuracy.notnull().all():
             rows.append(row(layer, "accuracy", own.layer_accuracy))
-        if "temperature" in one:
-            rows.append(row(layer, "temperature", own.temperature.isel(step=-1)))
+        if "last_temperature" in one and own.last_temperature.notnull().all():
+            rows.append(row(layer, "temperature", own.last_temperature))
         rows += [row(layer, str(e), own.information.sel(estimator=e)) for e in one.estimator.values]
     pairs = one.disagreement.where(one.layer < one.other)
-    rows += [row(None, "accuracy", one.accuracy), row(None, "oracle", one.oracle)]
-    return [*rows, row(None, "disagreement", pairs.mean(("layer", "other")))]
+    whole = {"accuracy": one.accuracy, "oracle": one.oracle, "disagreement": pairs.mean(("layer", "other"))}
+    return [*rows, *(row(None, name, values) for name, values in whole.items() if values.notnull().all())]

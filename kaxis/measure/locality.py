@@ -29,19 +29,18 @@ def locality(subject: Subject) -> xr.DataArray:
     Returns
     -------
     DataArray, dims (loss, layer)
-        Exactly 0 where a loss does not reach. A conv net's losses are separated by autograd inside the step, the MLP's by running its
+        Exactly 0 where a loss does not reach; 0 too below a layer whose every unit is silent on the batch, so take some images and some width. A conv net's losses are separated by autograd inside the step, the MLP's by running its
         closed-form step with one head at a time, a rule's by its ``losses(x, y)``; without it a rule has the one row ``total``.
         A layer's parameters are its weights, biases, head and temperature; ``attrs["pattern"]`` names the shape.
 
     Examples
     --------
-    >>> from kaxis.measure.subject import subjects
-    >>> (subject,) = subjects(net="mlp", learners=["bp_deepsup"], batch_size=16)
-    >>> locality(subject).attrs["pattern"]
+    >>> from kaxis.measure.subject import subject
+    >>> locality(subject(net="mlp", learners="bp_deepsup", batch=16)).attrs["pattern"]
     'each loss reaches its own layer and those below'
     """
     with one_thread(), cpu_matmul():
-        stack = subject.stack("cpu")
+        stack = subject.stack("cpu", steps=1)
         if subject.conv:
             norms = _of_conv(stack)
         elif hasattr(stack, "module"):
@@ -63,6 +62,8 @@ def pattern(matrix: xr.DataArray) -> str:
     if all(layers == {loss} for loss, layers in reached.items()):
         return "each loss reaches its own layer alone"
     everything = set(map(str, matrix.layer.values))
+    if set(reached) == {"total"}:
+        return "its loss comes in one piece, so what each layer's reaches is not told; give the rule losses(x, y)"
     if len(reached) == 1 and set(*reached.values()) == everything:
         return "one loss reaches every layer"
     numbered = {loss: layers for loss, layers in reached.items() if loss.isdigit()}

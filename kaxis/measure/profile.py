@@ -10,7 +10,7 @@ from typing import Any
 
 from kaxis.errors import KaxisError
 
-__all__ = ["Profile", "profiler"]
+__all__ = ["WAIT", "Profile", "profiler"]
 
 WAIT, STEPS = 3, 10
 """Steps that pass before, and that are looked at: the first ones set memory up."""
@@ -32,34 +32,37 @@ class Profile:
     operations: list[dict[str, Any]] = field(default_factory=list)
 
     def prove(self) -> None:
-        """Raise `KaxisError` if the file cannot be written, before anything is trained."""
+        """Raise `KaxisError` if the file cannot be written, before anything is trained; what is in it stays."""
+        new = not self.file.exists()
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("a"):
                 pass
+            if new:
+                self.file.unlink()
         except OSError as error:
             raise KaxisError(f"profile {self.file}: {error.strerror}") from None
 
 
 @contextmanager
-def profiler(profile: Profile | None) -> Iterator[Callable[[], None]]:
-    """Yields what is to be called after every step."""
+def profiler(profile: Profile | None, device: str) -> Iterator[Callable[[], None]]:
+    """Yields what is to be called after every step; an evaluation that falls among the steps is in the trace."""
     if profile is None:
         yield lambda: None
         return
-    import torch
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, schedule
     from torch.profiler import profile as torch_profile
 
-    cuda = torch.cuda.is_available()
+    cuda = device == "cuda"
     kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if cuda else [])
+    own, where = ("self_device_time_total", DeviceType.CUDA) if cuda else ("self_cpu_time_total", DeviceType.CPU)
 
     def ready(seen: Any) -> None:
         seen.export_chrome_trace(str(profile.file))
-        own = "self_device_time_total" if cuda else "self_cpu_time_total"
-        events = [e for e in seen.key_averages() if getattr(e, own) and not e.key.startswith("ProfilerStep")]
+        events = [e for e in seen.key_averages() if e.device_type == where and not e.key.startswith("ProfilerStep")]
         events.sort(key=lambda e: -getattr(e, own))
-        total = sum(getattr(e, own) for e in events)
+        total = sum(getattr(e, own) for e in events) or 1
         profile.operations[:] = [
             {"operation": e.key, "calls": e.count, "ms": getattr(e, own) / 1e3, "share": getattr(e, own) / total}
             for e in events[:10]
@@ -68,5 +71,3 @@ def profiler(profile: Profile | None) -> Iterator[Callable[[], None]]:
     steps = schedule(wait=WAIT - 1, warmup=1, active=STEPS, repeat=1)
     with torch_profile(activities=kinds, schedule=steps, on_trace_ready=ready) as seen:
         yield seen.step
-    if not profile.operations:
-        raise KaxisError(f"profile: a training of more than {WAIT} steps is needed, none was that long", exit_code=1)

@@ -63,7 +63,7 @@ def _accuracy(ax: Axes, one: xr.Dataset) -> Rows:
     ax.plot(one.layer, values.mean("seed"), color=look["color"], linewidth=1.2, label="a layer alone")
     together, oracle = 100 * float(one.accuracy.mean()), 100 * float(one.oracle.mean())
     ax.axhline(together, color=BLACK, linewidth=1, label=f"its own inference, {together:.1f}")
-    if int(one.layer_accuracy.isel(seed=0).notnull().sum()) > 1:
+    if np.isfinite(oracle):
         ax.axhline(oracle, color=BLACK, linewidth=1, linestyle=":", label=f"some layer right, {oracle:.1f}")
     _layer_axis(ax, one, "test accuracy (%)")
     ax.legend(fontsize=7)
@@ -72,17 +72,18 @@ def _accuracy(ax: Axes, one: xr.Dataset) -> Rows:
 
 def _temperature(ax: Axes, one: xr.Dataset) -> Rows:
     rows: Rows = []
-    step = np.maximum(one.step.values, 0)
-    for i, layer in enumerate(one.layer.values):
-        own = one.temperature.sel(layer=layer).transpose("seed", "step")
-        for seed in own.values:
-            ax.plot(step, seed, color=SERIES[i % len(SERIES)][0], linewidth=0.6, alpha=0.5)
-        mean = own.mean("seed").values
-        ax.plot(step, mean, color=SERIES[i % len(SERIES)][0], linewidth=1.5, label=str(layer))
-        rows += [
-            {"quantity": "temperature", "layer": int(layer), "step": int(s), "value": float(v)}
-            for s, v in zip(step, mean, strict=True)
-        ]
+    headed = [int(layer) for layer in one.layer.values if one.last_temperature.sel(layer=layer).notnull().all()]
+    for i, layer in enumerate(headed):
+        colour = SERIES[i % len(SERIES)][0]
+        for n, seed in enumerate(one.seed.values):
+            own = one.sel(layer=layer, seed=seed)
+            label = str(layer) if n == 0 else None
+            ax.plot(own.step, own.temperature, color=colour, linewidth=0.9, alpha=0.8, label=label)
+            rows += [
+                {"quantity": "temperature", "layer": layer, "seed": int(seed), "step": int(s), "value": float(v)}
+                for s, v in zip(own.step.values, own.temperature.values, strict=True)
+                if np.isfinite(s)
+            ]
     ax.set_xlabel("step")
     ax.set_ylabel("learned temperature")
     ax.legend(title="layer", fontsize=7, title_fontsize=7, ncols=2)

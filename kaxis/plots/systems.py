@@ -19,6 +19,7 @@ __all__ = ["audit", "locality"]
 Row = Mapping[str, Any]
 MiB = 2**20
 SPLIT = ("parameters", "gradients", "optimizer", "activations", "temporaries")
+"""`kaxis.measure.ledger.KINDS`, which is not imported for torch's sake."""
 
 
 def audit(rows: Sequence[Row]) -> tuple[Figure, Rows]:
@@ -27,22 +28,27 @@ def audit(rows: Sequence[Row]) -> tuple[Figure, Rows]:
     Parameters
     ----------
     rows : sequence of mapping
-        From `kaxis.measure.audit.audit`; every net, size and batch has a row of panels, of which the fewest classes are drawn.
+        From `kaxis.measure.audit.audit`; every net and shape has a row of panels, of which the fewest classes are drawn.
     """
-    kinds = list(dict.fromkeys((r["net"], r["size"], r["batch"]) for r in rows))
+    kinds = list(dict.fromkeys(map(_shape, rows)))
     with style():
         figure = Figure(figsize=(9.2, 0.8 + 2.9 * len(kinds)), layout="constrained")
         axes = figure.subplots(len(kinds), 2, squeeze=False, gridspec_kw={"width_ratios": (1.15, 1)})
         for (bars, dots), kind in zip(axes, kinds, strict=True):
-            own = [r for r in rows if (r["net"], r["size"], r["batch"]) == kind]
+            own = [r for r in rows if _shape(r) == kind]
             own = [r for r in own if r["K"] == min(o["K"] for o in own)]
             _bars(bars, own)
             _dots(dots, own)
-            what = f"{kind[1]} inputs" if kind[0] == "mlp" else f"{kind[1]} px"
-            bars.set_title(f"{kind[0]}, {what}, batch {kind[2]}, K = {own[0]['K']}", fontsize=9)
+            bars.set_title(f"{kind}, K = {own[0]['K']}", fontsize=9)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
     return figure, [dict(r) for r in rows]
+
+
+def _shape(r: Row) -> str:
+    width = f" (width {r['width']:g})" if r["net"] == "mlp" or r["width"] != 1 else ""
+    depth = f", depth {r['depth']}" if r["depth"] else ""
+    return f"{r['net']}{width}{depth}, {r['size']} {'inputs' if r['net'] == 'mlp' else 'px'}, batch {r['batch']}"
 
 
 def _bars(ax: Axes, rows: Sequence[Row]) -> None:
@@ -53,7 +59,7 @@ def _bars(ax: Axes, rows: Sequence[Row]) -> None:
         ax.barh(places, size, left=left, height=0.62, color=colour, label=kind)
         left += size
     for place, r in zip(places, rows, strict=True):
-        if r.get("allocated"):
+        if r["allocated"]:
             label = "measured" if place == places[0] else None
             ax.plot(r["allocated"] / MiB, place, marker="|", color=BLACK, markersize=13, linestyle="", label=label)
     ax.set_yticks(places, [f"{r['configuration']}  {n}" for n, r in enumerate(rows, 1)])
@@ -61,12 +67,13 @@ def _bars(ax: Axes, rows: Sequence[Row]) -> None:
 
 
 def _dots(ax: Axes, rows: Sequence[Row]) -> None:
-    timed = all("images_per_second" in r for r in rows)
+    timed = any(r["steps"] for r in rows)
+    measured = any(r["allocated"] for r in rows)
     places: dict[tuple[float, float], list[str]] = {}
     for n, r in enumerate(rows, 1):
-        x = (r.get("allocated") or r["peak"]) / MiB
+        x = ((r["allocated"] or math.nan) if measured else r["peak"]) / MiB
         y = r["images_per_second"] if timed else r["flops_step"] / 1e9
-        if math.isfinite(y):
+        if math.isfinite(x) and math.isfinite(y):
             ax.plot(x, y, linestyle="", markersize=6, **learner_look(r["learner"].split("[")[0]))
             same = next((p for p in places if abs(p[0] / x - 1) < 0.03 and abs(p[1] / y - 1) < 0.05), (x, y))
             places.setdefault(same, []).append(str(n))
@@ -75,7 +82,6 @@ def _dots(ax: Axes, rows: Sequence[Row]) -> None:
     ax.margins(x=0.15, y=0.2)
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
-    measured = all(r.get("allocated") for r in rows)
     ax.set_xlabel(f"{'measured' if measured else 'predicted'} peak memory (MiB)")
     ax.set_ylabel("images a second" if timed else "GFLOP a training image")
 

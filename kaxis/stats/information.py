@@ -132,23 +132,20 @@ def gaussian_mixture(bits: float, K: int, n: int, *, seed: int = 0) -> tuple[Flo
     ValueError
         If `bits` is not between 0 and log2 K.
     """
-    from scipy.integrate import quad
     from scipy.optimize import brentq
 
     if not 0 < bits < np.log2(K):
         raise ValueError(f"bits = {bits}: between 0 and log2 K = {np.log2(K):.3g}")
-    means = np.arange(K)
 
     def information(d: float) -> float:
-        def density(x: float) -> float:
-            return float(np.exp(-0.5 * (x - d * means) ** 2).mean() / np.sqrt(2 * np.pi))
-
-        def part(x: float) -> float:
-            p = density(x)
-            return -p * np.log2(p) if p > 0 else 0.0
-
-        entropy, _ = quad(part, -9, d * (K - 1) + 9, limit=500, points=list(d * means), epsabs=1e-9)
-        return entropy - 0.5 * np.log2(2 * np.pi * np.e)
+        # The trapezoid rule is exact to rounding for sums of normals on a grid this fine.
+        x = np.arange(-9, d * (K - 1) + 9, 0.05)
+        p = np.zeros_like(x)
+        for k in range(K):
+            p += np.exp(-0.5 * (x - d * k) ** 2)
+        p /= K * np.sqrt(2 * np.pi)
+        seen = p[p > 0]
+        return float(-0.05 * (seen * np.log2(seen)).sum() - 0.5 * np.log2(2 * np.pi * np.e))
 
     d = brentq(lambda d: information(d) - bits, 1e-3, 12, xtol=1e-9)
     rng = np.random.default_rng(seed)

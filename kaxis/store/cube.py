@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,10 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None) -> xr.Datase
 
 
 def select(store: Store, where: Mapping[str, str] | None = None) -> tuple[list[dict[str, Any]], list[Cell]]:
-    """Records that have these values, and cells with them that somebody asked for; raises as `load_cube`."""
+    """Records that have these values, and cells with them that somebody asked for.
+
+    Raises as `load_cube`, also where two configurations share a place in the cube.
+    """
     records = list(store.records())
     if not records:
         raise KaxisError(
@@ -64,6 +67,7 @@ def select(store: Store, where: Mapping[str, str] | None = None) -> tuple[list[d
     chosen = [r for r, values in zip(records, flats, strict=True) if _matches(values, where or {})]
     if not chosen:
         raise KaxisError(f"store {store.path}: none of {len(records)} records has {_conditions_text(where or {})}")
+    _refuse_mixtures(chosen)
     return chosen, [cell for cell in asked if _matches(flat(cell), where or {})]
 
 
@@ -188,7 +192,7 @@ def _same_number(value: object, text: str) -> bool:
         return False
 
 
-def _refuse_mixtures(records: list[Mapping[str, Any]]) -> None:
+def _refuse_mixtures(records: Sequence[Mapping[str, Any]]) -> None:
     """Raise if two records of one source differ in a setting that neither its place in the cube nor a bracket names."""
     seen: dict[tuple[str, str, str], set[str]] = {}
     for record in records:

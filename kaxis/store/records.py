@@ -43,8 +43,8 @@ class Store:
         if self.path.exists() and not self.path.is_dir():
             raise KaxisError(f"store {self.path} is a file; name a folder")
 
-    def prepare(self) -> None:
-        """Make the folders, and prove that they can be written.
+    def prepare(self, *, weights: bool = False) -> None:
+        """Make the folders, that of weights if they are to be kept, and prove that they can be written.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class Store:
             If they cannot.
         """
         try:
-            for name in ("cells", "studies"):
+            for name in ("cells", "studies", *(("weights",) if weights else ())):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self.path / name) as probe:
                     probe.write(b"kaxis")

@@ -92,18 +92,12 @@ class Kept:
 
 
 def save_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:
-    """Write the numbers that a cell's networks predict with.
-
-    Raises
-    ------
-    KaxisError
-        If the file cannot be written.
-    """
+    """Write the numbers that a cell's networks predict with. A full disk costs the weights, not the record."""
     tensors = {f"{m}/{name}": t for m, n in enumerate(networks) for name, t in stack.tensors(n).items()}
     try:
         _write(file, {name: t.detach().cpu().clone() for name, t in tensors.items()})
     except (OSError, RuntimeError) as error:
-        raise KaxisError(f"weights {file}: {error}", exit_code=1) from None
+        warnings.warn(f"weights could not be written to {file}: {error}", stacklevel=2)
 
 
 def load_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:

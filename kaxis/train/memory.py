@@ -11,7 +11,7 @@ import torch
 from kaxis.nets.plan import conv_counts
 from kaxis.sources.catalog import source_info
 
-__all__ = ["activation_bytes", "memory_advice"]
+__all__ = ["activation_bytes", "free_bytes", "memory_advice"]
 
 
 def activation_bytes(config: Mapping[str, Any], size: int) -> int:
@@ -40,7 +40,9 @@ def memory_advice(config: Mapping[str, Any], device: str) -> str:
     size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
     shape = {"K": config["K"], "size": size, "batch": 1, "net": config["net"], "learner": config["learner"]}
     count = conv_counts(**shape)
-    free = _free(device) - 16 * (count["parameters"] + count["buffers"])  # weights, gradients and AdamW's two moments
+    free = free_bytes(device) - 16 * (
+        count["parameters"] + count["buffers"]
+    )  # weights, gradients and AdamW's two moments
     each = activation_bytes(config, size)
     batch_statistics = config["learner"]["goodness_norm"] == "batchnorm" or config["learner"]["inference"] == "concat"
     most = batch // 2 if batch_statistics else batch
@@ -55,7 +57,7 @@ def memory_advice(config: Mapping[str, Any], device: str) -> str:
     )
 
 
-def _free(device: str) -> int:
+def free_bytes(device: str) -> int:
     """Bytes that a run alone on this machine or GPU could use; what the failed step still holds is counted as free."""
     if device == "cuda" and torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()

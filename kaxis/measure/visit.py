@@ -1,0 +1,111 @@
+"""What a machine shows: seconds of training steps and predictions, and on a GPU the memory that was taken."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from kaxis.measure.subject import Subject
+from kaxis.train.loop import OUT_OF_MEMORY
+from kaxis.train.precision import cpu_matmul, one_thread, product_rate, reuse_memory
+
+__all__ = ["Visit", "rate", "visit"]
+
+WARM_UP, PREDICTIONS = 2, 3
+
+
+@dataclass
+class Visit:
+    """Seconds of each step, and of each prediction of `images` images; on a GPU peak bytes of a conv net's steps."""
+
+    steps: list[float] = field(default_factory=list)
+    predictions: list[float] = field(default_factory=list)
+    images: int = 1
+    allocated: int | None = None
+    reserved: int | None = None
+    failed: str = ""
+
+    def join(self, other: Visit) -> Visit:
+        """Two visits as one: all their times, their larger peaks, the first failure."""
+        return Visit(
+            self.steps + other.steps,
+            self.predictions + other.predictions,
+            max(self.images, other.images),
+            max(filter(None, (self.allocated, other.allocated)), default=None),
+            max(filter(None, (self.reserved, other.reserved)), default=None),
+            self.failed or other.failed,
+        )
+
+
+def visit(subject: Subject, device: str, steps: int) -> Visit:
+    """Time `steps` steps and a few predictions after warming up; on a GPU in a fresh process, whose peaks are its own.
+
+    What does not fit into memory, or ends its process, says so in ``failed``.
+    """
+    if device != "cuda":
+        return _visit(subject, device, steps)
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, mp_context=context) as fresh:
+            return fresh.submit(_visit, subject, device, steps).result()
+    except BrokenProcessPool:
+        return Visit(failed="its process ended early")
+
+
+def rate(device: str, precision: str) -> float:
+    """FLOP/s of large products on the device (one core of a CPU), as the trainer multiplies."""
+    with _ready(device):
+        return product_rate(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)[0]
+
+
+def _visit(subject: Subject, device: str, steps: int) -> Visit:
+    seen = Visit()
+    try:
+        with _ready(device):
+            stack = subject.stack(device, steps=WARM_UP + steps)
+            batches = stack.batches(0)
+            for _ in range(WARM_UP):
+                stack.step(next(batches))
+            if device == "cuda":
+                torch.cuda.synchronize()
+                torch.cuda.reset_peak_memory_stats()
+            seen.steps = [_seconds(device, lambda: stack.step(next(batches))) for _ in range(steps)]
+            if device == "cuda" and subject.conv:  # an MLP's step is a graph, replayed without allocating anything
+                seen.allocated, seen.reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+            seen.images = sum(len(labels[0]) for _, labels in stack.evaluate("test"))
+            seen.predictions = [_seconds(device, lambda: list(stack.evaluate("test"))) for _ in range(PREDICTIONS)]
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise
+        return Visit(failed="out of memory")
+    return seen
+
+
+@contextmanager
+def _ready(device: str) -> Iterator[None]:
+    """Settings of the trainer's own processes."""
+    if device == "cuda":
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+        yield
+    else:
+        reuse_memory()
+        with one_thread(), cpu_matmul():
+            yield
+
+
+def _seconds(device: str, run: Any) -> float:
+    started = time.perf_counter()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
