@@ -17,26 +17,29 @@ MiB = 2**20
 KINDS = ("parameters", "gradients", "optimizer", "activations", "temporaries")
 
 
-def places():
-    return dict.fromkeys((r["net"], r["size"], r["batch"]) for r in rows)
+def shape(r):
+    return (
+        f"{r['net']}, width {r['width']:g}, {r['size']} {'inputs' if r['net'] == 'mlp' else 'px'}, batch {r['batch']}"
+    )
 
 
 # %% [markdown]
 # ## Memory and arithmetic
 
 # %%
-for place in places():
-    own = [r for r in rows if (r["net"], r["size"], r["batch"]) == place]
-    print(f"\n{place[0]}, {place[1]} {'inputs' if place[0] == 'mlp' else 'px'}, batch {place[2]}")
-    more = ["largest batch"] if "largest_batch" in own[0] else []
-    more += ["ms a step (quartiles)", "img/s", "of the floor", "us a prediction"] if "step_ms" in own[0] else []
-    head = ["configuration", "K", *KINDS, "peak MiB", "GFLOP an image", "to predict", *more]
+for place in dict.fromkeys(map(shape, rows)):
+    own = [r for r in rows if shape(r) == place]
+    budget, timed = own[0]["budget"], own[0]["steps"]
+    print(f"\n{place}" + (f", budget {budget / 1e9:g} GB" if budget else ""))
+    head = ["configuration", "K", *KINDS, "peak MiB", "GFLOP an image", "to predict"]
+    head += ["largest batch"] if budget else []
+    head += ["ms a step (quartiles)", "img/s", "of the floor", "us a prediction"] if timed else []
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     for r in own:
         cells = [r["configuration"], str(r["K"]), *(f"{r[k] / MiB:.1f}" for k in KINDS), f"{r['peak'] / MiB:.1f}"]
         cells += [f"{r['flops_step'] / 1e9:.3g}", f"{r['flops_predict'] / 1e9:.3g}"]
-        cells += [str(r["largest_batch"])] if "largest_batch" in r else []
-        if "step_ms" in r:
+        cells += [str(r["largest_batch"])] if budget else []
+        if timed:
             cells += [f"{r['step_ms']:.3g} ({r['step_ms_low']:.3g}-{r['step_ms_high']:.3g})"]
             cells += [f"{r['images_per_second']:.0f}", f"{100 * r['floor_share']:.0f} %", f"{r['predict_us']:.3g}"]
         print("| " + " | ".join(cells) + " |")
@@ -64,11 +67,9 @@ plots.save(figure, drawn, ROOT / "figures", "audit")
 # %%
 matrices = []
 for learner in ("bp", "bp_deepsup", "dtg_ff", "ff_hybrid"):
-    (subject,) = kaxis.subjects(net="mlp", learners=[learner], batch=16)
-    matrices.append(kaxis.locality(subject))
+    matrices.append(kaxis.locality(kaxis.subject(net="mlp", learners=learner, batch=16)))
 for learner in ("bp", "bp_deepsup", "dtg_ff", "dtg_ff[inference=concat]", "bp_concat"):
-    *_, subject = kaxis.subjects(net="vgg8", width=0.125, learners=[learner], batch=8)
-    matrix = kaxis.locality(subject)
+    matrix = kaxis.locality(kaxis.subject(net="vgg8", width=0.125, learners=learner, batch=8))
     print(f"| {learner} | vgg8 | {matrix.attrs['pattern']} |")
 for matrix in matrices:
     print(f"| {matrix.attrs['learner']} | mlp | {matrix.attrs['pattern']} |")

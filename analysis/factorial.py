@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Which of the differences between DTG-FF and BP-DeepSup makes their gap?
 # All sixteen learners of {global, local} x {a, a^2} x {T = 1, T learned} x {learned, fixed readout}, eight seeds, on synthetic tasks and on
-# CIFAR-100 with the same MLP. A learned readout starts from the draw that a fixed one is. 3,000 steps, one learning rate for all.
+# CIFAR-100 with the same MLP. A learned readout starts from the draw that a fixed one is. 2,000 steps, one learning rate for
+# all. Besides the plain teacher one whose classes all occur in equal shares (studies/factorial_balanced.toml).
 
 # %%
 from pathlib import Path

@@ -16,7 +16,7 @@ from typing import Any
 from kaxis.measure.subject import subjects
 from kaxis.train.precision import cpu_matmul, one_thread
 
-ROUNDS, CLASSES = 31, (10, 50, 200)
+ROUNDS, CLASSES = 11, (10, 50, 200)
 MLP = ("bp_deepsup", "dtg_ff", "ff_hybrid", "ff")
 
 
