@@ -1,0 +1,73 @@
+"""What one cell has shown so far, and whether it has diverged."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kaxis import streams
+from kaxis.cell import Cell
+from kaxis.sources.task import Task
+
+__all__ = ["DIVERGED", "Result"]
+
+DIVERGED = 1e4
+"""Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log K."""
+
+
+class Result:
+    """What one cell has shown so far; `networks` are its places in the stack."""
+
+    def __init__(self, cell: Cell, networks: list[int]) -> None:
+        self.cell, self.networks, self.reason = cell, networks, ""
+        self.curves: dict[str, list[Any]] = {
+            k: [] for k in ("step", "train_accuracy", "train_loss", "test_accuracy", "test_loss")
+        }
+        self.layers: list[float] = []
+
+    @property
+    def best(self) -> bool:
+        return self.cell.config["train"].get("select") == "best"
+
+    def add(
+        self, step: int, seen: dict[str, tuple[float, float]], layers: list[float], temperatures: list[float]
+    ) -> None:
+        """One checkpoint: accuracy and loss of each split that was looked at."""
+        earlier = [loss for loss in self.curves["train_loss"] if loss is not None] or self.curves["test_loss"]
+        start = earlier[0] if earlier else math.inf
+        for split, (_, loss) in seen.items():
+            if not math.isfinite(loss) or (split == "train" and loss > max(DIVERGED, start)):
+                self.reason = f"diverged: {split} loss {loss:.3g} at step {step}"
+                return
+        self.curves["step"].append(step)
+        for split in ("train", "test", *(("held",) if "held" in seen else ())):
+            for name, value in zip(("accuracy", "loss"), seen.get(split, (None, None)), strict=True):
+                self.curves.setdefault(f"{split}_{name}", []).append(value)
+        self.layers = layers
+        if self.cell.config["net"]["name"] != "mlp":
+            self.curves.setdefault("layer_test_accuracy", []).append(layers)
+        if temperatures:
+            self.curves.setdefault("temperature", []).append(temperatures)
+
+    def as_dict(self, stack: Any, task: Task) -> dict[str, Any]:
+        facts = task.facts | {"epochs": stack.steps * stack.batch / task.facts["n_train"]}
+        metrics: dict[str, Any] = {}
+        if not self.reason:
+            held = self.curves.get("held_accuracy", [])
+            at = int(np.argmax(held)) if self.best else -1
+            metrics = {k: v[at] for k, v in self.curves.items() if k != "step"}
+            at_end = [] if self.best else self.layers  # an MLP's layers are looked at when it ends
+            metrics["layer_test_accuracy"] = metrics.get("layer_test_accuracy", at_end)
+            if self.best:
+                metrics["selected_step"] = self.curves["step"][at]
+        return {
+            "status": "failed" if self.reason else "done",
+            "reason": self.reason,
+            "metrics": metrics,
+            "curves": self.curves,
+            "data": facts,
+            "streams": streams.keys(self.cell.config),
+            "counts": stack.counts(self.cell.config["learner"]),
+        }
