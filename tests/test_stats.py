@@ -94,6 +94,11 @@ def test_estimates_shift_scale_flip_and_ignore_order(d: list[float], shift: floa
     assert base.lower <= base.mean <= base.upper
 
 
+def test_the_mean_of_equal_seeds_is_theirs() -> None:
+    found = estimate([0.938, 0.938, 0.938])
+    assert found.lower == found.mean == found.upper == 0.938
+
+
 def test_seed_correlation_finds_shared_seeds() -> None:
     rng = np.random.default_rng(0)
     shared = rng.normal(size=(200, 1))

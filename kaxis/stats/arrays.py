@@ -95,7 +95,8 @@ def estimate(d: ArrayLike, prob: float = 0.95, kind: str = "t") -> Estimate:
     (0.875, 3, 4, 0.25)
     """
     values = finite(d)
-    mean = float(values.mean()) if len(values) else float("nan")
+    # Clipped, since summing equal values may round past them.
+    mean = float(np.clip(values.mean(), values.min(), values.max())) if len(values) else float("nan")
     return Estimate(
         mean,
         *interval(values, kind, prob),
