@@ -18,6 +18,7 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 from kaxis.errors import KaxisError
@@ -107,10 +108,9 @@ def test_holm_against_r() -> None:
     assert holm([0.01, math.nan, 0.04]).tolist() == pytest.approx([0.02, math.nan, 0.04], nan_ok=True)
 
 
+@settings(max_examples=30, deadline=None)
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_against_statsmodels(p: list[float]) -> None:
-    from statsmodels.stats.multitest import multipletests
-
     assert holm(p).tolist() == pytest.approx(multipletests(p, method="holm")[1].tolist())
 
 
