@@ -112,14 +112,9 @@ def audit(
     return 0
 
 
-def _place(r: Row) -> str:
-    """Net and shape of a row."""
-    what = "inputs" if r["net"] == "mlp" else "px"
-    shape = f" x {r['depth']}" if r["depth"] else ""
-    return f"{r['net']} {r['width']:g}{shape}, {r['size']} {what}, batch {r['batch']}"
-
-
 def _columns(rows: Sequence[Row]) -> list[Column]:
+    from kaxis.measure.asked import shape_of
+
     def has(key: str) -> bool:
         return any(row[key] is not None and row[key] == row[key] for row in rows)  # not NaN
 
@@ -146,8 +141,8 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         ("GFLOP train", lambda r: gflop(r["flops_step"])),
         ("predict", lambda r: gflop(r["flops_predict"])),
     ]
-    if len({_place(r) for r in rows}) > 1:
-        columns.insert(0, ("net", _place))
+    if len({shape_of(r) for r in rows}) > 1:
+        columns.insert(0, ("net", shape_of))
     if has("allocated"):
         columns += [mib("measured MiB", "allocated"), mib("reserved", "reserved")]
         columns.append(("/ predicted", lambda r: number(r["measured_over_predicted"], ".2f")))
@@ -166,7 +161,9 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _remarks(rows: Sequence[Row], device: str) -> list[str]:
-    one = f"{_place(rows[0])}. " if len({_place(r) for r in rows}) == 1 else ""
+    from kaxis.measure.asked import shape_of
+
+    one = f"{shape_of(rows[0])}. " if len({shape_of(r) for r in rows}) == 1 else ""
     out = [
         f"{one}Memory in MiB is predicted: tensors alive at the peak of a step, by what they are for; a kernel's own workspace is not in it "
         "(docs/audit.md). GFLOP an image, trained on and predicted."
@@ -179,12 +176,14 @@ def _remarks(rows: Sequence[Row], device: str) -> list[str]:
         )
     if any(r["budget"] for r in rows):
         out.append("Largest batch: by the prediction; leave room for workspaces.")
-    return out + [line for place in dict.fromkeys(map(_place, rows)) for line in _along_k(place, rows)]
+    return out + [line for place in dict.fromkeys(map(shape_of, rows)) for line in _along_k(place, rows)]
 
 
 def _along_k(place: str, rows: Sequence[Row]) -> list[str]:
     """How a prediction's arithmetic and memory grow from the fewest classes to the most, in one net."""
-    own = {(r["configuration"], r["K"]): r for r in rows if _place(r) == place}
+    from kaxis.measure.asked import shape_of
+
+    own = {(r["configuration"], r["K"]): r for r in rows if shape_of(r) == place}
     low, high = min(K for _, K in own), max(K for _, K in own)
     if low == high:
         return []

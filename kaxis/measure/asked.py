@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le
 from kaxis.errors import KaxisError
 from kaxis.options import Float, Integers, Strings, known
 
-__all__ = ["Asked", "asked_by", "bytes_of"]
+__all__ = ["Asked", "asked_by", "bytes_of", "shape_of"]
 
 Count = Annotated[int, Ge(1)]
 
@@ -119,3 +119,11 @@ def bytes_of(text: str) -> int:
     if not match or match[2].lower() not in UNITS:
         raise KaxisError(f"budget '{text}' is not a size such as 8GB, 6.5GiB or 500MB")
     return int(float(match[1]) * UNITS[match[2].lower()])
+
+
+def shape_of(row: Mapping[str, Any]) -> str:
+    """Net, size and batch of an audit's row, in words."""
+    mlp = row["net"] == "mlp"
+    width = f" (width {row['width']:g})" if mlp or row["width"] != 1 else ""
+    depth = f", depth {row['depth']}" if row["depth"] else ""
+    return f"{row['net']}{width}{depth}, {row['size']} {'inputs' if mlp else 'px'}, batch {row['batch']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from string import ascii_letters
 from typing import Any
 
 import torch
@@ -126,6 +127,6 @@ def _of_mlp(stack: Any) -> Norms:
         net.gradients(x, y)
         squares = {str(layer): 0.0 for layer in range(net.depth)}
         for name, g in net.g.items():
-            squares[name.lstrip("WbRcalph")] += float(g.square().sum())
+            squares[name.lstrip(ascii_letters)] += float(g.square().sum())
         norms[str(loss)] = {layer: value**0.5 for layer, value in squares.items()}
     return norms

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kaxis.measure.asked import shape_of
 from kaxis.plots.parts import BLACK, Rows
 from kaxis.plots.style import SERIES, learner_look, style
 
@@ -30,12 +31,12 @@ def audit(rows: Sequence[Row]) -> tuple[Figure, Rows]:
     rows : sequence of mapping
         From `kaxis.measure.audit.audit`; every net and shape has a row of panels, of which the fewest classes are drawn.
     """
-    kinds = list(dict.fromkeys(map(_shape, rows)))
+    kinds = list(dict.fromkeys(map(shape_of, rows)))
     with style():
         figure = Figure(figsize=(9.2, 0.8 + 2.9 * len(kinds)), layout="constrained")
         axes = figure.subplots(len(kinds), 2, squeeze=False, gridspec_kw={"width_ratios": (1.15, 1)})
         for (bars, dots), kind in zip(axes, kinds, strict=True):
-            own = [r for r in rows if _shape(r) == kind]
+            own = [r for r in rows if shape_of(r) == kind]
             own = [r for r in own if r["K"] == min(o["K"] for o in own)]
             _bars(bars, own)
             _dots(dots, own)
@@ -43,12 +44,6 @@ def audit(rows: Sequence[Row]) -> tuple[Figure, Rows]:
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
     return figure, [dict(r) for r in rows]
-
-
-def _shape(r: Row) -> str:
-    width = f" (width {r['width']:g})" if r["net"] == "mlp" or r["width"] != 1 else ""
-    depth = f", depth {r['depth']}" if r["depth"] else ""
-    return f"{r['net']}{width}{depth}, {r['size']} {'inputs' if r['net'] == 'mlp' else 'px'}, batch {r['batch']}"
 
 
 def _bars(ax: Axes, rows: Sequence[Row]) -> None:
