@@ -15,7 +15,7 @@ from kaxis.errors import KaxisError
 from kaxis.learners import TABLE
 from kaxis.measure.profile import WAIT, Profile
 from kaxis.nets.plan import conv_counts, counts
-from kaxis.sources.catalog import source_info
+from kaxis.sources.catalog import set_name, source_info
 from kaxis.store.records import Store
 from kaxis.study import Study
 from kaxis.workers import Job, Progress, in_processes, provenance, steps_of, work
@@ -195,13 +195,13 @@ def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str
                 for cell in {(c.K, c.seed): c for c in leg.cells()}.values():
                     load_task(cell.config["source"], cell.K, cell.seed)
             continue
-        place = data_dir(data)
+        place, name = data_dir(data), set_name(leg.cells()[0].config["source"])
         pixels = leg.net != "mlp"
         if pixels:
-            channel_statistics(leg.source, place, leg.size)
+            channel_statistics(name, place, leg.size)
         else:
-            prepare(leg.source, leg.features, place, leg.size)
-        checksums[leg.source] = load_images(leg.source, place, leg.size).checksums
+            prepare(name, leg.features, place, leg.size)
+        checksums[leg.source] = load_images(name, place, leg.size).checksums
         if leg.classes or leg.per_class or leg.train_total or leg.subset != "any" or leg.holdout:
             for cell in {(c.K, c.seed): c for c in leg.cells()}.values():
                 load_task(cell.config["source"], cell.K, cell.seed, data, pixels=pixels)

@@ -54,6 +54,10 @@ class Leg:
         Help("which K fine classes: any; within (few superclasses), within:NAME[+NAME], across (many superclasses)"),
     ] = "any"
     size: Annotated[int | None, Ge(8), Help("side of the images in pixels; the set's own")] = None
+    split: Annotated[
+        Literal["writers", "interleaved"],
+        Help("digits: tested on writers that no training image is of, or on every third image, as before version 0.2"),
+    ] = "writers"
     holdout: Annotated[float, Ge(0), Lt(1), Help("share of the training samples held out, to choose settings on")] = 0.0
     features: Annotated[str, Help("raw pixels or pca:D, standardised on the training images")] = "raw"
     per_class: Annotated[int | None, Ge(1), Help("training images a class, constant along K")] = None
@@ -151,7 +155,7 @@ class Leg:
     @classmethod
     def restored(cls, options: Mapping[str, Any]) -> Leg:
         """A leg that was checked before it was written down; files of rules are not read for it."""
-        leg: Leg = known(cls, options)
+        leg: Leg = known(cls, {"split": "interleaved", **options} if options.get("source") == "digits" else options)
         for text in leg.learners if leg.rules else ():
             placeholder(text)
         return leg
@@ -235,6 +239,8 @@ class Leg:
             # Named only where they differ, so that records older than these options keep their names.
             later = {"subset": self.subset, "size": self.size, "holdout": self.holdout}
             source |= {k: v for k, v in later.items() if v != _DEFAULTS[k]}
+            if self.source == "digits" and self.split == "writers":
+                source["split"] = self.split
         else:
             source |= {k: getattr(self, k) for k, neutral in NEUTRAL.items() if getattr(self, k) != neutral}
         net, train = self._net(), self._training()

@@ -53,17 +53,21 @@ def _rung(**kind: Any) -> Callable[..., Any]:
 
 _PAPERS = {"learned": True, "mean": True}
 LADDER: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
-    "ff": ({}, {"threshold": 2.0}),
-    "ff_bn": ({"mean": True, "everywhere": True}, {"threshold": 2.0}),
+    "ff": ({}, {"threshold": 0.15}),
+    "ff_bn": ({"everywhere": True}, {"threshold": 0.15}),
+    "ff_mean": ({"mean": True}, {"threshold": 0.15}),
     "ff_margin": (_PAPERS, {}),
     "ff_hybrid": ({**_PAPERS, "classifier": "plain"}, {"weight": 1.0}),
     "ff_hybrid_ln": ({**_PAPERS, "classifier": "layernorm"}, {"weight": 1.0}),
     "ff_hybrid_bn": ({**_PAPERS, "classifier": "batchnorm"}, {"weight": 1.0}),
 }
-"""The Forward-Forward MLPs (`kaxis.train.ladder`): what makes each, and what may be set in brackets."""
+"""The Forward-Forward MLPs (`kaxis.train.ladder`): what makes each, and what may be set in brackets. Each differs from the one that it
+is compared with in one thing: ff_bn and ff_mean from ff, ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from ff_hybrid."""
 
 RULES: dict[str, Rule] = {
-    name: Rule(name, _rung(**kind), settings, "kaxis") for name, (kind, settings) in LADDER.items()
+    # A record names the code that made it: the meaning of a threshold, and where ff_bn normalises, changed with version 0.2.
+    name: Rule(name, _rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis")
+    for name, (kind, settings) in LADDER.items()
 }
 _loading: list[str] = []
 

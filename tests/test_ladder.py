@@ -33,19 +33,23 @@ def batch() -> tuple[Tensor, Tensor]:
     return torch.randn(6, 7, generator=rng), torch.tensor([0, 1, 2, 2, 1, 0])
 
 
-def goodness_by_hand(m: Ladder, x: np.ndarray, label: np.ndarray, *, mean: bool) -> list[np.ndarray]:
+def goodness_by_hand(
+    m: Ladder, x: np.ndarray, label: np.ndarray, *, mean: bool, norm: bool = False
+) -> list[np.ndarray]:
     """Each layer's goodness with a label (one-hot rows) over the first inputs, in numpy."""
     h = np.concatenate([label * np.abs(x[:, 3:]).max(1, keepdims=True), x[:, 3:]], 1)
     out = []
     for layer in m.layers:
         W, b = (p.detach().numpy().astype(float) for p in layer.parameters())
         a = np.maximum(h @ W.T + b, 0)
+        if norm:
+            a = (a - a.mean(0)) / np.sqrt(a.var(0) + 1e-5)
         out.append((a**2).mean(1) if mean else (a**2).sum(1))
         h = a / (np.sqrt((a**2).mean(1, keepdims=True)) + 1e-6)
     return out
 
 
-@pytest.mark.parametrize("name", ["ff", "ff_margin"])
+@pytest.mark.parametrize("name", ["ff", "ff_mean", "ff_margin", "ff_bn"])
 def test_layer_losses_by_hand(name: str, batch: tuple[Tensor, Tensor]) -> None:
     x, y = batch
     m = module(name)
@@ -54,13 +58,13 @@ def test_layer_losses_by_hand(name: str, batch: tuple[Tensor, Tensor]) -> None:
     torch.manual_seed(3)
     wrong = ((y + torch.randint(1, 3, y.shape)) % 3).numpy()
     assert (wrong != y.numpy()).all()
-    mean = name == "ff_margin"
+    mean = name in ("ff_mean", "ff_margin")
     up, down = (
-        goodness_by_hand(m, x.numpy().astype(float), np.eye(3)[label], mean=mean) for label in (y.numpy(), wrong)
+        goodness_by_hand(m, x.numpy().astype(float), np.eye(3)[label], mean=mean, norm=name == "ff_bn")
+        for label in (y.numpy(), wrong)
     )
-    margins = (
-        [g.mean() for g in up] if mean else [2.0] * 3
-    )  # a learned margin starts at the first batch's mean goodness
+    # A learned margin starts at the first batch's mean goodness; a fixed one is so much a unit, of which there are 5.
+    margins = [g.mean() for g in up] if name == "ff_margin" else [0.15 if mean else 0.15 * 5] * 3
     expected = sum(
         np.log1p(np.exp(t - p)).mean() + np.log1p(np.exp(n - t)).mean()
         for p, n, t in zip(up, down, margins, strict=True)

@@ -47,6 +47,8 @@ def check_source(leg: Any, defaults: Mapping[str, Any]) -> tuple[tuple[int, ...]
     for name in (*TEACHER_DEFAULTS, *TEACHER_KNOBS) if real else REAL:
         if getattr(leg, name) != defaults[name]:
             raise KaxisError(f"{name} = {getattr(leg, name)}: not an option of the source '{leg.source}'")
+    if leg.source != "digits" and leg.split != defaults["split"]:
+        raise KaxisError(f"split = {leg.split}: not an option of the source '{leg.source}', which has one split")
     validate_features(leg.features)
     validate_subset(leg.subset, info.views, leg.labels)
     if leg.subset != "any" and leg.classes:

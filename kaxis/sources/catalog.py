@@ -16,6 +16,7 @@ __all__ = [
     "OWN",
     "SourceInfo",
     "n_classes",
+    "set_name",
     "source_info",
     "source_label",
     "validate_features",
@@ -64,7 +65,16 @@ CATALOG: dict[str, SourceInfo] = {
     s.name: s
     for s in (
         SourceInfo("synthetic", {}, "random ReLU teacher on standard normal inputs, any K"),
-        SourceInfo("digits", {"fine": 10}, "8 x 8 grey digits of scikit-learn", 8, 1_199, 598, "CC BY 4.0", channels=1),
+        SourceInfo(
+            "digits",
+            {"fine": 10},
+            "8 x 8 grey digits of scikit-learn, tested on other writers",
+            8,
+            1_157,
+            640,
+            "CC BY 4.0",
+            channels=1,
+        ),
         SourceInfo("cifar10", {"fine": 10}, "CIFAR-10, colour", 32, 50_000, 10_000, "none stated", 162),
         SourceInfo(
             "cifar100", {"fine": 100, "coarse": 20}, "CIFAR-100, colour", 32, 50_000, 10_000, "none stated", 161
@@ -126,6 +136,17 @@ def source_info(name: str) -> SourceInfo:
     if name not in CATALOG:
         raise KaxisError(f"source '{name}' is not {hint(name, [*CATALOG, *(f'{p}PATH' for p in OWN)])}")
     return CATALOG[name]
+
+
+def set_name(source: Mapping[str, Any]) -> str:
+    """What `kaxis.sources.images.load_images` calls the set of a configuration: its name and, where it has several, the split.
+
+    Examples
+    --------
+    >>> set_name({"name": "cifar10"}), set_name({"name": "digits", "split": "writers"})
+    ('cifar10', 'digits/writers')
+    """
+    return "/".join([source["name"], *([source["split"]] if "split" in source else [])])
 
 
 def n_classes(name: str, view: str) -> int | None:
@@ -197,6 +218,8 @@ def source_label(source: Mapping[str, Any]) -> str:
     'synthetic/teacher_width:128'
     >>> source_label({"name": "synthetic", **TEACHER_DEFAULTS, "margin": "above:0.5"})
     'synthetic/margin:above:0.5'
+    >>> source_label({"name": "digits", "split": "writers"}), source_label({"name": "digits"})
+    ('digits', 'digits/interleaved')
     """
     parts = [source["name"]]
     if source["name"] == "synthetic":
@@ -204,6 +227,8 @@ def source_label(source: Mapping[str, Any]) -> str:
         parts += [source["labels"]] if source.get("labels", "fine") != "fine" else []
         parts += [f"{k}:{source[k]}" for k in NEUTRAL if k != "labels" and k in source]
         return "/".join(parts)
+    if source["name"] == "digits" and "split" not in source:  # records from before writers were kept apart
+        parts.append("interleaved")
     if source.get("labels", "fine") != "fine":
         parts.append(source["labels"])
     if source.get("features", "raw") != "raw":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kaxis.sources.catalog import set_name
 from kaxis.sources.task import Task
 
 __all__ = ["load_task", "prepare"]
@@ -42,8 +43,8 @@ def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = 
     from kaxis.sources.images import channel_statistics, load_images, square_pixels
     from kaxis.sources.task import label_facts
 
-    folder, size = data_dir(data), source.get("size")
-    images = load_images(source["name"], folder, size)
+    folder, size, name = data_dir(data), source.get("size"), set_name(source)
+    images = load_images(name, folder, size)
     labels, names = relabel.label_view(images, source["labels"], seed)
     chosen = _choose(source, images, names, K, seed)
     new_label = np.full(len(names), -1)
@@ -57,9 +58,9 @@ def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = 
     if len(held_rows):
         facts["n_held_out"] = len(held_rows)
     x, statistics = (
-        (square_pixels(source["name"], folder, size), channel_statistics(source["name"], folder, size))
+        (square_pixels(name, folder, size), channel_statistics(name, folder, size))
         if pixels
-        else (prepare(source["name"], source["features"], folder, size), ((), ()))
+        else (prepare(name, source["features"], folder, size), ((), ()))
     )
     return Task(x, train_rows, y[train_rows], test_rows, y[test_rows], facts, held_rows, y[held_rows], statistics)
 

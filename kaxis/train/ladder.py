@@ -29,14 +29,15 @@ class Ladder(nn.Module):
         Margin softplus(theta) of each layer learned, with theta started so that the margin is the first batch's mean goodness; else
         the fixed `threshold`.
     mean : bool
-        Goodness mean(a^2), as the paper's, else sum(a^2), as Hinton's.
+        Goodness mean(a^2), as the paper's, else sum(a^2), as Hinton's. Loss and margin see the same number.
     classifier : {"", "plain", "layernorm", "batchnorm"}
         A linear classifier on all hidden layers but the last; with a LayerNorm before it; with a BatchNorm of each layer on the way to it.
     everywhere : bool
-        BatchNorm between layers on the goodness path too (the published failure).
+        BatchNorm of every layer's activations before their goodness is taken (the published failure).
     weight : float
         Of the classifier's loss beside the layers'.
     threshold : float
+        The fixed margin, a unit: of mean(a^2) as it is, of sum(a^2) times the width. At the start mean(a^2) is about 0.16.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Ladder(nn.Module):
         classifier: str = "",
         everywhere: bool = False,
         weight: float = 1.0,
-        threshold: float = 2.0,
+        threshold: float = 0.15,
     ) -> None:
         super().__init__()
         if start.inputs <= start.K:
@@ -57,7 +58,8 @@ class Ladder(nn.Module):
             )
         if classifier and start.depth < 2:
             raise KaxisError("depth = 1: the classifier reads all hidden layers but the last")
-        self.K, self.mean, self.learned, self.weight, self.threshold = start.K, mean, learned, weight, threshold
+        self.K, self.mean, self.learned, self.weight = start.K, mean, learned, weight
+        self.threshold = threshold if mean else threshold * start.width
         self.layers = [start.hidden(i) for i in range(start.depth)]
         self.hidden = nn.ModuleList(self.layers)
         self.between = nn.ModuleList(nn.BatchNorm1d(start.width) for _ in self.hidden) if everywhere else None
@@ -76,18 +78,21 @@ class Ladder(nn.Module):
         rest = x[:, self.K :]
         return torch.cat([label_BK * rest.abs().amax(1, keepdim=True), rest], 1)
 
-    def onward(self, i: int, a: Tensor) -> Tensor:
+    def onward(self, a: Tensor) -> Tensor:
         """What the next layer sees: direction alone, so that it cannot read the goodness off the length (Hinton 2022)."""
-        if self.between is not None:
-            a = self.between[i](a)
         return a / (a.square().mean(1, keepdim=True).sqrt() + 1e-6)
+
+    def activation(self, i: int, z: Tensor) -> Tensor:
+        """What the goodness of layer i is taken of, from its pre-activations."""
+        a = F.relu(z)
+        return a if self.between is None else self.between[i](a)
 
     def activations(self, x: Tensor, *, detach: bool) -> list[Tensor]:
         out = []
         for i, layer in enumerate(self.layers):
-            a = F.relu(layer(x))
+            a = self.activation(i, layer(x))
             out.append(a)
-            x = self.onward(i, a.detach() if detach else a)
+            x = self.onward(a.detach() if detach else a)
         return out
 
     def goodness(self, a: Tensor) -> Tensor:
@@ -135,11 +140,10 @@ class Ladder(nn.Module):
         """The classifier's, or the goodness of every label summed over all layers but the first (the only one, if it is)."""
         if self.head is not None:
             return [self.classify(x)]
-        first_BKH = F.relu(first_layer_for_every_label(self.layers[0], x, self.K))
-        a = first_BKH.flatten(0, 1)
+        a = self.activation(0, first_layer_for_every_label(self.layers[0], x, self.K).flatten(0, 1))
         score = self.goodness(a) if len(self.hidden) == 1 else torch.zeros(len(a), device=x.device)
-        for i, layer in enumerate(self.layers[1:]):
-            a = F.relu(layer(self.onward(i, a)))
+        for i, layer in enumerate(self.layers[1:], 1):
+            a = self.activation(i, layer(self.onward(a)))
             score = score + self.goodness(a)
         return [score.view(len(x), self.K)]
 
