@@ -27,7 +27,7 @@ def conflict(
     drop_incomplete: bool = False,
     out: Output = PLAIN,
 ) -> int:
-    """Does the slope along K differ between a synthetic and a real leg? Unpaired: one slope a seed, then Welch.
+    """Does the slope along K differ between a synthetic and a real leg? One slope a seed, then Welch; paired where their seeds run against each other.
 
     Over the values of K that both have; their effects at each of these K are compared too, Holm-adjusted.
 
@@ -42,6 +42,7 @@ def conflict(
     drop_incomplete
         Leave out seeds that lack a K instead of refusing.
     """
+    from kaxis.stats.across import AGAINST
     from kaxis.stats.across import conflict as compare
     from kaxis.stats.verdict import verdicts
 
@@ -65,7 +66,7 @@ def conflict(
         )
     apart = {"effect": float(result.difference), "ci_lower": float(result.ci[0]), "ci_upper": float(result.ci[1])}
     both, n = f"{real} minus {synthetic}", int(result.n_seeds.sum())
-    last = {"p": float(result.p), "n_seeds": n, "p_holm": None}
+    last = {"p": float(result.p), "n_seeds": int(result.n_pairs) or n, "p_holm": None}
     rows.append({"what": "difference of slopes", "source": both, "K": None, **names, **apart, **last})
     for i, K in enumerate(result.K.values):
         ci = result.effect_ci.values[i]
@@ -84,10 +85,11 @@ def conflict(
         ("n", lambda r: r["n_seeds"]),
     ]
     remarks = [
-        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and batch order at most, no data: "
-        f"taken for independent. Their slopes correlate by {number(float(result.seed_correlation))}; seeds of one number paired, "
-        f"the difference of slopes has {bounds(*map(float, result.paired_ci))}.",
-        "Slopes: t interval and exact sign-flip p. Differences: Welch's t.",
+        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and batch order at most, no data. "
+        f"Their slopes correlate by {number(float(result.seed_correlation))}: the difference of slopes by Welch's t has "
+        f"{bounds(*map(float, result.welch_ci))}, seeds of one number paired {bounds(*map(float, result.paired_ci))}; "
+        f"the {attrs['ci_kind']} interval counts (paired from a correlation of {AGAINST:g} down, where Welch's covers too little).",
+        f"Slopes: t interval and sign-flip p. Difference of slopes: {attrs['ci_kind']}. Differences of effects: Welch's t.",
         *words,
         *(f"not done: {note}" for note in result.attrs["notes"][:12]),
     ]

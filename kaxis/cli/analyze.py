@@ -41,18 +41,16 @@ def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = P
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
         ("bootstrap", lambda r: interval(r["bootstrap_lower"], r["bootstrap_upper"])),
         ("band over K", lambda r: interval(r["band_lower"], r["band_upper"])),
-        (
-            "% of headroom",
-            lambda r: (
-                number(r["effect_normalised"])
-                + ("" if r["n_normalised"] == r["n_seeds"] else f" (n={r['n_normalised']})")
-            ),
-        ),
+        ("% of headroom", lambda r: number(r["effect_normalised"])),
     ]
     remarks = effect_rows.remarks(made.rows, made.notes, prob=pair.prob)
     if any(math.isfinite(r["band_lower"]) for r in made.rows):
         remarks.append(
             "Holm and max-t: p over all K of a source, max-t by shared sign flips; the band holds all its K at once."
+        )
+    if small := [f"{r['source']} K = {r['K']} ({r['smallest_headroom']:.3f})" for r in made.rows if r["smallest_headroom"] < 0.05]:
+        remarks.append(
+            f"% of headroom rests on little: the smallest headroom above chance of a seed is below 0.05 at {', '.join(dict.fromkeys(small))}."
         )
     title = "Paired effect on test accuracy, pp"
     out.show(Report("paired", title, made.attrs, made.rows, columns, remarks + made.verdicts))
@@ -146,7 +144,7 @@ def gap(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = PLAI
     remarks = [
         *effect_rows.remarks(made.rows, made.notes, bootstrap=False),
         "pp: difference of gaps; train, test: effects on accuracy. In every seed test = train - gap, so the two are tied by arithmetic.",
-        "Share: the part of the test effect that goes with the gap (Fieller's interval); - where the test effect may be 0.",
+        "Share: the part of the test effect that goes with the gap (Fieller's interval; unbounded where the test effect may be 0).",
     ]
     title = "Train-test gap, pp"
     out.show(Report("gap", title, made.attrs, made.rows, columns, remarks + made.verdicts))
@@ -154,8 +152,10 @@ def gap(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = PLAI
 
 
 def _share(row: dict[str, Any]) -> str:
-    if math.isnan(row["share"]):
+    if math.isnan(row["share_lower"]):
         return "-"
+    if row["share_unbounded"]:
+        return "unbounded"
     return f"{number(row['share'], '.2f')} {interval(row['share_lower'], row['share_upper'])}"
 
 

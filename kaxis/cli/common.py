@@ -84,7 +84,7 @@ class Output:
     csv: Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")] = None
 
     def cube(self, table: Path | None = None) -> xr.Dataset:
-        return open_cube(self.store, self.where, table)
+        return open_cube(self.store, self.where, table)  # no analysis reads curves
 
     def show(self, report: Report) -> None:
         report.show(as_json=self.json, csv_file=self.csv)
@@ -110,7 +110,9 @@ def conditions(where: list[str] | None) -> dict[str, str]:
     return out
 
 
-def open_cube(path: Path | None, where: list[str] | None, table: Path | None = None) -> xr.Dataset:
+def open_cube(
+    path: Path | None, where: list[str] | None, table: Path | None = None, *, curves: bool = False
+) -> xr.Dataset:
     """The cube of a store that exists, or of a CSV file; records that were skipped are named on stderr."""
     import warnings
 
@@ -125,7 +127,7 @@ def open_cube(path: Path | None, where: list[str] | None, table: Path | None = N
     store = open_store(path)
     if not store.path.is_dir():
         raise KaxisError(f"no store at {store.path}; fill one with, for example: kaxis run digits --K 3 5 10")
-    cube = load_cube(store, conditions(where))
+    cube = load_cube(store, conditions(where), curves=curves)
     for problem in cube.attrs["problems"]:
         warnings.warn(problem, stacklevel=2)
     return cube

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kaxis.cli.common import StorePath, Where, open_cube
 from kaxis.errors import KaxisError
+from kaxis.io import whole_file
 
 __all__ = ["cube"]
 
@@ -20,16 +21,16 @@ def cube(*, store: StorePath = None, where: Where = None, out: Path | None = Non
     out
         A netCDF file to write.
     """
-    data = open_cube(store, where)
-    data.attrs.pop("problems")
+    data = open_cube(store, where, curves=True).drop_attrs(deep=False)
     if out is None:
         print(data)
         return 0
     if not out.parent.is_dir():
         raise KaxisError(f"--out {out}: no folder {out.parent}")
     try:
-        data.to_netcdf(out)
-    except (OSError, ValueError) as error:
-        raise KaxisError(f"--out {out}: {error}") from None
+        with whole_file(out) as part:
+            data.to_netcdf(part)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise KaxisError(f"--out {out}: {getattr(error, 'strerror', None) or error}") from None
     print(out)
     return 0

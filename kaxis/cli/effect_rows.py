@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kaxis.cli.common import Pair
@@ -53,7 +54,12 @@ def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[s
 def compare(cube: xr.Dataset, pair: Pair, analyse: Callable[..., xr.Dataset], **options: Any) -> Compared:
     """One analysis for every learner that is asked for, against the baseline."""
     options |= {"interval": pair.interval, "prob": pair.prob, "baseline": pair.baseline}
-    return joined([analyse(cube, learner=name, **options) for name in learners(cube, pair.learner, pair.baseline)])
+    from kaxis.stats.blocks import without_common_seed
+
+    names = learners(cube, pair.learner, pair.baseline)
+    made = joined([analyse(cube, learner=name, **options) for name in names])
+    unpaired = [said for name in names if (said := without_common_seed(cube, name, pair.baseline))]
+    return replace(made, attrs={**made.attrs, "notes": [*unpaired, *made.notes]})
 
 
 def joined(results: list[xr.Dataset]) -> Compared:
@@ -72,6 +78,7 @@ def joined(results: list[xr.Dataset]) -> Compared:
 
 def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = True, prob: float = 0.95) -> list[str]:
     """What the numbers are worth, said once below the table."""
+    from kaxis.stats.arrays import EXACT_UP_TO, FLIPS
     from kaxis.stats.intervals import BOOTSTRAP_COVERAGE
 
     out = [] if rows else ["No seed has both learners done."]
@@ -83,12 +90,17 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
         )
     if sizes and sizes[0] == 1:
         out.append("One seed gives no interval: run more, e.g. --seeds 0-4.")
+    if still := [r for r in rows if r["n_seeds"] > 1 and math.isnan(r["ci_lower"]) and math.isnan(r.get("bootstrap_lower", math.nan))]:
+        places = [f"{r['source']}" + (f" K = {r['K']}" if r["K"] is not None else "") for r in still]
+        out.append(f"{', '.join(dict.fromkeys(places))}: a spread of 0 gives no interval.")
+    if many := [n for n in sizes if n > EXACT_UP_TO]:
+        out.append(f"Beyond {EXACT_UP_TO} seeds (here {many[-1]}) the sign-flip test is by {FLIPS:,} random flips, not exact.")
     if few := [n for n in sizes if 1 < n < 6]:
         out.append(
             f"With {few[0]} seeds the exact test cannot fall below p = {2 / 2 ** few[0]:.4g}, whatever they show."
         )
     if notes:
-        out.append(f"{len(notes)} cells of the grid are not done; the rows use the seeds that both learners have:")
+        out.append(f"{len(notes)} cells or files are not used; the rows are of the seeds that both learners have:")
         out += [f"  {note}" for note in notes[:12]]
         out += [f"  and {len(notes) - 12} more"] if len(notes) > 12 else []
     return out

@@ -213,7 +213,7 @@ def curves(
 
     Example: kaxis figure curves --where source=synthetic --learner dtg_ff bp_deepsup
     """
-    cube = open_cube(store, where)
+    cube = open_cube(store, where, curves=True)
     from kaxis import plots
 
     names = learner or [str(name) for name in cube.learner.values]

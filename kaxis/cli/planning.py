@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -53,9 +54,10 @@ def equivalence(
         ("Holm p", lambda r: number(r["p_holm"], ".3g")),
         ("n", lambda r: r["n_seeds"]),
     ]
-    shown = [f"{r['source']} K = {r['K']}" for r in rows if r["p_holm"] <= 0.05]
+    shown = [f"{r['source']} K = {r['K']}" for r in rows if r["p_holm"] <= 0.05]  # NaN: not
+    still = [f"{r['source']} K = {r['K']}" for r in rows if r["n_seeds"] > 1 and math.isnan(r["p"])]
     words = f"Shown to lie within {margin:g} pp of 0: {', '.join(shown) or 'none'} (family-wise 5 % over K)."
-    remarks = [words, "What is not shown to be small may be small or large: no difference shown is not no difference."]
+    remarks = [words, *_no_spread(still), "What is not shown to be small may be small or large: no difference shown is not no difference."]
     attrs = {k: v for k, v in results[-1].attrs.items() if k not in ("learner", "quantity")}
     out.show(Report("equivalence", f"Equivalence within {margin:g} pp", attrs, rows, columns, remarks))
     return 0 if rows else 1
@@ -82,6 +84,7 @@ def power(
         In pp at one K, or in pp per unit of ln K for the slope.
     """
     from kaxis.stats import planning
+    from kaxis.stats.intervals import constant
 
     cube = out.cube(table)
     rows: list[dict[str, Any]] = []
@@ -89,8 +92,10 @@ def power(
         for spread in planning.spreads(cube, learner=name, baseline=baseline):
             d = spread.pop("d")
             sd = float(d.std(ddof=1))
-            needed = planning.seeds_needed(effect, sd, target) if sd else 2
-            simulated = planning.simulated_power(d, effect, needed) if sd else {"t": 1.0, "exact": 0.0}
+            moves = not constant(d)
+            needed = planning.seeds_needed(effect, sd, target) if moves else None
+            simulated = planning.simulated_power(d, effect, needed) if needed else {"t": math.nan, "exact": math.nan}
+            sd = sd if moves else 0.0
             now = {"effect": effect, "sd": sd, "n_seeds": len(d), "power_now": planning.power(effect, sd, len(d))}
             then = {"seeds_needed": needed, "simulated_t": simulated["t"], "simulated_exact": simulated["exact"]}
             seen = {"smallest_effect": planning.smallest_effect(sd, len(d), target)}
@@ -102,12 +107,14 @@ def power(
         ("spread", lambda r: number(r["sd"], ".2f")),
         ("n now", lambda r: r["n_seeds"]),
         ("power now", lambda r: number(r["power_now"], ".2f")),
-        (f"n for {target:g}", lambda r: r["seeds_needed"]),
+        (f"n for {target:g}", lambda r: r["seeds_needed"] or "-"),
         ("simulated: t", lambda r: number(r["simulated_t"], ".2f")),
         ("exact", lambda r: number(r["simulated_exact"], ".2f")),
         ("smallest seen", lambda r: number(r["smallest_effect"], ".2f")),
     ]
+    still = [" ".join([r["source"], "slope" if r["K"] is None else f"K = {r['K']}"]) for r in rows if not r["sd"]]
     remarks = [
+        *_no_spread(still),
         f"n: fewest seeds with which a two-sided t test at 5 % shows {effect:g} with power {target:g}, if the spread is as it was here.",
         "Simulated: with the study's own centred numbers instead of a normal law. Few seeds know their spread badly.",
         f"The exact test can reject from {planning.exact_minimum()} seeds on, in a Holm family of 6 from {planning.exact_minimum(family=6)}.",
@@ -115,6 +122,11 @@ def power(
     attrs = {"units": "pp", "alpha": 0.05, "target": target, "family": "each by itself"}
     out.show(Report("power", f"Seeds for an effect of {effect:g}", attrs, rows, columns, remarks))
     return 0 if rows else 1
+
+
+def _no_spread(places: list[str]) -> list[str]:
+    """The sentence on places whose seeds are all alike."""
+    return [f"{', '.join(dict.fromkeys(places))}: a spread of 0 gives no interval, and nothing to plan with."] if places else []
 
 
 @app.command
@@ -206,15 +218,17 @@ def reproduction(*, out: Output = PLAIN) -> int:
         ("published", lambda r: number(r["published"], ".2f")),
         ("ours", lambda r: number(r["effect"], ".2f")),
         ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
-        ("n", lambda r: r["n_seeds"]),
+        ("95% prediction", lambda r: interval(r["prediction_lower"], r["prediction_upper"])),
+        ("n", lambda r: f"{r['n_seeds']} (theirs {r['n_published']})"),
         ("holds it", lambda r: "-" if r["inside"] is None else "yes" if r["inside"] else "no"),
         ("printed settings that differ", lambda r: r["differs"] or "none"),
     ]
     held = [r["inside"] for r in rows if r["inside"] is not None]
     remarks = [
-        f"{sum(held)} of {len(held)} intervals hold the published number. It has an uncertainty of its own, which is mostly not printed.",
+        f"{sum(held)} of {len(held)} prediction intervals hold the published number. They say where the mean of another study of as many seeds as "
+        "theirs would lie, and hold an exact replication in 95 % of cases; our t interval of the true mean holds one in 78 % (10 seeds against 5).",
         "Settings that the paper does not print may differ too: docs/options.md names them.",
     ]
-    attrs = {"ci_kind": "t", "ci_prob": 0.95, "units": "% or pp", "family": "each by itself"}
+    attrs = {"ci_kind": "t", "ci_prob": 0.95, "units": "% or pp", "family": "each by itself", "inside": "prediction interval"}
     out.show(Report("reproduction", "Published and ours, % and pp", attrs, rows, columns, remarks))
     return 0 if rows else 1

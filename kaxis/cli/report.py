@@ -39,7 +39,10 @@ def number(value: float, form: str = "+.2f") -> str:
 
 
 def interval(lower: float, upper: float) -> str:
-    return "-" if math.isnan(lower) else f"[{lower:+.2f}, {upper:+.2f}]"
+    """An interval; ``-`` where there is none, ``unbounded`` where it has no end."""
+    if math.isnan(lower):
+        return "-"
+    return "unbounded" if math.isinf(lower) else f"[{lower:+.2f}, {upper:+.2f}]"
 
 
 Column = tuple[str, Callable[[Mapping[str, Any]], Any]]

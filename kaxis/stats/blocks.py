@@ -10,8 +10,10 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import Estimate, estimate
+from kaxis.stats.intervals import interval
+from kaxis.stats.models import fieller
 
-__all__ = ["asked", "attributes", "block", "check_pair", "check_source", "difference", "estimates", "incomplete"]
+__all__ = ["asked", "attributes", "block", "check_pair", "check_source", "difference", "estimates", "incomplete", "intervals", "ratios", "without_common_seed"]
 
 
 def difference(values: xr.DataArray, learner: str, baseline: str) -> xr.DataArray:
@@ -42,6 +44,34 @@ def estimates(numbers: xr.DataArray, kind: str = "t", prob: float = 0.95) -> xr.
     ).drop_attrs()
 
 
+def intervals(numbers: xr.DataArray, kind: str = "t", prob: float = 0.95) -> xr.Dataset:
+    """Mean and interval over the finite seeds of each remaining coordinate, without tests: ``effect``, ``ci``, ``n_seeds``."""
+
+    def one(d: Any) -> Any:
+        d = d[np.isfinite(d)]
+        return (d.mean() if len(d) else np.nan, *interval(d, kind, prob), np.float64(len(d)))
+
+    mean, low, high, n = xr.apply_ufunc(
+        one, numbers, input_core_dims=[["seed"]], output_core_dims=[[]] * 4, vectorize=True
+    )
+    ci = xr.concat([low, high], xr.IndexVariable("ci_bound", ["lower", "upper"]))
+    return xr.Dataset({"effect": mean, "ci": ci, "n_seeds": n.astype(int)}).drop_attrs()
+
+
+def ratios(above: xr.DataArray, below: xr.DataArray, prob: float = 0.95) -> xr.Dataset:
+    """Ratio of means over the seeds that both have, with Fieller's interval: ``effect``, ``ci``, ``n_seeds``."""
+
+    def one(a: Any, b: Any) -> Any:
+        both = np.isfinite(a) & np.isfinite(b)
+        return (*fieller(a[both], b[both], prob), np.float64(both.sum()))
+
+    mean, low, high, n = xr.apply_ufunc(
+        one, above, below, input_core_dims=[["seed"]] * 2, output_core_dims=[[]] * 4, vectorize=True
+    )
+    ci = xr.concat([low, high], xr.IndexVariable("ci_bound", ["lower", "upper"]))
+    return xr.Dataset({"effect": mean, "ci": ci, "n_seeds": n.astype(int)}).drop_attrs()
+
+
 def attributes(cube: xr.Dataset, learner: str, baseline: str, *, kind: str = "t", prob: float = 0.95) -> dict[str, Any]:
     """What every result says of itself; ``origin`` is where the cube came from, ``notes`` are the cells it lacks."""
     return {
@@ -50,7 +80,7 @@ def attributes(cube: xr.Dataset, learner: str, baseline: str, *, kind: str = "t"
         "learner": learner,
         "baseline": baseline,
         "origin": cube.attrs.get("origin", "store"),
-        "notes": incomplete(cube, learner, baseline),
+        "notes": [*incomplete(cube, learner, baseline), *cube.attrs.get("foreign", [])],
     }
 
 
@@ -75,6 +105,16 @@ def incomplete(cube: xr.Dataset, *learners: str) -> list[str]:
     return notes
 
 
+def without_common_seed(cube: xr.Dataset, learner: str, baseline: str) -> str:
+    """What to say where both learners are done for some seeds and for none together; else nothing."""
+    done = (cube.status == "done").any(("source", "K")).transpose("learner", "seed")
+    held = {name: cube.seed.values[done.sel(learner=name).values].tolist() for name in (learner, baseline)}
+    if not all(held.values()) or set(held[learner]) & set(held[baseline]):
+        return ""
+    seeds = [f"{name} has {', '.join(map(str, own[:6]))}{' ...' if len(own) > 6 else ''}" for name, own in held.items()]
+    return f"{learner} and {baseline} share no seed: {', '.join(seeds)}"
+
+
 def block(
     effects: xr.DataArray, wanted: xr.DataArray, source: str, only_K: Sequence[int], drop_incomplete: bool
 ) -> xr.DataArray:
@@ -86,7 +126,11 @@ def block(
     table = table.sel(K=list(only_K)) if only_K else table
     if table.sizes["K"] < 2:
         raise KaxisError(f"{source}: a contrast along K needs two values of K or more, there is {table.sizes['K']}")
+    if not table.sizes["seed"]:
+        raise KaxisError(f"{source}: no seed was run with either learner")
     complete = table.notnull().all("K")
+    if not complete.any() and drop_incomplete:
+        raise KaxisError(f"{source}: no seed is complete along K = {', '.join(map(str, table.K.values))}; --drop-incomplete leaves none")
     if not complete.all() and not drop_incomplete:
         gaps = [
             f"K={k} seed {s}"

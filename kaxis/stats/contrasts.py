@@ -9,7 +9,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import as_published, seed_correlation
-from kaxis.stats.blocks import asked, attributes, block, check_pair, difference, estimates
+from kaxis.stats.blocks import asked, attributes, block, check_pair, difference, estimates, without_common_seed
 from kaxis.stats.models import crv3_slope, mixed_slope
 from kaxis.stats.scales import SHAPES, log_weights, scaled
 from kaxis.study import check_split
@@ -65,6 +65,8 @@ def contrast(
         those that can answer do, and ``attrs["refused"]`` says why the others do not.
     """
     check_pair(cube, learner, baseline)
+    if unpaired := without_common_seed(cube, learner, baseline):
+        raise KaxisError(unpaired)
     if bool(low) != bool(high):
         raise KaxisError("a low-high contrast needs both --low and --high")
     check_split(low, high)
@@ -74,7 +76,7 @@ def contrast(
         )
     if shape not in SHAPES:
         raise KaxisError(f"shape '{shape}' is not {hint(shape, SHAPES)}")
-    accuracy, unit = scaled(cube, scale)
+    accuracy, unit = scaled(cube, scale, (learner, baseline))
     apart, wanted = difference(accuracy, learner, baseline), asked(cube, learner, baseline)
     rows, refusals = [], []
     for source in map(str, cube.source.values):
@@ -130,7 +132,7 @@ def slope_checks(
         ``{"CRV3": (slope, lower, upper), "MixedLM": ...}``
     """
     check_pair(cube, learner, baseline)
-    apart = difference(scaled(cube, scale)[0], learner, baseline).sel(source=source)
+    apart = difference(scaled(cube, scale, (learner, baseline))[0], learner, baseline).sel(source=source)
     table = block(apart, asked(cube, learner, baseline).sel(source=source), source, [], drop_incomplete)
     table = table.transpose("seed", "K")
     x = np.log(table.K.values)

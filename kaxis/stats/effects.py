@@ -10,11 +10,10 @@ import numpy as np
 import xarray as xr
 
 from kaxis.errors import KaxisError
-from kaxis.stats.blocks import attributes, check_pair, difference, estimates
+from kaxis.stats.blocks import attributes, check_pair, difference, estimates, intervals, ratios
 from kaxis.stats.families import holm, max_t_p, simultaneous_band
 from kaxis.stats.models import equivalence as tost
-from kaxis.stats.models import fieller
-from kaxis.stats.scales import SCALES, normalise, scaled
+from kaxis.stats.scales import headroom, normalise, scaled
 
 __all__ = ["comparable_layers", "equivalence", "gap", "layers", "normalise", "paired"]
 
@@ -37,8 +36,9 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t"
     -------
     Dataset
         Over (source, K): ``effect`` (pp), ``ci``, ``bootstrap_ci`` (percentile), ``p`` (exact sign-flip),
-        ``wins``, ``n_seeds``; the same effect chance-normalised (``effect_normalised``, ``normalised_ci``, in per cent of
-        the headroom above chance, over the ``n_normalised`` seeds that have any) and in log odds (``effect_logit``, ``logit_ci``, over
+        ``wins``, ``n_seeds``; the same effect chance-normalised (``effect_normalised``, in per cent of the headroom above chance: a ratio
+        of means with Fieller's interval ``normalised_ci``, infinite where it has no end, over ``n_normalised`` seeds; ``smallest_headroom``
+        of them, a fraction) and in log odds (``effect_logit``, ``logit_ci``, over
         the ``n_logit`` seeds with both accuracies inside 0 .. 1); ``difference`` (source, K, seed), in pp.
         A seed counts where both learners are done. Over all K of a source: ``p_holm``; and where its seeds are complete
         ``p_max_t`` (shared sign flips) and ``band``, which holds all K at once.
@@ -51,9 +51,15 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t"
     check_pair(cube, learner, baseline)
     pp = 100 * difference(cube.test_accuracy, learner, baseline)
     out = estimates(pp, interval, prob)
-    for scale in SCALES[1:]:
-        other = estimates(difference(scaled(cube, scale)[0], learner, baseline), interval, prob)
+    room = headroom(cube, (learner, baseline))
+    logit = scaled(cube, "logit", (learner, baseline))[0]
+    others = {
+        "normalised": ratios(pp, room, prob),
+        "logit": intervals(difference(logit, learner, baseline), interval, prob),
+    }
+    for scale, other in others.items():
         out[f"effect_{scale}"], out[f"{scale}_ci"], out[f"n_{scale}"] = other.effect, other.ci, other.n_seeds
+    out["smallest_headroom"] = room.where(pp.notnull()).min("seed")
     out["difference"] = pp
     out = out.merge(_families(pp, out.p, prob))
     out.attrs |= {
@@ -75,9 +81,9 @@ def gap(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t", p
         ``gap_baseline`` with ``gap_learner_ci`` and ``gap_baseline_ci``; ``train_effect`` and ``test_effect`` with theirs.
         The test effect is the train effect minus the gap effect, seed by seed: ``share`` is the part of it that goes with
         the gap, - gap effect / test effect, as a ratio of means with Fieller's interval ``share_ci``. Above 1 the gap more
-        than makes up for what is lost in training; NaN where the test effect's own interval holds 0, since a share
-        of nothing is not defined. Both terms contain the test accuracy, so they are tied by arithmetic.
-        ``effect_normalised``: the difference of gaps in per cent of the headroom above chance. ``difference`` (source, K, seed).
+        than makes up for what is lost in training. Where the test effect's own interval holds 0 a share of nothing is not defined and the
+        shares that agree with the seeds have no end: NaN, ``share_unbounded`` with infinite bounds. Both terms contain the test accuracy, so they are tied by arithmetic.
+        ``effect_normalised``: the difference of gaps in per cent of the headroom above chance, as in `paired`. ``difference`` (source, K, seed).
     """
     check_pair(cube, learner, baseline)
     pair = cube.sel(learner=[learner, baseline])
@@ -95,20 +101,13 @@ def gap(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t", p
         "test_effect": test,
     }
     for name, values in parts.items():
-        part = estimates(values, interval, prob)
+        part = intervals(values, interval, prob)
         out[name], out[f"{name}_ci"] = part.effect, part.ci
-    headroom = (1 - cube.chance).where(cube.chance < 1)
-    normalised = estimates(difference(gaps / headroom, learner, baseline), interval, prob)
+    normalised = ratios(apart, headroom(cube, (learner, baseline)), prob)
     out["effect_normalised"], out["normalised_ci"] = normalised.effect, normalised.ci
-    share, low, high = xr.apply_ufunc(
-        lambda a, b: fieller(a[np.isfinite(a)], b[np.isfinite(b)], prob),
-        -apart,
-        test,
-        input_core_dims=[["seed"], ["seed"]],
-        output_core_dims=[[]] * 3,
-        vectorize=True,
-    )
-    out["share"], out["share_ci"] = share, xr.concat([low, high], out.ci_bound)
+    share = ratios(-apart, test, prob)
+    endless = np.isinf(share.ci).any("ci_bound")
+    out["share"], out["share_ci"], out["share_unbounded"] = share.effect.where(~endless), share.ci, endless
     out["difference"] = apart
     out.attrs |= {
         **attributes(cube, learner, baseline, kind=interval, prob=prob),
@@ -190,7 +189,7 @@ def equivalence(cube: xr.Dataset, *, learner: str, baseline: str, margin: float,
 
     def one(d: np.ndarray) -> tuple[np.float64, ...]:
         d = d[np.isfinite(d)]
-        e = tost(d, margin, alpha)
+        e = tost(d, margin, alpha)  # NaN for one seed and for constant ones
         return tuple(np.float64(v) for v in (d.mean() if len(d) else np.nan, e.lower, e.upper, e.p, e.n))
 
     mean, low, high, p, n = xr.apply_ufunc(

@@ -69,7 +69,7 @@ def factorial(
         For a factor that there is not, or a design that is not complete, naming a combination that lacks.
     """
     runs = find_design(cube, factors) if design is None else _given(cube, factors, design)
-    accuracy, unit = scaled(cube, scale)
+    accuracy, unit = scaled(cube, scale, list(runs.values()))
     codes = np.array(list(runs))
     y = accuracy.sel(learner=list(runs.values())).transpose("source", "K", "seed", "learner")
     terms = _terms(list(factors), codes)

@@ -8,11 +8,15 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kaxis.stats.arrays import EXACT_UP_TO
+from kaxis.stats.arrays import flipped_sums
+from kaxis.stats.intervals import constant
 
 __all__ = ["holm", "max_t_p", "simultaneous_band"]
 
 DRAWS = 40_000
+
+EXACT_MAX_T = 12
+MAX_T_FLIPS = 9_999
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
@@ -38,7 +42,8 @@ def max_t_p(d_SK: ArrayLike) -> NDArray[np.float64]:
     """Family-wise p-values by the largest |t| over K under sign flips that a seed's effects share (Westfall & Young 1993, single step).
 
     A seed's whole row is flipped at once, so the correlation of effects between K is kept: less strict than Holm where they
-    move together. No p is below 2 / 2^n.
+    move together. No p is below 2 / 2^n. All 2^n patterns up to n = 12, 9,999 random ones of the sorted rows beyond, so that
+    the order of the seeds does not matter.
 
     Parameters
     ----------
@@ -52,7 +57,10 @@ def max_t_p(d_SK: ArrayLike) -> NDArray[np.float64]:
     d = _complete(d_SK)
     n = len(d)
     squares = (d**2).sum(0)  # no flip changes them
-    mean = _flips(n) @ d / n
+    if n <= EXACT_MAX_T:
+        mean = np.array(list(itertools.product((1.0, -1.0), repeat=n))) @ d / n
+    else:
+        mean = np.concatenate([d.sum(0)[None], flipped_sums(d[np.lexsort(d.T)], MAX_T_FLIPS)]) / n
     variance = (squares / n - mean**2) / (n - 1)
     noise = 1e-12 * squares.max(initial=0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -63,11 +71,21 @@ def max_t_p(d_SK: ArrayLike) -> NDArray[np.float64]:
     return np.asarray((largest[:, None] >= edge).mean(0))
 
 
-def simultaneous_band(d_SK: ArrayLike, prob: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def simultaneous_band(
+    d_SK: ArrayLike, prob: float = 0.95, *, draws: int = DRAWS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A band that holds all K means at once with probability `prob`: mean +- c se, c the quantile of the largest |t|.
 
-    c is that of a multivariate t with the effects' own correlation, shrunk towards 0 as n seeds allow (Schaefer & Strimmer 2005),
-    and n - 1 degrees of freedom, by 40,000 draws from a fixed generator (Hothorn, Bretz & Westfall 2008).
+    c is that of n normal seeds with the effects' own correlation, shrunk towards 0 as n seeds allow (Schaefer & Strimmer 2005), each K
+    divided by its own standard deviation, by draws from a fixed generator. A multivariate t, whose K share one chi-square
+    (Hothorn, Bretz & Westfall 2008), covers .93 to .94 at five seeds. NaN at a K whose seeds are constant.
+
+    Parameters
+    ----------
+    d_SK : array, shape (seeds, K)
+        Complete.
+    prob : float
+    draws : int
 
     Returns
     -------
@@ -75,13 +93,20 @@ def simultaneous_band(d_SK: ArrayLike, prob: float = 0.95) -> tuple[NDArray[np.f
     """
     d = _complete(d_SK)
     n, K = d.shape
-    mean, se = d.mean(0), d.std(0, ddof=1) / math.sqrt(n)
-    rng = np.random.default_rng(0)
-    values, vectors = np.linalg.eigh(_correlation(d))
-    normal = rng.standard_normal((DRAWS, K)) * np.sqrt(np.maximum(values, 0)) @ vectors.T
-    draws = normal / np.sqrt(rng.chisquare(n - 1, (DRAWS, 1)) / (n - 1))
-    c = float(np.quantile(np.abs(draws).max(1), prob))
-    return mean - c * se, mean + c * se
+    mean, sd = d.mean(0), d.std(0, ddof=1)
+    moving = np.array([not constant(column) for column in d.T])
+    rng, df = np.random.default_rng(0), n - 1
+    values, vectors = np.linalg.eigh(_correlation(d[:, moving]))
+    L = vectors * np.sqrt(np.maximum(values, 0))
+    m = min(df, len(L))
+    # The rows of a factor of n - 1 seeds' squares and products (Bartlett's decomposition): as many as K, however many the seeds.
+    factor = np.triu(rng.standard_normal((draws, m, len(L))), 1)
+    for i in range(m):
+        factor[:, i, i] = np.sqrt(rng.chisquare(df - i, draws))
+    spread = np.sqrt(((factor @ L.T) ** 2).sum(1) / df)
+    largest = np.abs(rng.standard_normal((draws, len(L))) @ L.T / spread).max(1, initial=0.0)
+    reach = np.where(moving, float(np.quantile(largest, prob)) * sd / math.sqrt(n), np.nan)
+    return mean - reach, mean + reach
 
 
 def _complete(d_SK: ArrayLike) -> NDArray[np.float64]:
@@ -89,13 +114,6 @@ def _complete(d_SK: ArrayLike) -> NDArray[np.float64]:
     if d.ndim != 2 or d.shape[0] < 2 or not np.isfinite(d).all():
         raise ValueError(f"a complete table (seeds, K) with 2 seeds or more is wanted, got shape {d.shape}")
     return d
-
-
-def _flips(n: int) -> NDArray[np.float64]:
-    if n <= min(EXACT_UP_TO, 12):
-        return np.array(list(itertools.product((1.0, -1.0), repeat=n)))
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], (9_999, n))
-    return np.concatenate([np.ones((1, n)), signs])
 
 
 def _correlation(d: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Intervals of the mean of one number per seed, by name: Student's t and three bootstraps.
 
-What each really covers at few seeds is in `docs/statistics.md` and, for a study's own n, in `kaxis analyze coverage`.
+A spread of 0 gives no interval: none of them, NaN. What each really covers at few seeds is in `docs/statistics.md` and, for a study's own n, in `kaxis analyze coverage`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ __all__ = [
 
 RESAMPLES = 9_999
 
+MANY = 200
+"""Seeds beyond which the resamples are not kept in memory."""
+
 BOOTSTRAP_COVERAGE = {
     3: 0.744,
     4: 0.800,
@@ -59,11 +62,11 @@ def finite(d: ArrayLike) -> NDArray[np.float64]:
 
 def constant(values: NDArray[np.float64]) -> bool:
     """Whether numbers differ by rounding alone."""
-    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max(initial=0.0)) if len(values) else True
 
 
 def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
-    """Student's t interval of the mean; NaN for fewer than 2 seeds, a point for constant ones.
+    """Student's t interval of the mean; NaN for fewer than 2 seeds, and for constant ones.
 
     Examples
     --------
@@ -72,11 +75,9 @@ def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
     (-0.484, 4.484)
     """
     values = finite(d)
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    if constant(values):
-        return float(values[0]), float(values[0])
     n = len(values)
+    if n < 2 or constant(values):
+        return math.nan, math.nan
     reach = float(stdtrit(n - 1, (1 + prob) / 2)) * values.std(ddof=1) / math.sqrt(n)
     return float(values.mean() - reach), float(values.mean() + reach)
 
@@ -96,10 +97,8 @@ def studentized_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float
     """
     values = np.sort(finite(d))
     n = len(values)
-    if n < 2:
+    if n < 2 or constant(values):
         return math.nan, math.nan
-    if constant(values):
-        return float(values[0]), float(values[0])
     mean, se = values.mean(), values.std(ddof=1) / math.sqrt(n)
     samples = values[_resamples(n)]
     shift, spread = samples.mean(1) - mean, samples.std(1, ddof=1) / math.sqrt(n)
@@ -123,23 +122,25 @@ def bootstrap_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
     Too narrow at few seeds: see `BOOTSTRAP_COVERAGE`.
     """
     values = np.sort(finite(d))
-    if len(values) < 2:
+    n = len(values)
+    if n < 2 or constant(values):
         return math.nan, math.nan
-    if constant(values):
-        return float(values[0]), float(values[0])
-    low, high = np.quantile(values[_resamples(len(values))].mean(1), [(1 - prob) / 2, (1 + prob) / 2])
+    if n <= MANY:
+        means = values[_resamples(n)].mean(1)
+    else:  # in parts, so that a thousand seeds do not take a hundred megabytes
+        rng = np.random.default_rng(0)
+        means = np.concatenate([values[rng.integers(0, n, (500, n), np.int32)].mean(1) for _ in range(20)])
+    low, high = np.quantile(means, [(1 - prob) / 2, (1 + prob) / 2])
     return float(low), float(high)
 
 
 def bca_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap (`scipy.stats.bootstrap`), of the sorted values.
 
-    NaN where it is not defined: fewer than 3 seeds, or ties so many that no resample differs in the jackknife.
+    NaN where it is not defined: fewer than 3 seeds, constant ones, or ties so many that no resample differs in the jackknife.
     """
     values = np.sort(finite(d))
-    if len(values) > 1 and constant(values):
-        return t_interval(values, prob)
-    if len(values) < 3:
+    if len(values) < 3 or constant(values):
         return math.nan, math.nan
     from scipy.stats import bootstrap  # half a second to import
 

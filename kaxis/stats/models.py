@@ -39,11 +39,9 @@ def equivalence(d: ArrayLike, margin: float, alpha: float = 0.05) -> Equivalence
         raise KaxisError(f"margin {margin}: a finite number above 0")
     values = finite(d)
     n = len(values)
-    if n < 2:
+    if n < 2 or constant(values):  # a spread of 0 gives no interval, and no p
         return Equivalence(math.nan, math.nan, math.nan, margin, n)
     mean, se = values.mean(), values.std(ddof=1) / math.sqrt(n)
-    if constant(values):
-        return Equivalence(0.0 if abs(mean) < margin else 1.0, float(mean), float(mean), margin, n)
     below = stdtr(n - 1, -(mean + margin) / se)
     above = stdtr(n - 1, (mean - margin) / se)
     reach = stdtrit(n - 1, 1 - alpha) * se
@@ -65,6 +63,8 @@ class Welch(NamedTuple):
 def welch(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> Welch:
     """One number per seed in each of two groups whose seeds have nothing in common (Welch 1947).
 
+    Without an interval and a p where either group has fewer than two seeds or a spread of 0.
+
     Examples
     --------
     >>> w = welch([1.0, 2.0, 3.0], [0.0, 0.5, 1.0, 0.5])
@@ -73,10 +73,8 @@ def welch(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> Welch:
     """
     x, y = finite(a), finite(b)
     difference = float(x.mean() - y.mean()) if len(x) and len(y) else math.nan
-    if min(len(x), len(y)) < 2:
+    if min(len(x), len(y)) < 2 or constant(x) or constant(y):
         return Welch(difference, math.nan, math.nan, math.nan, math.nan, len(x), len(y))
-    if constant(x) and constant(y):
-        return Welch(difference, difference, difference, math.nan, math.nan, len(x), len(y))
     from scipy.stats import ttest_ind  # half a second to import
 
     test = ttest_ind(x, y, equal_var=False)
@@ -91,26 +89,32 @@ def fieller(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> tuple[float, floa
     Returns
     -------
     ratio, lower, upper : float
-        All NaN where mean(b) may be 0, since the interval has no end then.
+        The bounds are infinite where mean(b) may be 0, since the set of ratios has no end then; NaN for fewer than two seeds, or a
+        spread of 0 in both.
 
     Examples
     --------
     >>> [round(v, 2) for v in fieller([1.9, 2.0, 2.1], [3.8, 4.1, 4.2])]
     [0.5, 0.48, 0.51]
+    >>> fieller([1.0, 2.0, 1.5], [1.0, -1.0, 0.5])[1:]
+    (-inf, inf)
     """
     x, y = finite(a), finite(b)
     n = len(x)
-    if n < 2:
-        return math.nan, math.nan, math.nan
+    ratio = float(x.mean() / y.mean()) if n and y.mean() else math.nan
+    if n < 2 or (constant(x) and constant(y)) or not y.any():
+        return ratio, math.nan, math.nan
     covariance = np.cov(x, y)
     q = float(stdtrit(n - 1, (1 + prob) / 2)) ** 2 / n
     p0 = x.mean() ** 2 - q * covariance[0, 0]
     p1 = x.mean() * y.mean() - q * covariance[0, 1]
     p2 = y.mean() ** 2 - q * covariance[1, 1]
-    if p2 <= 1e-12 * y.mean() ** 2 or not y.any():
-        return math.nan, math.nan, math.nan
+    if p2 <= 1e-12 * y.mean() ** 2:
+        return ratio, -math.inf, math.inf
     reach = math.sqrt(max(0.0, p1**2 - p0 * p2))
-    return float(x.mean() / y.mean()), float((p1 - reach) / p2), float((p1 + reach) / p2)
+    if reach <= 1e-9 * abs(p1) + 1e-300 and constant(x - ratio * y):  # every seed has the same ratio: no spread
+        return ratio, math.nan, math.nan
+    return ratio, float((p1 - reach) / p2), float((p1 + reach) / p2)
 
 
 def crv3_slope(d_SK: ArrayLike, x_K: ArrayLike, prob: float = 0.95) -> tuple[float, float, float]:
@@ -134,6 +138,8 @@ def crv3_slope(d_SK: ArrayLike, x_K: ArrayLike, prob: float = 0.95) -> tuple[flo
 
     whole = slope(d)
     without = np.array([slope(np.delete(d, s, 0)) for s in range(n)])
+    if constant(without):
+        return whole, math.nan, math.nan
     se = math.sqrt((n - 1) / n * ((without - whole) ** 2).sum())
     reach = float(stdtrit(n - 1, (1 + prob) / 2)) * se
     return whole, whole - reach, whole + reach

@@ -25,7 +25,7 @@ LARGEST = 10_000
 
 
 def power(effect: float, sd: float, n: int, alpha: float = 0.05) -> float:
-    """Probability that a two-sided one-sample t test of n seeds rejects, from the noncentral t.
+    """Probability that a two-sided one-sample t test of n seeds rejects, from the noncentral t; NaN for a spread of 0.
 
     Examples
     --------
@@ -34,8 +34,8 @@ def power(effect: float, sd: float, n: int, alpha: float = 0.05) -> float:
     """
     if n < 2:
         return 0.0
-    if sd == 0:
-        return 1.0 if effect else alpha
+    if not sd > 0:
+        return math.nan
     shift, edge = abs(effect) / sd * math.sqrt(n), scipy.stats.t.ppf(1 - alpha / 2, n - 1)
     distribution = scipy.stats.nct(n - 1, shift)
     return float(np.nan_to_num(distribution.sf(edge)) + np.nan_to_num(distribution.cdf(-edge)))
@@ -47,11 +47,13 @@ def seeds_needed(effect: float, sd: float, target: float = 0.8, alpha: float = 0
     Raises
     ------
     KaxisError
-        For an effect of 0, which no number of seeds can show, or one that needs more than 10,000.
+        For an effect of 0, which no number of seeds can show, one that needs more than 10,000, or a spread of 0.
     """
     _check_target(target, alpha)
     if effect == 0 or not math.isfinite(effect):
         raise KaxisError(f"effect {effect}: no number of seeds can show it")
+    if not sd > 0:
+        raise KaxisError(f"spread {sd:g}: a spread of 0 says nothing of how many seeds are needed")
     low, high = 1, 2
     while power(effect, sd, high, alpha) < target:
         low, high = high, 2 * high
@@ -69,12 +71,12 @@ def _check_target(target: float, alpha: float) -> None:
 
 
 def smallest_effect(sd: float, n: int, target: float = 0.8, alpha: float = 0.05) -> float:
-    """The effect that the t test of n seeds shows with that power."""
+    """The effect that the t test of n seeds shows with that power; NaN for a spread of 0."""
     _check_target(target, alpha)
     if n < 2:
         return math.inf
-    if sd == 0:
-        return 0.0
+    if not sd > 0:
+        return math.nan
     return float(scipy.optimize.brentq(lambda e: power(e, sd, n, alpha) - target, 1e-9 * sd, 1e4 * sd))
 
 
@@ -98,7 +100,7 @@ def simulated_power(d: ArrayLike, effect: float, n: int, alpha: float = 0.05, dr
     Few seeds describe a distribution badly, so this is a check on the normal formula and no more. The exact test up to 15
     seeds, NaN beyond, where it differs little from t and takes long.
     """
-    values = finite(d)
+    values = np.sort(finite(d))  # the order of the seeds does not matter
     if len(values) < 2:
         raise KaxisError(f"{len(values)} seeds: two or more are needed to simulate with their spread")
     centred = (values - values.mean()) * math.sqrt(len(values) / (len(values) - 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,7 +21,10 @@ LARGE = ("tiny_imagenet", "imagenet100", "stl10")
 
 
 def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Published, ours, our interval, whether it holds the published number, and the printed settings that differ.
+    """Published, ours, whether the published number lies where another study's mean would, and the printed settings that differ.
+
+    Our interval says where the true mean is. A published mean of m seeds has an error of its own, so an exact replication lies outside
+    our 95 % interval in 22 % of cases (10 seeds against 5). The prediction interval for a mean of m seeds, t s sqrt(1/n + 1/m), holds 95 %.
 
     Parameters
     ----------
@@ -31,8 +35,8 @@ def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     -------
     list of dict
         ``quantity`` (test accuracy, train-test gap, effect), ``source``, ``K``, ``learner``, ``net``, ``published``, ``effect`` (ours: mean over
-        seeds, in per cent or pp), ``ci_lower``, ``ci_upper`` (95 % t), ``n_seeds``, ``inside`` (None without an interval), ``differs``.
-        A published number has an uncertainty of its own, which the paper mostly does not print.
+        seeds, in per cent or pp), ``ci_lower``, ``ci_upper`` (95 % t), ``n_seeds``, ``n_published`` (its seeds), ``prediction_lower``,
+        ``prediction_upper``, ``inside`` (the prediction interval; None without one), ``differs``.
     """
     groups: dict[tuple[str, int, str, str, str, str], dict[int, Mapping[str, Any]]] = {}
     for record in records:
@@ -60,15 +64,19 @@ def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             if not values:
                 continue
             e = estimate(np.array(list(values.values())))
-            inside = bool(e.lower <= want["published"] <= e.upper) if e.n > 1 else None
-            ours = {"effect": e.mean, "ci_lower": e.lower, "ci_upper": e.upper, "n_seeds": e.n, "inside": inside}
+            reach = (e.upper - e.mean) * math.sqrt(1 + e.n / want["n_published"])
+            inside = None if math.isnan(reach) else bool(abs(want["published"] - e.mean) <= reach)
+            ours = {"effect": e.mean, "ci_lower": e.lower, "ci_upper": e.upper, "n_seeds": e.n}
+            ours |= {"prediction_lower": e.mean - reach, "prediction_upper": e.mean + reach, "inside": inside}
             rows.append({**want, **ours, "differs": differs})
     return rows
 
 
 def _wanted() -> list[dict[str, Any]]:
-    table, out = published(), []
-    plain = {"net": "mlp", "baseline": ""}
+    table: dict[str, Any] = published()
+    out: list[dict[str, Any]] = []
+    of = {name: {"n_published": n} for name, n in table["seeds"].items()}
+    plain = {"net": "mlp", "baseline": "", **of["synthetic"]}
     for row in table["synthetic"]:
         place = {"source": "synthetic", "K": row["K"], "learner": row["learner"], **plain}
         out.append({"quantity": "test accuracy", **place, "published": row["test"]})
@@ -77,14 +85,14 @@ def _wanted() -> list[dict[str, Any]]:
     for (K, learner), mean in means.items():
         if learner == "dtg_ff":
             for baseline in ("bp", "bp_deepsup", "bp_ensemble"):
-                place = {"source": "synthetic", "K": K, "learner": learner, "net": "mlp", "baseline": baseline}
+                place = {"source": "synthetic", "K": K, "learner": learner, **plain, "baseline": baseline}
                 out.append({"quantity": "effect", **place, "published": round(mean - means[K, baseline], 2)})
     for row in table["accuracy"]:
         place = {k: row[k] for k in ("source", "K", "learner", "net")}
-        out.append({"quantity": "test accuracy", **place, "baseline": "", "published": row["test"]})
+        out.append({"quantity": "test accuracy", **place, "baseline": "", **of["accuracy"], "published": row["test"]})
     for row in table["real"]:
         place = {k: row[k] for k in ("source", "K", "learner", "baseline")}
-        out.append({"quantity": "effect", **place, "net": "vgg8", "published": row["effect"]})
+        out.append({"quantity": "effect", **place, "net": "vgg8", **of["real"], "published": row["effect"]})
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 
-__all__ = ["SCALES", "SHAPES", "log_weights", "normalise", "scaled"]
+__all__ = ["SCALES", "SHAPES", "headroom", "log_weights", "normalise", "scaled"]
 
 SCALES = ("pp", "normalised", "logit")
 
@@ -43,8 +44,25 @@ def normalise(accuracy: xr.DataArray, chance: xr.DataArray) -> xr.DataArray:
     return (accuracy - chance) / (1 - chance).where(chance < 1)
 
 
-def scaled(cube: xr.Dataset, scale: str) -> tuple[xr.DataArray, str]:
+def headroom(cube: xr.Dataset, learners: Sequence[str]) -> xr.DataArray:
+    """1 - chance, as the learners' cells have it, NaN where that is nothing: over (source, K, seed)."""
+    room = (1 - cube.chance).sel(learner=list(learners)).mean("learner")
+    return room.where(room > 0)
+
+
+def scaled(cube: xr.Dataset, scale: str, learners: Sequence[str]) -> tuple[xr.DataArray, str]:
     """Test accuracy on a scale, and the scale's unit: pp; per cent of the headroom above chance; log odds (NaN at 0 and 1).
+
+    On the second a seed's numbers are divided by the mean headroom of all seeds at their K, corrected to first order for the seed's own, so
+    that their mean is a ratio of means: a seed with almost no headroom cannot rule it.
+
+    Parameters
+    ----------
+    cube : Dataset
+    scale : str
+        Of `SCALES`.
+    learners : sequence of str
+        Those that are compared: means go over the seeds that all of them have.
 
     Raises
     ------
@@ -54,7 +72,12 @@ def scaled(cube: xr.Dataset, scale: str) -> tuple[xr.DataArray, str]:
     if scale == "pp":
         return 100 * cube.test_accuracy, "pp"
     if scale == "normalised":
-        return 100 * normalise(cube.test_accuracy, cube.chance), "% of headroom"
+        own = cube.test_accuracy.sel(learner=list(learners))
+        room = headroom(cube, learners).where(own.notnull().all("learner"))
+        above = (own - 1 + room).where(room.notnull())
+        mean = room.mean("seed")
+        share = above.mean("seed") / mean
+        return 100 * (share + (above - share * room) / mean), "% of headroom"
     if scale == "logit":
         inside = (cube.test_accuracy > 0) & (cube.test_accuracy < 1)
         a = cube.test_accuracy.where(inside)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +19,54 @@ __all__ = ["cube_from_rows", "read_csv"]
 
 NEEDED = ("K", "learner", "seed", "accuracy")
 OPTIONAL = ("source", "train_accuracy", "chance")
+DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas inside quotes"}
+FAILED = ("failed", "diverged", "crashed", "error")
 
 
-def read_csv(path: Path) -> xr.Dataset:
+def read_csv(path: str | os.PathLike[str]) -> xr.Dataset:
     """The cube of a CSV file; see `cube_from_rows` for its columns.
+
+    Spaces around a heading, empty rows and a byte order mark are passed over. Other columns may stand beside these.
 
     Raises
     ------
     KaxisError
-        If the file cannot be read, or a row is not what it should be; the line is named.
+        If the file cannot be read, or a row is not what it should be; the file's own line is named.
     """
+    path = Path(path).expanduser()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            if lacking := [c for c in NEEDED if c not in columns]:
-                raise KaxisError(
-                    f"{path}: has no column '{lacking[0]}', needed are {', '.join(NEEDED)}; it has {', '.join(columns)}"
-                )
-            return cube_from_rows(list(reader), name=str(path))
+            reader = csv.reader(file, strict=True)
+            heads = [name.strip() for name in next((row for row in reader if any(map(str.strip, row))), [])]
+            _check_heads(heads, str(path))
+            lines, rows = [], []
+            for values in reader:
+                if not any(map(str.strip, values)):
+                    continue
+                if len(values) != len(heads):
+                    raise KaxisError(f"{path}, line {reader.line_num}: {len(values)} values for {len(heads)} columns")
+                lines.append(f"{path}, line {reader.line_num}, row {len(lines) + 1}")
+                rows.append(dict(zip(heads, values, strict=True)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise KaxisError(f"{path}: not a readable CSV file ({getattr(error, 'strerror', None) or error})") from None
+    return _cube(rows, lines, str(path))
+
+
+def _check_heads(heads: Sequence[str], where: str) -> None:
+    """Every needed column, and none of those that are read twice."""
+    for name in (*NEEDED, *OPTIONAL):
+        if heads.count(name) > 1:
+            raise KaxisError(f"{where}: the column '{name}' is there {heads.count(name)} times; which one counts?")
+    if lacking := [c for c in NEEDED if c not in heads]:
+        only = heads[0] if len(heads) == 1 else ""
+        seems = next((name for mark, name in DELIMITERS.items() if mark in only), "")
+        if seems:
+            raise KaxisError(f"{where}: its columns seem to be separated by {seems}; write commas")
+        near = [h for h in heads if h.lower() == lacking[0].lower()]
+        raise KaxisError(
+            f"{where}: has no column '{lacking[0]}', needed are {', '.join(NEEDED)}; it has {', '.join(heads) or 'none'}"
+            + (f" (rename '{near[0]}')" if near else "")
+        )
 
 
 def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") -> xr.Dataset:
@@ -45,9 +74,9 @@ def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") ->
 
     Parameters
     ----------
-    rows : iterable of mapping
-        Accuracies are fractions of 1; an empty or NaN one is a run that failed. Seeds are paired across learners by their number,
-        K is any positive whole number. Chance, where it is not given, is 1/K.
+    rows : iterable of mapping, or a pandas DataFrame
+        Accuracies are fractions of 1; an empty, ``nan``, ``None`` or ``failed`` one is a run that failed. Seeds are paired across learners by
+        their number, K is any positive whole number. Chance, where it is not given, is 1/K.
     name : str
         What errors call the table, and its source.
 
@@ -67,7 +96,15 @@ def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") ->
     >>> float(cube.test_accuracy.sel(learner="B").squeeze() - cube.test_accuracy.sel(learner="A").squeeze())
     0.25
     """
-    read = [_row(row, f"{name}, row {i}") for i, row in enumerate(rows, start=1)]
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        _check_heads([str(c) for c in rows.columns], name)
+        rows = rows.to_dict("records")
+    listed = list(rows)
+    return _cube(listed, [f"{name}, row {i}" for i in range(1, len(listed) + 1)], name)
+
+
+def _cube(rows: Sequence[Mapping[str, Any]], places: Sequence[str], name: str) -> xr.Dataset:
+    read = [_row(row, place) for row, place in zip(rows, places, strict=True)]
     if not read:
         raise KaxisError(f"{name}: no rows")
     source_name = Path(name).stem
@@ -79,8 +116,9 @@ def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") ->
     shape = tuple(map(len, axes))
     numbers = {k: np.full(shape, math.nan) for k in ("test_accuracy", "train_accuracy", "chance")}
     status, asked = np.full(shape, "missing", dtype=object), np.zeros(shape, bool)
+    index = [{value: i for i, value in enumerate(axis)} for axis in axes]
     for key, row in zip(keys, read, strict=True):
-        at = tuple(axis.index(value) for axis, value in zip(axes, key, strict=True))
+        at = tuple(places[value] for places, value in zip(index, key, strict=True))
         if status[at] != "missing":
             raise KaxisError(f"{name}: {key[0]} K={key[1]} {key[2]} seed {key[3]} is there twice")
         for k in numbers:
@@ -99,39 +137,71 @@ def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") ->
 
 
 def _row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        raise KaxisError(f"{where}: {type(row).__name__}, not a mapping of column names to values")
     if lacking := [c for c in NEEDED if c not in row]:
         raise KaxisError(f"{where}: no '{lacking[0]}'; a row has {hint(lacking[0], [*NEEDED, *OPTIONAL])}")
     K, seed = (_whole(row[c], c, where) for c in ("K", "seed"))
     if K < 1:
         raise KaxisError(f"{where}: K = {K}: 1 or more")
+    if _nothing(row["learner"]):
+        raise KaxisError(f"{where}: no learner is named")
+    chance = row.get("chance")
     return {
-        "source": str(row.get("source") or ""),
+        "source": "" if _nothing(row.get("source")) else _text(row["source"], "source", where),
         "K": K,
-        "learner": str(row["learner"]).strip(),
+        "learner": _text(row["learner"], "learner", where),
         "seed": seed,
         "test_accuracy": _fraction(row["accuracy"], "accuracy", where),
         "train_accuracy": _fraction(row.get("train_accuracy"), "train_accuracy", where),
-        "chance": 1 / K if row.get("chance") in (None, "") else _fraction(row["chance"], "chance", where),
+        "chance": 1 / K if _nothing(chance) else _fraction(chance, "chance", where),
     }
 
 
+def _nothing(value: object) -> bool:
+    """Whether a cell of a table is empty, in one of the ways in which people and programs write that."""
+    return value is None or str(value).strip().lower() in ("", "nan", "na", "n/a", "<na>", "none", "null", "nat")
+
+
+def _text(value: object, column: str, where: str) -> str:
+    text = str(value).strip()
+    if not text.isprintable():
+        raise KaxisError(f"{where}: {column} = {text!r}: control characters")
+    return text
+
+
 def _whole(value: object, column: str, where: str) -> int:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
-    if not number.is_integer():
-        raise KaxisError(f"{where}: {column} = {value}: a whole number")
-    return int(number)
+    text = str(value).strip()
+    if re.fullmatch(r"[+-]?\d{1,19}", text):
+        number = int(text)
+    else:
+        try:
+            exact = float(text)
+        except ValueError:
+            exact = math.nan
+        if not exact.is_integer() or abs(exact) >= 2**53:
+            beyond = exact.is_integer() or re.fullmatch(r"[+-]?\d+", text)
+            raise KaxisError(
+                f"{where}: {column} = {text}: a whole number" + (" that a float can hold" if beyond else "")
+            )
+        number = int(exact)
+    if abs(number) >= 2**63 or (isinstance(value, float) and abs(value) >= 2**53):
+        raise KaxisError(f"{where}: {column} = {text}: larger than is held exactly")
+    return number
 
 
 def _fraction(value: object, column: str, where: str) -> float:
-    if value is None or str(value).strip().lower() in ("", "nan", "na"):
+    if _nothing(value) or str(value).strip().lower() in FAILED:
         return math.nan
     try:
-        number = float(str(value))
+        number = math.nan if isinstance(value, bool) else float(str(value))
     except ValueError:
-        raise KaxisError(f"{where}: {column} = {value}: a fraction between 0 and 1") from None
+        number = math.nan
+    if math.isnan(number):
+        comma = ", with a point" if re.fullmatch(r"\s*\d*,\d+\s*", str(value)) else ""
+        raise KaxisError(
+            f"{where}: {column} = {value}: a fraction between 0 and 1{comma}; a failed run is written as an empty value or 'failed'"
+        )
     if not 0 <= number <= 1:
         raise KaxisError(
             f"{where}: {column} = {value}: a fraction between 0 and 1" + (", not per cent" if 1 < number <= 100 else "")

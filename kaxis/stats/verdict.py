@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from kaxis.sources.catalog import CATALOG
+from kaxis.stats.arrays import flips_named
 from kaxis.stats.rows import rows
 
 __all__ = ["conflict_verdict", "population", "verdict", "verdicts"]
@@ -42,7 +43,8 @@ def verdicts(result: xr.Dataset) -> list[str]:
         said += _grouped(own, f"{source}: {pair}", about, options)
         if "p_holm" in own[0] and len(own) > 1:
             confirmed = _places([r for r in own if r["p_holm"] <= 1 - about["ci_prob"]])
-            said.append(f"{source}: adjusted by Holm, the exact test confirms {confirmed or 'none of them'}.")
+            test = flips_named(max(r["n_seeds"] for r in own))
+            said.append(f"{source}: adjusted by Holm, {test} confirms {confirmed or 'none of them'}.")
         used = [int(k) for r in own for k in (str(r["used_K"]).split() if r["K"] is None else [r["K"]])]
         populations.append(population(source, used, about["origin"]))
     return said + populations
@@ -50,18 +52,21 @@ def verdicts(result: xr.Dataset) -> list[str]:
 
 def _of_conflict(result: xr.Dataset) -> list[str]:
     about, legs = result.attrs, ("synthetic", "real")
-    row = {f"{leg}_{end}": float(result.slope_ci[i, j]) for i, leg in enumerate(legs) for j, end in enumerate(ENDS)}
+    row: dict[str, Any] = {}
+    for i, leg in enumerate(legs):
+        row |= {f"{leg}_{end}": float(result.slope_ci[i, j]) for j, end in enumerate(ENDS)}
+        row |= {leg: about[leg], f"{leg}_n": int(result.n_seeds[i]), f"{leg}_p": float(result.slope_p[i])}
     row |= {f"ci_{end}": float(result.ci[j]) for j, end in enumerate(ENDS)}
-    names = {k: about[k] for k in (*legs, "units")}
+    row |= {k: about[k] for k in ("units", "ci_kind", "ci_prob")} | {"n_pairs": int(result.n_pairs)}
     K = result.K.values.tolist()
-    return [conflict_verdict({**row, **names}), *(population(about[leg], K, about["origin"]) for leg in legs)]
+    return [conflict_verdict(row), *(population(about[leg], K, about["origin"]) for leg in legs)]
 
 
 def _grouped(own: list[dict[str, Any]], quantity: str, about: Mapping[str, Any], options: dict[str, Any]) -> list[str]:
     """One sentence a row; rows of which the same can be said without a reservation share one."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for i, r in enumerate(own):
-        outcome, reservation = _outcome(r, about["ci_prob"])
+        outcome, reservation = _outcome(r, about["ci_prob"], about["ci_kind"])
         alone = reservation or outcome not in (OPEN, "above 0", "below 0")
         groups.setdefault(f"row {i}" if alone else outcome, []).append(r)
     out = []
@@ -110,7 +115,7 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
     'A - B at K = 5 is above 0: +0.40 to +1.60 pp (95 % t interval, n = 8).'
     """
     n, low, high = int(row["n_seeds"]), row["ci_lower"], row["ci_upper"]
-    outcome, reservation = _outcome(row, prob)
+    outcome, reservation = _outcome(row, prob, kind)
     span = f"{low:+.2f} to {high:+.2f} {units}"
     called = f"{100 * prob:.3g} % {kind} interval, n = {n}"
     if outcome == NOTHING:
@@ -122,7 +127,7 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
             f"{quantity} was {row['effect']:+.2f} {units} in {n} seeds, for which the {kind} interval is not defined."
         )
     if outcome == CONSTANT:
-        how = "no difference" if low == 0 else f"{low:+.2f} {units}"
+        how = "no difference" if row["effect"] == 0 else f"{row['effect']:+.2f} {units}"
         return f"{quantity}: {how} in every one of {n} seeds; a spread of 0 gives no interval."
     if outcome == OPEN:
         return f"{quantity}: the sign is open; anything from {span} agrees with these seeds ({called})."
@@ -133,24 +138,27 @@ NOTHING, ONE, UNDEFINED, CONSTANT, OPEN = "no seed", "one seed", "undefined", "c
 ENDS = ("lower", "upper")
 
 
-def _outcome(row: Mapping[str, Any], prob: float) -> tuple[str, str]:
+def _outcome(row: Mapping[str, Any], prob: float, kind: str) -> tuple[str, str]:
     """What an interval says of the sign, and the reservations that go with it."""
     n, low, high, p = int(row["n_seeds"]), row["ci_lower"], row["ci_upper"], row.get("p", math.nan)
     if n == 0:
         return NOTHING, ""
     if n == 1:
         return ONE, ""
-    if not math.isfinite(low) or not math.isfinite(high):
-        return UNDEFINED, ""
     if low == high:
         return CONSTANT, ""
+    if not math.isfinite(low) or not math.isfinite(high):
+        if not math.isfinite(row["effect"]):
+            return UNDEFINED, ""
+        # Only BCa is undefined for seeds that differ (ties); the percentile interval beside it tells.
+        return (UNDEFINED if kind == "bca" and math.isfinite(row.get("bootstrap_lower", math.nan)) else CONSTANT), ""
     if low <= 0 <= high:
         return OPEN, ""
     doubts = []
     smallest = 2 / 2**n
     few = f"; with {n} seeds no exact test can confirm it (its smallest p is {smallest:.3g})"
     if smallest <= 1 - prob < p:
-        doubts.append(f"the exact sign-flip test does not confirm it (p = {p:.3g})")
+        doubts.append(f"{flips_named(n)} does not confirm it (p = {p:.3g})")
     other = row.get("normalised_lower", math.nan), row.get("normalised_upper", math.nan)
     if other[0] <= 0 <= other[1]:
         doubts.append("as a share of the headroom its sign is open")
@@ -211,27 +219,46 @@ def conflict_verdict(row: Mapping[str, Any]) -> str:
     Parameters
     ----------
     row : mapping
-        ``synthetic``, ``real`` (names); ``synthetic_lower`` ... ``real_upper`` (intervals of the slopes); ``ci_lower``,
-        ``ci_upper`` (of real - synthetic); ``units``.
+        For either leg its name (``synthetic``, ``real``), the ends ``..._lower`` and ``..._upper`` of its slope's interval, its sign-flip
+        ``..._p`` and ``..._n`` seeds; ``ci_lower`` and ``ci_upper`` (of real - synthetic) with ``ci_kind``, ``ci_prob``, and ``n_pairs``
+        seeds where it is a paired interval; ``units``.
     """
-    low, high, units = row["ci_lower"], row["ci_upper"], row["units"]
-    names = f"{row['real']} and {row['synthetic']}"
+    low, high, units, prob = row["ci_lower"], row["ci_upper"], row["units"], row.get("ci_prob", 0.95)
+    names, kind = f"{row['real']} and {row['synthetic']}", row.get("ci_kind", "Welch t")
+    counts = [row.get("real_n", 0), row.get("synthetic_n", 0)]
     if math.isnan(low):
-        return f"{names}: one of them has fewer than two seeds, nothing can be compared."
+        why = "one of them has fewer than two seeds" if min(counts) < 2 else "a spread of 0 gives no interval"
+        return f"{names}: {why}, nothing can be compared."
+    n = f"n = {row['n_pairs']} pairs" if row.get("n_pairs") else f"n = {counts[0]} and {counts[1]}"
+    called = f"{100 * prob:.3g} % {kind} interval, {n}"
+    span = f"real minus synthetic {low:+.2f} to {high:+.2f} {units} ({called})"
     if low <= 0 <= high:
-        return (
-            f"{names}: no difference of slopes is shown; real minus synthetic lies between {low:+.2f} and {high:+.2f} {units}. "
-            "That is no proof that they agree."
-        )
-    how = "steeper" if low > 0 else "less steep or falling"
-    out = f"{row['real']} is {how} than {row['synthetic']}: real minus synthetic {low:+.2f} to {high:+.2f} {units}"
-    signs = [_sign(row[f"{leg}_lower"], row[f"{leg}_upper"]) for leg in ("synthetic", "real")]
-    if 0 not in signs and signs[0] != signs[1]:
-        return out + "; both slopes exclude 0, on opposite sides: the sign is reversed."
+        return f"{names}: no difference of slopes is shown; {span}. That is no proof that they agree."
+    above = "above" if low > 0 else "below"
+    out = f"the slope of {row['real']} is {above} that of {row['synthetic']}: {span}"
+    legs = ("synthetic", "real")
+    signs = [_sign(row[f"{leg}_lower"], row[f"{leg}_upper"]) for leg in legs]
     if 0 in signs:
-        which = " and ".join(row[leg] for leg, sign in zip(("synthetic", "real"), signs, strict=True) if sign == 0)
-        return out + f"; a reversed sign is not shown, since the slope of {which} may be 0."
-    return out + "; both slopes have one sign: they differ in size, not in direction."
+        which = " and ".join(row[leg] for leg, sign in zip(legs, signs, strict=True) if sign == 0)
+        return f"{out}; a reversed sign is not shown, since the slope of {which} may be 0."
+    if signs[0] == signs[1]:
+        steeper = "steeper" if (low > 0) == (signs[0] > 0) else "less steep"
+        way = "rise" if signs[0] > 0 else "fall"
+        return f"{out}; both {way} with K, {row['real']} {steeper}: they differ in size, not in direction."
+    out += "; both slopes exclude 0, on opposite sides: the sign is reversed"
+    return f"{out}{_confirmed(row, legs, prob)}."
+
+
+def _confirmed(row: Mapping[str, Any], legs: Sequence[str], prob: float) -> str:
+    """What the sign-flip tests of both slopes add to the intervals."""
+    if not all(f"{leg}_p" in row for leg in legs):
+        return ""
+    if few := [leg for leg in legs if 2 / 2 ** row[f"{leg}_n"] > 1 - prob]:
+        n = min(row[f"{leg}_n"] for leg in few)
+        return f"; with {n} seeds no exact test can confirm a slope (its smallest p is {2 / 2**n:.3g})"
+    open_ = [f"{row[leg]} (p = {row[f'{leg}_p']:.3g})" for leg in legs if row[f"{leg}_p"] > 1 - prob]
+    test = flips_named(max(row[f"{leg}_n"] for leg in legs))
+    return f"; but {test} does not confirm the slope of {' and '.join(open_)}" if open_ else f"; {test} confirms either slope"
 
 
 def _sign(low: float, high: float) -> int:

@@ -27,7 +27,7 @@ COUNTS = ("parameters", "buffers", "flops_step", "flops_predict")
 SWITCHES = ("gradient", "power", "temperature", "readout", "start", "heads", "inference", "members", "rule", "code")
 
 
-def load_cube(store: Store, where: Mapping[str, str] | None = None) -> xr.Dataset:
+def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True) -> xr.Dataset:
     """The cube of a store.
 
     Parameters
@@ -35,43 +35,64 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None) -> xr.Datase
     store : Store
     where : mapping, optional
         Keeps the records whose configuration has these values, e.g. ``{"source": "digits", "lr": "0.001"}``.
+    curves : bool
+        Without them ten thousand records take a tenth of the memory.
 
     Returns
     -------
     xarray.Dataset
-        See `build_cube`. ``attrs["problems"]`` lists files that were skipped.
+        See `build_cube`. ``attrs["problems"]`` lists files that were skipped, ``attrs["foreign"]`` those of them that stand for no cell here.
 
     Raises
     ------
     KaxisError
         If the store holds no such record, or records of different configurations for one place in the cube.
     """
-    cube = build_cube(*select(store, where))
+    chosen, asked = select(store, where, curves=curves)
+    wrong = {cell.id: str(store.damaged[cell.id]) for cell in asked if cell.id in store.damaged}
+    cube = build_cube(chosen, asked, damaged=wrong)
     cube.attrs["problems"] = store.problems
+    cube.attrs["foreign"] = [p for p in store.problems if not any(f"{cell_id}.json" in p for cell_id in wrong)]
     return cube
 
 
-def select(store: Store, where: Mapping[str, str] | None = None) -> tuple[list[dict[str, Any]], list[Cell]]:
-    """Records that have these values, and cells with them that somebody asked for.
+def select(
+    store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True
+) -> tuple[list[dict[str, Any]], list[Cell]]:
+    """Records that have these values, and cells with them that somebody asked for; a damaged record's cell is one of these.
 
     Raises as `load_cube`, also where two configurations share a place in the cube.
     """
-    records = list(store.records())
+    records = list(store.records(curves=curves))
+    problems = list(store.problems)
     if not records:
+        lost = f"; {len(problems)} files there are skipped, the first: {problems[0]}" if problems else ""
         raise KaxisError(
-            f"store {store.path} holds no records; fill it with, for example: kaxis run digits --K 3 5 10 --store {store.path}"
+            f"store {store.path} holds no records{lost}; fill it with, for example: kaxis run digits --K 3 5 10 --store {store.path}"
         )
     asked = [cell for study, _ in store.studies() for cell in study.cells()]
+    asked += [damaged.cell for damaged in store.damaged.values() if damaged.cell is not None]
     flats = [flat(Cell(r["config"])) for r in records]
-    _check_conditions(where or {}, flats)
-    chosen = [r for r, values in zip(records, flats, strict=True) if _matches(values, where or {})]
+    where = _named_set(where or {}, flats)
+    _check_conditions(where, flats)
+    chosen = [(r, values) for r, values in zip(records, flats, strict=True) if _matches(values, where)]
     if not chosen:
-        raise KaxisError(f"store {store.path}: none of {len(records)} records has {_conditions_text(where or {})}")
+        raise KaxisError(f"store {store.path}: none of {len(records)} records has {_conditions_text(where)}")
     _refuse_mixtures(chosen)
-    return chosen, [cell for cell in asked if _matches(flat(cell), where or {})]
+    return [r for r, _ in chosen], [cell for cell in asked if _matches(flat(cell), where)] if where else asked
 
 
-def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ()) -> xr.Dataset:
+def _named_set(where: Mapping[str, str], flats: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Conditions in which a set's bare name stands for the one source that it has here, where none is called just so."""
+    there = {str(values["source"]) for values in flats}
+    asked = where.get("source", "")
+    own = [source for source in there if source.split("/")[0] == asked]
+    return {**where, "source": own[0]} if asked not in there and len(own) == 1 else dict(where)
+
+
+def build_cube(
+    records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = (), *, damaged: Mapping[str, str] | None = None
+) -> xr.Dataset:
     """Records side by side.
 
     Parameters
@@ -80,22 +101,23 @@ def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ())
         From `Store.records`.
     asked : iterable of Cell
         Cells that somebody asked for; those without a record are in the cube as missing.
+    damaged : mapping of str to str, optional
+        By its id, what is wrong with the record of a cell that was asked for.
 
     Returns
     -------
     xarray.Dataset
-        Dims ``source, K, learner, seed``. ``status`` is done, failed or missing, ``reason`` says why it failed,
+        Dims ``source, K, learner, seed``. ``status`` is done, failed, damaged or missing, ``reason`` says why it failed or is not believed,
         ``asked`` whether the cell belongs to a grid that was run.
-        Accuracies are fractions, losses nats, NaN where a cell is not done. ``*_curve`` variables have a further
-        dim ``step``, ``layer_test_accuracy`` and ``temperature`` a dim ``layer``.
+        Accuracies are fractions, losses nats, NaN where a cell is not done. Where records have their curves, ``*_curve`` variables with
+        a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim ``layer``.
     """
-    placed: dict[tuple[str, int, str, int], Mapping[str, Any]] = {}
     records = list(records)
-    _refuse_mixtures(records)
-    for record in records:
-        cell = Cell(record["config"])
-        placed[cell.source, cell.K, cell.learner, cell.seed] = record
-    wanted = {(c.source, c.K, c.learner, c.seed) for c in asked} | set(placed)
+    flats = [flat(Cell(r["config"])) for r in records]
+    _refuse_mixtures(list(zip(records, flats, strict=True)))
+    placed = {_place(values): record for record, values in zip(records, flats, strict=True)}
+    absent = {(c.source, c.K, c.learner, c.seed): (damaged or {}).get(c.id, "") for c in asked}
+    wanted = set(absent) | set(placed)
     rank = {name: i for i, name in enumerate(TABLE)}
     axes: dict[str, list[Any]] = {
         "source": sorted({key[0] for key in wanted}, key=lambda s: (not s.startswith("synthetic"), s)),
@@ -103,44 +125,52 @@ def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ())
         "learner": sorted({key[2] for key in wanted}, key=lambda s: (rank.get(s.split("[")[0], 99), s)),
         "seed": sorted({key[3] for key in wanted}),
     }
-    steps = sorted({step for r in records for step in r["curves"]["step"]})
-    layers = max((len(r["metrics"].get("layer_test_accuracy", [])) for r in records), default=0)
+    index = {axis: {value: i for i, value in enumerate(values)} for axis, values in axes.items()}
+    has_curves = [r for r in placed.values() if "curves" in r]
+    steps = sorted({step for r in has_curves for step in r["curves"]["step"]})
+    at_step = {step: i for i, step in enumerate(steps)}
+    layers = max((len(r["metrics"].get("layer_test_accuracy", [])) for r in placed.values()), default=0)
     shape = tuple(len(axes[a]) for a in AXES)
     text = {
         name: np.full(shape, fill, dtype=object)
         for name, fill in (("status", "missing"), ("reason", ""), ("finished", ""))
     }
     numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *HELD, *FACTS, *COUNTS)}
-    curves = {f"{name}_curve": np.full((*shape, len(steps)), np.nan) for name in FINAL}
+    curves = {f"{name}_curve": np.full((*shape, len(steps)), np.nan) for name in FINAL if has_curves}
     by_layer = {name: np.full((*shape, layers), np.nan) for name in ("layer_test_accuracy", "temperature")}
     is_asked = np.zeros(shape, dtype=bool)
-    index = {axis: {value: i for i, value in enumerate(values)} for axis, values in axes.items()}
     for key in wanted:
-        is_asked[tuple(index[axis][value] for axis, value in zip(AXES, key, strict=True))] = True
-    for key, r in placed.items():
         at: Any = tuple(index[axis][value] for axis, value in zip(AXES, key, strict=True))
+        is_asked[at] = True
+        if key in placed:
+            continue
+        if absent[key]:
+            text["status"][at], text["reason"][at] = "damaged", absent[key]
+    for key, r in placed.items():
+        at = tuple(index[axis][value] for axis, value in zip(AXES, key, strict=True))
         text["status"][at], text["reason"][at], text["finished"][at] = (
             r["status"],
             r["reason"],
             r["provenance"].get("first_finished") or r["provenance"].get("finished", ""),
         )
+        known = {**r["data"], **r["counts"], **r["metrics"]}
         for name in numbers:
-            value = {**r["data"], **r["counts"], **r["metrics"]}.get(name)
+            value = known.get(name)
             numbers[name][at] = math.nan if value is None else value
-        for name in FINAL:
-            for step, value in zip(r["curves"]["step"], r["curves"][name], strict=False):
-                if value is not None:  # a conv net's training images are not looked at every epoch
-                    curves[f"{name}_curve"][(*at, steps.index(step))] = value
         for name in by_layer:
             values = r["metrics"].get(name, [])
             by_layer[name][(*at, slice(len(values)))] = values
+        for name in FINAL if "curves" in r else ():
+            for step, value in zip(r["curves"]["step"], r["curves"][name], strict=False):
+                if value is not None:  # a conv net's training images are not looked at every epoch
+                    curves[f"{name}_curve"][(*at, at_step[step])] = value
     cube = xr.Dataset(
         {name: (AXES, values.astype(str)) for name, values in text.items()}
         | {"asked": (AXES, is_asked)}
         | {name: (AXES, values) for name, values in numbers.items()}
         | {name: ((*AXES, "step"), values) for name, values in curves.items()}
         | {name: ((*AXES, "layer"), values) for name, values in by_layer.items()},
-        coords={**axes, "step": steps, "layer": np.arange(layers)},
+        coords={**axes, **({"step": steps} if has_curves else {}), "layer": np.arange(layers)},
     )
     for variable in map(str, cube.data_vars):
         if "accuracy" in variable or variable == "chance":
@@ -148,6 +178,10 @@ def build_cube(records: Iterable[Mapping[str, Any]], asked: Iterable[Cell] = ())
         elif "loss" in variable:
             cube[variable].attrs["units"] = "nat"
     return cube
+
+
+def _place(values: Mapping[str, Any]) -> tuple[str, int, str, int]:
+    return values["source"], values["K"], values["learner"], values["seed"]
 
 
 def flat(cell: Cell) -> dict[str, Any]:
@@ -192,22 +226,34 @@ def _same_number(value: object, text: str) -> bool:
         return False
 
 
-def _refuse_mixtures(records: Sequence[Mapping[str, Any]]) -> None:
-    """Raise if two records of one source differ in a setting that neither its place in the cube nor a bracket names."""
+def _refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+    """Raise if two records of one source differ in a setting that neither its place in the cube nor a bracket names.
+
+    Parameters
+    ----------
+    chosen : sequence of (record, its `flat` values)
+    """
     seen: dict[tuple[str, str, str], set[str]] = {}
-    for record in records:
-        values = flat(Cell(record["config"]))
-        values["checksums"] = str(sorted(record["data"].get("checksums", {}).items()))
-        named = set(re.findall(r"(\w+)=", values["learner"]))
+    checksums: dict[str, set[str]] = {}
+    brackets: dict[str, set[str]] = {}
+    for record, values in chosen:
+        learner, source = values["learner"], values["source"]
+        if learner not in brackets:
+            brackets[learner] = set(re.findall(r"(\w+)=", learner))
+        named, settings = brackets[learner], record["config"]["learner"].get("settings", {})
+        if "checksums" in record["data"]:
+            checksums.setdefault(source, set()).add(str(sorted(record["data"]["checksums"].items())))
         for key, value in values.items():
             if key in AXES or key in named:
                 continue
-            own = key in SWITCHES or key in Cell(record["config"]).config["learner"].get("settings", {})
-            owner = values["learner"] if own else ""
-            seen.setdefault((values["source"], owner, key), set()).add(str(value))
+            owner = learner if key in SWITCHES or key in settings else ""
+            seen.setdefault((source, owner, key), set()).add(str(value))
     for (source, _, key), found in seen.items():
         if len(found) > 1:
             note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
             raise KaxisError(
                 f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where {key}={sorted(found)[0]}{note}"
             )
+    for source, found in checksums.items():
+        if len(found) > 1:
+            raise KaxisError(f"the store holds results of {len(found)} versions of the files of {source}; keep each in a --store of its own")

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import tempfile
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,9 +17,14 @@ from typing import Any
 
 from kaxis.cell import FORMAT, Cell
 from kaxis.errors import KaxisError
+from kaxis.io import PART, content_digest, file_name, read_bounded, sweep, write_text
+from kaxis.store.schema import fault
 from kaxis.study import Study
 
 __all__ = ["Store"]
+
+RECORD = re.compile(r"[0-9a-f]{20}\.json")
+FOLDERS = ("cells", "studies", "weights", "checkpoints")
 
 
 class Store:
@@ -35,11 +39,17 @@ class Store:
     ----------
     problems : list of str
         Files that were skipped by the last `records`, and why.
+    damaged : dict of str to Exception
+        Of these the records whose content is not to be believed, by the cell's id; ``.cell`` where the configuration is whole.
+    undigested : int
+        Records of older versions among the last `records`, which carry no digest of their content.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.problems: list[str] = []
+        self.damaged: dict[str, Damaged] = {}
+        self.undigested = 0
         if self.path.exists() and not self.path.is_dir():
             raise KaxisError(f"store {self.path} is a file; name a folder")
 
@@ -56,6 +66,8 @@ class Store:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self.path / name) as probe:
                     probe.write(b"kaxis")
+            for name in FOLDERS:
+                sweep(self.path / name)
         except OSError as error:
             raise KaxisError(f"store {self.path} cannot be written: {error.strerror or error}") from None
 
@@ -71,11 +83,14 @@ class Store:
         return self.read(cell) is not None
 
     def read(self, cell: Cell) -> dict[str, Any] | None:
-        """The cell's record, or None without a whole one."""
-        return self._read(self._file(cell.id))
+        """The cell's record, or None without one that is whole and right."""
+        try:
+            return _read(self._file(cell.id))
+        except Damaged:
+            return None
 
     def write(self, cell: Cell, result: Mapping[str, Any]) -> None:
-        """Keep a cell's record; a reader sees the old file, the new one, or none.
+        """Keep a cell's record, with a digest of its content; a reader sees the old file, the new one, or none.
 
         A record that replaces another keeps the date of the first, which is what a plan of analysis is older than.
         """
@@ -85,62 +100,112 @@ class Store:
             if old
             else {}
         )
-        _write(self._file(cell.id), {"config": cell.config, **result, "provenance": {**result["provenance"], **first}})
+        made = {"config": cell.config, **result, "provenance": {**result["provenance"], **first}}
+        made = json.loads(json.dumps(made, allow_nan=False))  # as a reader will see it
+        _write(self._file(cell.id), {**made, "digest": content_digest(made)})
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """All whole records, in the order of their names; others go to `problems`."""
-        self.problems = []
-        for file in sorted((self.path / "cells").glob("*")):
-            if file.suffix == ".part":  # being written, or left by a run that was killed
+    def records(self, *, curves: bool = True) -> Iterator[dict[str, Any]]:
+        """All records that are whole and right, in the order of their names; others go to `problems` and `damaged`.
+
+        Parameters
+        ----------
+        curves : bool
+            Without them a record takes a third of the memory.
+        """
+        self.problems, self.damaged, self.undigested = [], {}, 0
+        folder = self.path / "cells"
+        for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+            if name.endswith(PART):  # being written, or left by a run that was killed
                 continue
-            record = self._read(file)
-            if record is None:
-                self.problems.append(f"{file}: not a whole kaxis record, skipped")
-            else:
-                yield record
-
-    def _read(self, file: Path) -> dict[str, Any] | None:
-        try:
-            record = json.loads(file.read_bytes())
-            whole = (
-                Cell(record["config"]).id == file.stem
-                and record["config"]["format"] == FORMAT
-                and record["status"] in ("done", "failed")
-                and "provenance" in record
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return record if whole else None
+            if not RECORD.fullmatch(name):
+                self.problems.append(f"{folder / name}: not named as a record, skipped")
+                continue
+            try:
+                record = _read(folder / name)
+            except Damaged as damaged:
+                self.problems.append(f"{folder / name}: {damaged}, skipped")
+                self.damaged[name[:-5]] = damaged
+                continue
+            self.undigested += "digest" not in record
+            if not curves:
+                del record["curves"]
+            yield record
 
     def note_study(self, study: Study) -> None:
         """Keep what was asked for, with the plan and its date; asking again changes nothing."""
         spec = {"name": study.name, **study.as_dict()}
         digest = sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
-        name = re.sub(r"[^\w.-]+", "_", study.name)  # a study of folder:PATH is called so
+        name = file_name(study.name)  # a study of folder:PATH is called so
         file = self.path / "studies" / f"{name}-{digest}.json"
         if not file.exists():
             _write(file, {**spec, "created": datetime.now(UTC).isoformat(timespec="seconds")})
 
     def studies(self) -> list[tuple[Study, str]]:
-        """What was asked for, oldest first, each with its date (ISO, UTC)."""
+        """What was asked for, oldest first, each with its date (ISO, UTC); files that are none go to `problems`."""
         found = []
         for file in sorted((self.path / "studies").glob("*.json")):
             try:
-                spec = json.loads(file.read_bytes())
-                found.append((Study.restored(spec["name"], spec), str(spec["created"])))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                self.problems.append(f"{file}: not a study of this version, skipped ({error})")
+                spec = _json(read_bounded(file).decode())
+                found.append((Study.restored(str(spec["name"]), spec), str(spec["created"])))
+            except RecursionError:
+                self.problems.append(f"{file}: not a study of this version, skipped (nested too deeply)")
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                why = f"no '{error.args[0]}'" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
+                self.problems.append(f"{file}: not a study of this version, skipped ({why})")
         return sorted(found, key=lambda pair: pair[1])
 
 
-def _write(file: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps(content, indent=1, allow_nan=False)
+class Damaged(Exception):
+    """A record that is not to be believed: what is wrong, and whose it is where that is known."""
+
+    def __init__(self, why: str, cell: Cell | None = None) -> None:
+        super().__init__(why)
+        self.cell = cell
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """The record in a file; None where there is none.
+
+    Raises
+    ------
+    Damaged
+        If there is a file and it does not hold what a record of its name must.
+    """
     try:
-        part = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.part")
-        with part.open("x") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, file)
+        record = _json(read_bounded(file).decode())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Damaged(f"not a whole kaxis record ({error.strerror or error})") from None
+    except RecursionError:
+        raise Damaged("not a whole kaxis record (nested too deeply)") from None
+    except ValueError as error:
+        raise Damaged(f"not a whole kaxis record ({error})") from None
+    try:
+        cell = Cell(record["config"])
+        if cell.id != file.stem or not str(cell):
+            raise Damaged("not a whole kaxis record (its configuration is another one than its name says)")
+        if cell.config["format"] != FORMAT:
+            raise Damaged(f"a record of format {cell.config['format']}, this version reads {FORMAT}")
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise Damaged("not a whole kaxis record (no configuration)") from None
+    if wrong := fault(record):
+        raise Damaged(f"damaged, {wrong}", cell)
+    digest = record.get("digest")
+    if digest is not None and digest != content_digest({k: v for k, v in record.items() if k != "digest"}):
+        raise Damaged("damaged, its content is not what its digest says", cell)
+    return dict(record)
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    try:
+        write_text(file, json.dumps(content, indent=1, allow_nan=False))
     except OSError as error:
         raise KaxisError(f"store {file.parent}: {error.strerror or error}", exit_code=1) from None
