@@ -212,7 +212,7 @@ def _finished(cell: Cell, store: Store, checksums: Mapping[str, Mapping[str, str
     """Whether the store holds the cell, trained on the files that are here now."""
     record = store.read(cell)
     here = checksums.get(cell.config["source"]["name"])
-    if record and here is not None and record["data"].get("checksums", {}) != here:
+    if record and here is not None and record["data"].get("checksums", here) != here:
         raise KaxisError(
             f"{cell} in {store.path} was trained on other files; use --force to do it again, or another --store"
         )

@@ -7,17 +7,33 @@ the same records, pairing, resuming and figures. See docs/add_a_learner.md.
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import re
 import runpy
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kaxis.errors import KaxisError
 from kaxis.learners import RULE_SETTINGS, SETTINGS, TABLE, Learner, register
 
-__all__ = ["LADDER", "RULES", "Rule", "load_rules", "placeholder", "rule", "rule_config"]
+__all__ = [
+    "LADDER",
+    "RULES",
+    "Rule",
+    "RuleError",
+    "authors_code",
+    "load_rules",
+    "out_of_memory",
+    "placeholder",
+    "rule",
+    "rule_config",
+]
 
 
 @dataclass(frozen=True)
@@ -33,13 +49,65 @@ class Rule:
     settings : mapping of str to float
         Names that may be set in brackets, with their defaults.
     code : str
-        Hash of the file, part of every cell's configuration: an edited rule is another learner.
+        Hash of the file and of those beside it that it imports, part of every cell's configuration: an edited rule is another learner.
+    file : str
+        Where it stands; empty for those of the package.
     """
 
     name: str
     build: Callable[..., Any]
     settings: Mapping[str, float]
     code: str = ""
+    file: str = ""
+
+
+class RuleError(KaxisError):
+    """What went wrong in a learner that is code, with the place in its author's file: its cells fail, the others go on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=1)
+
+
+@contextmanager
+def authors_code(made: Rule) -> Iterator[None]:
+    """A block that runs a rule's own code: whatever it raises, even an exit, is told with the author's file and line.
+
+    Raises
+    ------
+    RuleError
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except KaxisError as error:
+        raise RuleError(str(error)) from None
+    except BaseException as error:
+        if out_of_memory(error):
+            raise
+        raise RuleError(_told(error, made.file, made.name)) from None
+
+
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory does not suffice."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
+
+
+def _told(error: BaseException, file: str, name: str) -> str:
+    """An exception in one line, with the last place in the author's file, or in a file beside it."""
+    folder = os.path.dirname(os.path.abspath(file)) if file else ""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if folder and os.path.abspath(f.filename).startswith(folder + os.sep)]
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{os.path.basename(error.filename)}, line {error.lineno}"
+    elif frames:
+        where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"
+    else:
+        where = os.path.basename(file) if file else f"learner '{name}'"
+    what = f"exits with {error.code!r}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"{where}: {what}"
 
 
 def _rung(**kind: Any) -> Callable[..., Any]:
@@ -69,7 +137,8 @@ RULES: dict[str, Rule] = {
     name: Rule(name, _rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis")
     for name, (kind, settings) in LADDER.items()
 }
-_loading: list[str] = []
+_loading: list[tuple[str, str]] = []
+"""File and hash of the rules that are being loaded."""
 
 
 def rule(name: str, **settings: float) -> Callable[[Any], Any]:
@@ -88,11 +157,15 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
         raise KaxisError(f"rule '{name}': letters, digits, _ and - make a name")
     if clash := [key for key in settings if key in SETTINGS]:
         raise KaxisError(f"rule '{name}': setting '{clash[0]}' is one that every learner has")
+    for key, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise KaxisError(f"rule '{name}': setting {key} = {value!r}: a finite number")
     if name in LADDER or (name in TABLE and TABLE[name].rule is None):
         raise KaxisError(f"rule '{name}': the table has a learner of that name")
 
     def add(build: Callable[..., Any]) -> Callable[..., Any]:
-        RULES[name] = Rule(name, build, settings, _loading[-1] if _loading else "")
+        file, code = _loading[-1] if _loading else ("", "")
+        RULES[name] = Rule(name, build, settings, code, file)
         register(Learner(name, rule=tuple(settings)))
         return build
 
@@ -103,8 +176,17 @@ for _name, _made in RULES.items():
     register(Learner(_name, rule=tuple(_made.settings)))
 
 
+_loaded: dict[tuple[str, str], set[str]] = {}
+"""Files of rules that were run, by path and hash, with the names that they defined."""
+
+_beside: dict[str, str] = {}
+"""Modules that files of rules imported from their own folders, with the folder."""
+
+
 def load_rules(files: Iterable[str]) -> None:
     """Run files that define rules; one that was run as it is now is not run again.
+
+    A file may import others that lie beside it; these are part of its hash.
 
     Raises
     ------
@@ -117,20 +199,45 @@ def load_rules(files: Iterable[str]) -> None:
             code = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         except OSError as error:
             raise KaxisError(f"rules {file}: {error.strerror}") from None
-        if any(r.code == code for r in RULES.values()):
+        if RULES.keys() >= _loaded.get((str(path.resolve()), code), {""}):
             continue
         before = dict(RULES)
-        _loading.append(code)
+        folder = str(path.resolve().parent)
+        for name in [name for name, home in _beside.items() if home != folder]:
+            sys.modules.pop(name, None)  # another folder's module of that name is not this one's
+            del _beside[name]
+        if folder not in sys.path:
+            sys.path.insert(0, folder)  # stays: a rule may import when it is built
+        there = set(sys.modules)
+        _loading.append((str(path), code))
         try:
             runpy.run_path(str(path))
         except KaxisError:
             raise
-        except Exception as error:
-            raise KaxisError(f"rules {file}: {type(error).__name__}: {error}") from None
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise KaxisError(f"rules {file}: {_told(error, str(path), '')}") from None
         finally:
             _loading.pop()
+            sys.path.remove(folder)
+            sys.path.append(folder)
         if before == RULES:
             raise KaxisError(f"rules {file}: defines none; decorate a class with @kaxis.rule('name')")
+        mine = {name for name, made in RULES.items() if made is not before.get(name)}
+        if siblings := _siblings(set(sys.modules) - there, folder):
+            _beside.update(dict.fromkeys(siblings, folder))
+            whole = hashlib.sha256(code.encode())
+            for name in sorted(siblings):
+                whole.update(siblings[name].read_bytes())
+            RULES.update({name: replace(RULES[name], code=whole.hexdigest()[:16]) for name in mine})
+        _loaded[str(path.resolve()), code] = mine
+
+
+def _siblings(names: Iterable[str], folder: str) -> dict[str, Path]:
+    """Those of some modules whose files lie in a folder."""
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in names}
+    return {name: Path(file) for name, file in files.items() if file and os.path.abspath(file).startswith(folder + os.sep)}
 
 
 def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,6 +256,9 @@ def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
         given = {k: float(v) for k, v in row.overrides.items()}
     except ValueError:
         raise KaxisError(f"learner '{row.name}': its settings are numbers") from None
+    for key, value in given.items():
+        if not math.isfinite(value):
+            raise KaxisError(f"learner '{row.name}': {key} = {value}: a finite number")
     own = {k: given.pop(k) if k in given else options[k] for k in RULE_SETTINGS}
     settings = (dict(made.settings) if made else {}) | given
     code = {"rule": base, "code": made.code if made else "", "settings": settings}

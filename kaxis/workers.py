@@ -24,7 +24,7 @@ from typing import Any
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.measure.profile import Profile, profiler
-from kaxis.rules import load_rules
+from kaxis.rules import RuleError, load_rules
 from kaxis.sources.catalog import n_classes, source_info
 from kaxis.store.records import Store
 
@@ -76,6 +76,7 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
 
     from kaxis.train.keep import Kept
     from kaxis.train.loop import networks_of, train
+    from kaxis.train.result import Result
 
     load_rules(job.rules)  # a worker starts with the package's own table
     store = Store(job.store)
@@ -88,18 +89,23 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
     keep = job.store / "checkpoints"
     if job.force:
         Kept(keep, 0).forget(todo)
-    with profiler(job.profile, job.device) as after_step:
-        results, backend = train(
-            todo,
-            data=job.data,
-            device=job.device,
-            tick=tick,
-            keep=keep,
-            keep_every=job.keep_every,
-            made_by=job.provenance,
-            weights=store.weights if job.weights else None,
-            after_step=after_step,
-        )
+        for cell in todo if not job.weights else ():
+            store.weights(cell).unlink(missing_ok=True)  # of an earlier training
+    try:
+        with profiler(job.profile, job.device) as after_step:
+            results, backend = train(
+                todo,
+                data=job.data,
+                device=job.device,
+                tick=tick,
+                keep=keep,
+                keep_every=job.keep_every,
+                made_by=job.provenance,
+                weights=store.weights if job.weights else None,
+                after_step=after_step,
+            )
+    except RuleError as error:  # its author's to mend; the other learners' cells go on
+        results, backend = [Result(cell, []).refused(str(error)) for cell in todo], ""
     seconds = time.monotonic() - started
     for cell, result in zip(todo, results, strict=True):
         own = {
@@ -109,8 +115,6 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
             "stack_seconds": round(seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        if not job.weights:
-            store.weights(cell).unlink(missing_ok=True)  # of an earlier training
         store.write(cell, {**result, "provenance": {**job.provenance, **own}})
     Kept(keep, 0).forget(todo)
     return len(stack)

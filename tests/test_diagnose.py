@@ -236,7 +236,7 @@ def test_seeds_of_different_lengths_stand_side_by_side(tmp_path: Path) -> None:
     """Epochs of class subsets of different sizes are different numbers of steps."""
     store = Store(tmp_path / "runs")
     options = {k: v for k, v in DIGITS.items() if k != "steps"}
-    study = Study.of("digits", {**options, "seeds": "0-2", "epochs": 2, "learners": ["dtg_ff"]})
+    study = Study.of("digits", {**options, "split": "interleaved", "seeds": "0-2", "epochs": 2, "learners": ["dtg_ff"]})
     run(study, store, jobs=1, weights=True)
     (one,) = diagnose(store, estimators=())
     assert len({float(s.max()) for s in one.step}) > 1

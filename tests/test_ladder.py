@@ -155,8 +155,11 @@ def test_each_rung_learns_digits(name: str) -> None:
     (cell,) = Leg.of(options).cells()
     (result,), _ = train([cell])
     assert result["status"] == "done"
-    assert result["metrics"]["test_accuracy"] > (0.4 if name == "ff_bn" else 0.7)  # chance is .34
-    assert cell.config["learner"]["code"] == "kaxis"
+    if name == "ff_bn":  # normalised, the right label's goodness is a wrong one's: the published failure
+        assert result["metrics"]["test_accuracy"] < 0.5
+    else:
+        assert result["metrics"]["test_accuracy"] > 0.7  # chance is .34
+    assert cell.config["learner"]["code"] == ("kaxis-2" if name in ("ff", "ff_bn", "ff_mean") else "kaxis")
 
 
 def test_what_the_ladder_cannot_do_is_one_line() -> None:

@@ -250,7 +250,7 @@ def test_bad_rules_are_one_line(
         "--jobs",
         "1",
     ]
-    assert kaxis(*line, "--learners", learner) == 2
+    assert kaxis(*line, "--learners", learner) == (1 if "logits" in says else 2)  # built, it fails its cells alone
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1

@@ -153,15 +153,34 @@ def test_named_classes() -> None:
         load_task({**cell.config["source"], "classes": ["x", "1"]}, 2, 0)
 
 
-def test_digits_task() -> None:
-    """Every third image of a class is a test image; pixels are standardised on the training images of all classes."""
-    cell = Leg.of({"source": "digits", "K": 10, "learners": "bp"}).cells()[0]
+@pytest.mark.parametrize(("split", "sizes"), [("writers", (1157, 640)), ("interleaved", (1201, 596))])
+def test_digits_task(split: str, sizes: tuple[int, int]) -> None:
+    """Pixels are standardised on the training images of all classes."""
+    cell = Leg.of({"source": "digits", "K": 10, "learners": "bp", "split": split}).cells()[0]
     task = load_task(cell.config["source"], 10, 0)
-    assert (task.facts["n_train"], task.facts["n_test"]) == (1201, 596)
+    assert (task.facts["n_train"], task.facts["n_test"]) == sizes
     assert not set(task.train_rows) & set(task.test_rows)
     train = task.features[task.train_rows]
     assert np.allclose(train.mean(0), 0, atol=1e-5)
     assert np.allclose(train.std(0)[train.std(0) > 0], 1, atol=1e-4)
+
+
+def test_no_test_digit_is_of_a_writer_who_trains() -> None:
+    """Writers wrote the same sequence of digits one after the other: the split is where it starts anew."""
+    from sklearn.datasets import load_digits
+
+    from kaxis.sources.images import WRITERS
+
+    y = load_digits().target
+    assert (y[WRITERS : WRITERS + 100] == y[:100]).all()
+    images = load_images("digits/writers", Path())
+    assert images.n_train == WRITERS
+    assert (images.labels["fine"] == y).all()  # contiguous
+    old = Leg.of({"source": "digits", "learners": "bp", "split": "interleaved"}).cells()[0]
+    assert "split" not in old.config["source"]  # as records of earlier versions have it
+    assert old.source == "digits/interleaved"
+    with pytest.raises(KaxisError, match="split = interleaved: not an option of the source 'cifar10'"):
+        Leg.of({"source": "cifar10", "split": "interleaved", "learners": "bp"})
 
 
 # ---- image files ---------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from kaxis.stats.arrays import estimate
 from kaxis.store.cube import select
 from kaxis.store.records import Store
 from kaxis.train.keep import load_weights
-from kaxis.train.loop import kind_of
+from kaxis.train.loop import hits_of, kind_of, log_probability
 from kaxis.train.precision import cpu_matmul, one_thread
 from kaxis.train.stack import CHUNK
 
@@ -173,11 +173,14 @@ def _layers(store: Store, cell: Cell, record: Mapping[str, Any], data: Path | No
     heads: dict[int, list[Any]] = {i: [] for i in net.headed}
     kinds: list[list[list[Any]]] = [[[] for _ in range(depth)] for _ in range(3)]
     scalar, goodness, gap = kinds
+    hits = 0
     for rows, (labels,) in stack.feed.chunks("test", stack.chunk if conv else CHUNK):
         n = len(labels)
         x = stack.feed.take(rows)
         x = normalised(x, *task.statistics) if conv else x[None]
         logits = net.logits(x)
+        heads_MKB = [z.T[None] for z in logits] if conv else list(logits)
+        hits += hits_of(log_probability(heads_MKB, len(net.headed), config["learner"]["inference"]), labels)
         for i, z in zip(net.headed, logits, strict=False):
             heads[i].append((z if conv else z[0].T)[:n].argmax(1).numpy())
         for i, a in enumerate(net.activations(x)):
@@ -186,9 +189,26 @@ def _layers(store: Store, cell: Cell, record: Mapping[str, Any], data: Path | No
             scalar[i].append((a * a).mean((1, 2, 3))[:n].numpy() if conv else (a_BF**2).mean(1)[:n].numpy())
             goodness[i].append(g_BG[:n].numpy().copy())
             gap[i].append(a_BF[:n].numpy().copy())
+    _check_accuracy(store, cell, record, hits / len(task.y_test))
     said = {i: np.concatenate(parts) for i, parts in heads.items()}
     joined = [[np.concatenate(parts) for parts in kind] for kind in kinds]
     return _Layers(task.y_test, said, *joined)
+
+
+NEAR = 0.01
+"""How far the accuracy of weights from another backend, or of 16-bit activations, may lie from the record's."""
+
+
+def _check_accuracy(store: Store, cell: Cell, record: Mapping[str, Any], found: float) -> None:
+    """Refuse weights that do not predict what the record says of them."""
+    told = record["metrics"]["test_accuracy"]
+    made = record["provenance"]
+    same = made.get("device") == "cpu" and made.get("cpu") == torch.backends.cpu.get_cpu_capability()
+    if abs(found - told) > (1e-9 if same and cell.config["train"].get("precision") != "bfloat16" else NEAR):
+        raise KaxisError(
+            f"weights {store.weights(cell)}: their test accuracy is {found:.4f}, the record of {cell} says {told:.4f}; they are not its own: "
+            "run it again with --weights --force"
+        )
 
 
 def known_case(K: int, n: int, bits: float) -> dict[str, float]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from kaxis.measure.subject import Subject
-from kaxis.train.loop import OUT_OF_MEMORY
+from kaxis.rules import out_of_memory
 from kaxis.train.precision import cpu_matmul, one_thread, product_rate, reuse_memory
 
 __all__ = ["Visit", "rate", "visit"]
@@ -83,8 +83,7 @@ def _visit(subject: Subject, device: str, steps: int) -> Visit:
             seen.images = sum(len(labels[0]) for _, labels in stack.evaluate("test"))
             seen.predictions = [_seconds(device, lambda: list(stack.evaluate("test"))) for _ in range(PREDICTIONS)]
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not known and not any(sign in str(error) for sign in OUT_OF_MEMORY):
+        if not isinstance(error, torch.OutOfMemoryError) and not out_of_memory(error):
             raise
         return Visit(failed="out of memory")
     return seen

@@ -102,7 +102,8 @@ class Store:
         )
         made = {"config": cell.config, **result, "provenance": {**result["provenance"], **first}}
         made = json.loads(json.dumps(made, allow_nan=False))  # as a reader will see it
-        _write(self._file(cell.id), {**made, "digest": content_digest(made)})
+        made["provenance"]["digest"] = _digest(made)
+        _write(self._file(cell.id), made)
 
     def records(self, *, curves: bool = True) -> Iterator[dict[str, Any]]:
         """All records that are whole and right, in the order of their names; others go to `problems` and `damaged`.
@@ -126,7 +127,7 @@ class Store:
                 self.problems.append(f"{folder / name}: {damaged}, skipped")
                 self.damaged[name[:-5]] = damaged
                 continue
-            self.undigested += "digest" not in record
+            self.undigested += "digest" not in record["provenance"]
             if not curves:
                 del record["curves"]
             yield record
@@ -198,10 +199,15 @@ def _read(file: Path) -> dict[str, Any] | None:
         raise Damaged("not a whole kaxis record (no configuration)") from None
     if wrong := fault(record):
         raise Damaged(f"damaged, {wrong}", cell)
-    digest = record.get("digest")
-    if digest is not None and digest != content_digest({k: v for k, v in record.items() if k != "digest"}):
+    if record["provenance"].get("digest") not in (None, _digest(record)):
         raise Damaged("damaged, its content is not what its digest says", cell)
     return dict(record)
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """Of all that a record holds but the digest itself."""
+    made_by = {k: v for k, v in record["provenance"].items() if k != "digest"}
+    return content_digest({**record, "provenance": made_by})
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:

@@ -91,12 +91,14 @@ class Feed:
             return picked.pin_memory().to(self.device, non_blocking=True)
         return picked
 
-    def batches(self, steps: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows of `features`, shape (E * B,), and labels, shape (E, B), step by step."""
+    def batches(self, steps: int, batch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows of `features`, shape (E * B,), and labels, shape (E, B), step by step, from step `start` on."""
         tasks = [self.tasks[seed] for seed, _ in self.networks]
         orders = [Order(seed=s, member=m, n=len(t.y_train)) for (s, m), t in zip(self.networks, tasks, strict=True)]
-        for start in range(0, steps, BLOCK):
-            count = min(BLOCK, steps - start)
+        for order in orders:
+            order.skip(start * batch)
+        for first in range(start, steps, BLOCK):
+            count = min(BLOCK, steps - first)
             picks = [order.next(count * batch) for order in orders]
             rows = np.stack(
                 [self.rows_of(t, "train")[p].reshape(count, batch) for t, p in zip(tasks, picks, strict=True)], axis=1

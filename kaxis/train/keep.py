@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import io
 import json
-import os
 import time
-import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,12 +17,13 @@ import torch
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
+from kaxis.io import seal, unseal, whole_file
 
 __all__ = ["Kept", "load_weights", "save_weights"]
 
 
 class Kept:
-    """A folder's checkpoint of one stack: written whole or not at all, read without running code.
+    """A folder's checkpoint of one stack: written whole or not at all, with a digest, read without running code.
 
     Parameters
     ----------
@@ -48,22 +48,25 @@ class Kept:
         return json.dumps([self.made_by, facts], sort_keys=True, default=str)
 
     def restore(self, cells: Sequence[Cell], stack: Any, results: Sequence[Any], tasks: Mapping[int, Any]) -> int:
-        """Put back what was kept; returns the number of steps done. A file that does not fit is passed over whole."""
-        if self.folder is None or not self._file(cells).exists():
-            return 0
+        """Put back what was kept; returns the number of steps done. A file that is damaged, or does not fit, is passed over whole."""
         before = copy.deepcopy(stack.state())
+        if self.folder is None or before is None or not self._file(cells).exists():
+            return 0
         try:
-            kept = torch.load(self._file(cells), map_location=stack.device, weights_only=True)
-            if kept["stamp"] != self._stamp(tasks):
+            payload = unseal(self._file(cells).read_bytes())
+            if payload is None:  # of an older version, without a digest
                 return 0
-            done, curves = int(kept["done"]), [kept["results"][result.cell.id] for result in results]
+            kept = torch.load(io.BytesIO(payload), map_location=stack.device, weights_only=True)
+            done, curves = kept["done"], [kept["results"][result.cell.id] for result in results]
+            if kept["stamp"] != self._stamp(tasks) or not 0 < done < stack.steps:
+                return 0
             stack.load(kept["stack"])
         except Exception:  # damaged in whatever way: start anew
             stack.load(before)
             return 0
         for result, (reason, values, layers) in zip(results, curves, strict=True):
             result.reason, result.curves, result.layers = reason, values, layers
-        return done
+        return int(done)
 
     def save(
         self, cells: Sequence[Cell], stack: Any, results: Sequence[Any], tasks: Mapping[int, Any], done: int
@@ -84,11 +87,10 @@ class Kept:
         self._last = time.monotonic()
 
     def forget(self, cells: Sequence[Cell]) -> None:
-        """The records are written, or wanted anew: remove the checkpoint, and what killed runs left of it."""
+        """The records are written, or wanted anew: remove the checkpoint."""
         if self.folder is not None:
-            file = self._file(cells)
-            for old in (file, *file.parent.glob(f"{file.stem}-*.part")):
-                old.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._file(cells).unlink(missing_ok=True)
 
 
 def save_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:
@@ -109,26 +111,36 @@ def load_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:
         If the file is damaged, or of another configuration.
     """
     try:
-        kept = torch.load(file, map_location=stack.device, weights_only=True)
+        content = file.read_bytes()
+        payload = unseal(content)
+        if payload is None and content[-len(ZIP_END) - 18 :][: len(ZIP_END)] != ZIP_END:
+            raise ValueError("cut off")
+        kept = torch.load(io.BytesIO(payload or content), map_location=stack.device, weights_only=True)
         with torch.no_grad():
             for m, n in enumerate(networks):
                 for name, tensor in stack.tensors(n).items():
+                    if kept[f"{m}/{name}"].shape != tensor.shape:
+                        raise ValueError(f"{name} of another shape")
                     tensor.copy_(kept[f"{m}/{name}"])
     except Exception as error:
-        raise KaxisError(f"weights {file}: not whole, or of another configuration ({type(error).__name__})") from None
+        raise KaxisError(f"weights {file}: not whole, or of another configuration ({_why(error)})") from None
+
+
+ZIP_END = b"PK\x05\x06"
+"""With what a file without a digest, of an older version, must end: torch's files are zip archives."""
+
+
+def _why(error: Exception) -> str:
+    """An error in few words: torch's own go over many lines."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error) if isinstance(error, ValueError) else type(error).__name__
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    part = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as out:
-            torch.save(content, out)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, file)
-    except (OSError, RuntimeError):
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
+    """Whole or not at all, with a digest behind it."""
+    made = io.BytesIO()
+    torch.save(content, made)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(file) as part:
+        part.write_bytes(seal(made.getvalue()))

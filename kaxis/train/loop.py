@@ -18,6 +18,7 @@ from torch import Tensor
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
+from kaxis.rules import out_of_memory
 from kaxis.sources.load import load_task
 from kaxis.sources.task import Task
 from kaxis.train.conv import ConvStack
@@ -28,9 +29,7 @@ from kaxis.train.result import Result
 from kaxis.train.rule import RuleStack
 from kaxis.train.stack import DenseStack
 
-__all__ = ["OUT_OF_MEMORY", "checkpoints", "kind_of", "networks_of", "train"]
-
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+__all__ = ["checkpoints", "hits_of", "kind_of", "log_probability", "networks_of", "train"]
 
 TICK = 50  # steps between progress reports
 
@@ -115,6 +114,8 @@ def train(
     ------
     KaxisError
         If memory does not suffice, naming the batch and what would fit.
+    RuleError
+        For what goes wrong in a learner that is code.
     """
     state = Kept(keep, keep_every, made_by)
     try:
@@ -125,8 +126,7 @@ def train(
         with one_thread(), cpu_matmul() as backend:
             return _train(cells, data, device, tick, state, weights, after_step), backend
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if known or any(sign in str(error) for sign in OUT_OF_MEMORY):
+        if isinstance(error, torch.OutOfMemoryError) or out_of_memory(error):
             raise KaxisError(f"{cells[0]}: {memory_advice(cells[0].config, device)}", exit_code=1) from None
         raise
 
@@ -201,11 +201,11 @@ def _evaluate(stack: Any, tasks: dict[int, Task], results: list[Result], step: i
             for r, result in enumerate(results):
                 y = labels[result.networks[0]]
                 own = [h[result.networks] for h in heads]
-                log_p = _log_probability(own, len(stack.headed), result.cell.config["learner"]["inference"])
-                sums[r] += _hits(log_p, y), -float(log_p.cpu().numpy()[y, np.arange(len(y))].sum(dtype=np.float64))
+                log_p = log_probability(own, len(stack.headed), result.cell.config["learner"]["inference"])
+                sums[r] += hits_of(log_p, y), -float(log_p.cpu().numpy()[y, np.arange(len(y))].sum(dtype=np.float64))
                 total[r] += len(y)
                 if split == "test" and (last or conv):
-                    hits[r] += [_hits(h[0], y) for h in own[: len(stack.headed)]]
+                    hits[r] += [hits_of(h[0], y) for h in own[: len(stack.headed)]]
         for r in range(len(results)):
             seen[r][split] = tuple((sums[r] / total[r]).tolist())
             if split == "test":
@@ -215,7 +215,7 @@ def _evaluate(stack: Any, tasks: dict[int, Task], results: list[Result], step: i
             result.add(step, one, by_layer, stack.temperatures(result.networks[0]))
 
 
-def _log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Tensor:
+def log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Tensor:
     """Log-probabilities, shape (K, B), of one cell: the last head, the summed heads, the members' mean, or the concat classifier.
 
     The classifier's logits, where there is one, come after those of the `headed` layers.
@@ -230,6 +230,6 @@ def _log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Te
     return log_p.logsumexp(0) - math.log(len(z)) if len(z) > 1 else log_p[0]
 
 
-def _hits(score_KB: Tensor, y: NDArray[np.int64]) -> int:
+def hits_of(score_KB: Tensor, y: NDArray[np.int64]) -> int:
     """How many columns, padding left out, have their largest entry in the row of the label."""
     return int((score_KB.max(0).indices[: len(y)].cpu().numpy() == y).sum())

@@ -51,6 +51,19 @@ class Result:
         if temperatures:
             self.curves.setdefault("temperature", []).append(temperatures)
 
+    def refused(self, reason: str) -> dict[str, Any]:
+        """The record of a cell whose learner could not be built or stepped."""
+        self.reason = reason
+        return {
+            "status": "failed",
+            "reason": reason,
+            "metrics": {},
+            "curves": self.curves,
+            "data": {},
+            "streams": streams.keys(self.cell.config),
+            "counts": {},
+        }
+
     def as_dict(self, stack: Any, task: Task) -> dict[str, Any]:
         facts = task.facts | {"epochs": stack.steps * stack.batch / task.facts["n_train"]}
         metrics: dict[str, Any] = {}

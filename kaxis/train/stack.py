@@ -22,7 +22,7 @@ CHUNK = 512  # rows evaluated at once; a multiple of every vector width
 
 
 class Brief:
-    """What is done in a minute: looked at on a fixed grid of steps, without checkpoints."""
+    """What is looked at on a fixed grid of steps and says nothing of where it stands."""
 
     steps: int
     best: bool
@@ -34,12 +34,6 @@ class Brief:
 
     def note(self, done: int) -> str:
         return ""
-
-    def state(self) -> dict[str, Any] | None:
-        return None
-
-    def load(self, state: dict[str, Any]) -> None:
-        raise AssertionError("an MLP leaves no checkpoints")
 
 
 class DenseStack(Brief):
@@ -87,8 +81,25 @@ class DenseStack(Brief):
         self.optimizers[0][0].step()
 
     def batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        assert start == 0  # a stack is done in a minute and leaves no checkpoints
-        return self.feed.batches(self.steps, self.batch)
+        return self.feed.batches(self.steps, self.batch, start)
+
+    def state(self) -> dict[str, Any]:
+        ((optimizer,),) = self.optimizers
+        return {"parameters": self.net.parameters.detach(), "optimizer": optimizer.state_dict()["state"]}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """In place, since a captured step reads and writes these very tensors."""
+        ((optimizer,),) = self.optimizers
+        with torch.no_grad():
+            self.net.parameters.copy_(state["parameters"])
+        own = optimizer.state[self.net.parameters]
+        for name, value in state["optimizer"].get(0, {}).items():
+            if name in own:
+                own[name].copy_(value)
+            else:
+                own[name] = value.clone()
+        if not state["optimizer"]:
+            optimizer.state.clear()
 
     def step(self, batch: tuple[Tensor, Tensor]) -> None:
         self._rows.copy_(batch[0])
