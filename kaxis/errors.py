@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
-__all__ = ["KaxisError", "hint"]
+__all__ = ["KaxisError", "hint", "visible"]
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class KaxisError(ValueError):
@@ -20,8 +23,19 @@ class KaxisError(ValueError):
     """
 
     def __init__(self, message: str, *, exit_code: int = 2) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(visible(" ".join(message.split())))
         self.exit_code = exit_code
+
+
+def visible(text: str) -> str:
+    """Text from files and names with its control characters spelt out, so that none reaches a terminal as a command.
+
+    Examples
+    --------
+    >>> visible("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    return CONTROL.sub(lambda c: c[0].encode("unicode_escape").decode(), text)
 
 
 def hint(value: object, allowed: Iterable[str]) -> str:

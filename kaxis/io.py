@@ -162,7 +162,9 @@ def file_name(text: str) -> str:
     while "__" in plain:
         plain = plain.replace("__", "_")
     plain = plain.strip("_")
-    own = text.startswith(("folder:", "npz:")) or not all(c.isascii() and (c.isalnum() or c in "._-/:[]=,") for c in text)
+    own = text.startswith(("folder:", "npz:")) or not all(
+        c.isascii() and (c.isalnum() or c in "._-/:[]=,") for c in text
+    )
     if own or len(plain) > 120:
         return f"{plain[-100:].strip('_')}-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
     return plain

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from kaxis import learners
 from kaxis.cell import FORMAT, Cell
@@ -21,10 +21,12 @@ from kaxis.options import Float, Help, Integers, Strings, known, strings, valida
 from kaxis.recipes import check_training, recipe
 from kaxis.rules import load_rules, placeholder, rule_config
 from kaxis.sources.asked import check_source
-from kaxis.sources.catalog import TEACHER_DEFAULTS
+from kaxis.sources.catalog import TEACHER_DEFAULTS, canonical
 from kaxis.sources.knobs import NEUTRAL
 
 __all__ = ["Leg"]
+
+MOST_CELLS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +55,22 @@ class Leg:
         str,
         Help("which K fine classes: any; within (few superclasses), within:NAME[+NAME], across (many superclasses)"),
     ] = "any"
-    size: Annotated[int | None, Ge(8), Help("side of the images in pixels; the set's own")] = None
+    size: Annotated[int | None, Ge(8), Le(4_096), Help("side of the images in pixels; the set's own")] = None
     split: Annotated[
         Literal["writers", "interleaved"],
         Help("digits: tested on writers that no training image is of, or on every third image, as before version 0.2"),
     ] = "writers"
     holdout: Annotated[float, Ge(0), Lt(1), Help("share of the training samples held out, to choose settings on")] = 0.0
     features: Annotated[str, Help("raw pixels or pca:D, standardised on the training images")] = "raw"
-    per_class: Annotated[int | None, Ge(1), Help("training images a class, constant along K")] = None
-    train_total: Annotated[int | None, Ge(2), Help("training images in all, balanced, constant along K")] = None
-    n_train: Annotated[int, Ge(2), Help("synthetic: training samples")] = 20_000
-    n_test: Annotated[int, Ge(1), Help("synthetic: test samples")] = 5_000
-    input_dim: Annotated[int, Ge(1), Help("synthetic: input dimension")] = 32
-    teacher_width: Annotated[int, Ge(1), Help("synthetic: the teacher's hidden width")] = 64
-    teacher_depth: Annotated[int, Ge(1), Help("synthetic: the teacher's linear layers")] = 3
+    per_class: Annotated[int | None, Ge(1), Le(100_000_000), Help("training images a class, constant along K")] = None
+    train_total: Annotated[
+        int | None, Ge(2), Le(100_000_000), Help("training images in all, balanced, constant along K")
+    ] = None
+    n_train: Annotated[int, Ge(2), Le(100_000_000), Help("synthetic: training samples")] = 20_000
+    n_test: Annotated[int, Ge(1), Le(100_000_000), Help("synthetic: test samples")] = 5_000
+    input_dim: Annotated[int, Ge(1), Le(1_000_000), Help("synthetic: input dimension")] = 32
+    teacher_width: Annotated[int, Ge(1), Le(65_536), Help("synthetic: the teacher's hidden width")] = 64
+    teacher_depth: Annotated[int, Ge(1), Le(1_000), Help("synthetic: the teacher's linear layers")] = 3
     teacher_init: Annotated[Literal["torch", "kaiming"], Help("synthetic: the teacher's initial weights")] = "torch"
     teacher_bias: Annotated[bool, Help("synthetic: biases in the teacher")] = True
     label_noise: Annotated[
@@ -74,10 +78,13 @@ class Leg:
     ] = 0.0
     nested_teacher: Annotated[bool, Help("synthetic: one teacher a seed, its output growing with K")] = False
     teacher_classes: Annotated[
-        int | None, Ge(2), Help("synthetic: the teacher's own classes, where labels are coarse or merged")
+        int | None, Ge(2), Le(100_000), Help("synthetic: the teacher's own classes, where labels are coarse or merged")
     ] = None
     superclasses: Annotated[
-        int | None, Ge(2), Help("synthetic: a teacher that chooses one of so many superclasses, then a class in it")
+        int | None,
+        Ge(2),
+        Le(100_000),
+        Help("synthetic: a teacher that chooses one of so many superclasses, then a class in it"),
     ] = None
     balance: Annotated[
         Literal["none", "logits", "uniform"],
@@ -89,9 +96,9 @@ class Leg:
     ] = "any"
     net: Annotated[Literal["mlp", "vgg8", "vgg11", "vgg13"], Help("the student")] = "mlp"
     width: Annotated[
-        float | None, Gt(0), Help("mlp: units of a hidden layer [128]; vgg: multiplies the channels [1]")
+        Float | None, Gt(0), Le(65_536), Help("mlp: units of a hidden layer [128]; vgg: multiplies the channels [1]")
     ] = None
-    depth: Annotated[int | None, Ge(1), Help("mlp: hidden layers [4]")] = None
+    depth: Annotated[int | None, Ge(1), Le(1_000), Help("mlp: hidden layers [4]")] = None
     depth_only: Annotated[
         bool | None, Help("vgg: every layer as wide and four pools, so that nets differ by depth alone")
     ] = None
@@ -99,11 +106,16 @@ class Leg:
         Literal["none", "layernorm", "rmsnorm"] | None, Help("normalisation between layers [mlp none; vgg layernorm]")
     ] = None
     dropout: Annotated[float | None, Ge(0), Lt(1), Help("vgg: between layers [0.1]")] = None
-    steps: Annotated[int | None, Ge(1), Help("optimizer steps [mlp 8000]")] = None
+    steps: Annotated[int | None, Ge(1), Le(1_000_000_000), Help("optimizer steps [mlp 8000]")] = None
     epochs: Annotated[
-        Float | None, Gt(0), Help("passes over the training data, instead of steps [vgg 400, from 64 px on 200]")
+        Float | None,
+        Gt(0),
+        Le(1_000_000),
+        Help("passes over the training data, instead of steps [vgg 400, from 64 px on 200]"),
     ] = None
-    batch_size: Annotated[int | None, Ge(1), Help("samples a step [mlp 256; vgg 128, from 64 px on 64]")] = None
+    batch_size: Annotated[
+        int | None, Ge(1), Le(1_000_000), Help("samples a step [mlp 256; vgg 128, from 64 px on 64]")
+    ] = None
     lr: Annotated[Float | None, Gt(0), Help("learning rate [mlp 0.001, Adam; vgg 0.0002, AdamW]")] = None
     lr_min: Annotated[Float | None, Ge(0), Help("vgg: where the cosine ends [1e-05]")] = None
     weight_decay: Annotated[Float | None, Ge(0), Help("AdamW's [mlp 0, which is Adam; vgg 0.001]")] = None
@@ -130,7 +142,9 @@ class Leg:
     precision: Annotated[
         Literal["float32", "bfloat16"] | None, Help("vgg: of the layers; weights stay float32 [float32]")
     ] = None
-    accumulate: Annotated[int | None, Ge(1), Help("vgg: parts a batch is worked in, to save memory [1]")] = None
+    accumulate: Annotated[
+        int | None, Ge(1), Le(1_000_000), Help("vgg: parts a batch is worked in, to save memory [1]")
+    ] = None
     activation_checkpointing: Annotated[
         bool | None, Help("vgg: forget activations and compute them again, to save memory")
     ] = None
@@ -150,7 +164,7 @@ class Leg:
         """A checked leg from options as typed; unknown keys and values that do not fit are errors."""
         load_rules(strings(options.get("rules") or ()))
         leg: Leg = known(cls, options)
-        return leg._checked()
+        return replace(leg, source=canonical(leg.source))._checked()
 
     @classmethod
     def restored(cls, options: Mapping[str, Any]) -> Leg:
@@ -172,6 +186,12 @@ class Leg:
             raise KaxisError("learners: name at least one")
         if repeated := [row for row in rows if rows.count(row) > 1]:
             raise KaxisError(f"learners: {repeated[0]} is given twice")
+        if max(self.seeds) >= 2**63:
+            raise KaxisError(f"seeds = {max(self.seeds)}: below 2^63")
+        if (cells := len(K) * len(rows) * len(self.seeds)) > MOST_CELLS:
+            raise KaxisError(
+                f"{len(K)} K x {len(rows)} learners x {len(self.seeds)} seeds are {cells:,} cells, {MOST_CELLS:,} at most"
+            )
         leg = replace(self, K=K, learners=rows)
         if self.net != "mlp" and not real:
             raise KaxisError(f"net = {self.net}: needs images; the source '{self.source}' has none")

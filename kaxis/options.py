@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
 
 from kaxis.errors import KaxisError, hint
+from kaxis.io import read_bounded
 
-__all__ = ["Float", "Help", "Integers", "Strings", "integers", "known", "strings", "validated"]
+__all__ = ["Float", "Help", "Integers", "Strings", "integers", "known", "read_toml", "strings", "validated"]
+
+
+MOST = 100_000
+"""Numbers that one range may name."""
 
 
 class Help(NamedTuple):
@@ -36,12 +43,14 @@ def integers(value: object) -> tuple[int, ...]:
     items = value if isinstance(value, (list, tuple)) else [value]
     out: list[int] = []
     for item in (part for each in items for part in re.split(r"[,\s]+", str(each).strip())):
-        if re.fullmatch(r"-?\d+", item):
+        if re.fullmatch(r"-?\d{1,18}", item):
             out.append(int(item))
-        elif match := re.fullmatch(r"(\d+)-(\d+)", item):
+        elif match := re.fullmatch(r"(\d{1,18})-(\d{1,18})", item):
             first, last = int(match[1]), int(match[2])
             if last < first:
                 raise KaxisError(f"'{item}' runs backwards; write {last}-{first}")
+            if last - first >= MOST:
+                raise KaxisError(f"'{item}': {last - first + 1:,} numbers, {MOST:,} at most")
             out.extend(range(first, last + 1))
         else:
             raise KaxisError(f"'{item}' is not a whole number or a range such as 0-4")
@@ -51,6 +60,24 @@ def integers(value: object) -> tuple[int, ...]:
 def strings(value: object) -> tuple[str, ...]:
     """One string or several as a tuple."""
     return tuple(str(v) for v in value) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A file of options.
+
+    Raises
+    ------
+    KaxisError
+        In one line, if it cannot be read, is no TOML, or nests without end.
+    """
+    try:
+        return tomllib.loads(read_bounded(file).decode("utf-8-sig").replace("\r\n", "\n"))
+    except OSError as error:
+        raise KaxisError(f"{file}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise KaxisError(f"{file}: {error}") from None
+    except RecursionError:
+        raise KaxisError(f"{file}: nested too deeply") from None
 
 
 Float = Annotated[float, AllowInfNan(False)]

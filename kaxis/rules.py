@@ -99,14 +99,22 @@ def out_of_memory(error: BaseException) -> bool:
 def _told(error: BaseException, file: str, name: str) -> str:
     """An exception in one line, with the last place in the author's file, or in a file beside it."""
     folder = os.path.dirname(os.path.abspath(file)) if file else ""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if folder and os.path.abspath(f.filename).startswith(folder + os.sep)]
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if folder and os.path.abspath(f.filename).startswith(folder + os.sep)
+    ]
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{os.path.basename(error.filename)}, line {error.lineno}"
     elif frames:
         where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"
     else:
         where = os.path.basename(file) if file else f"learner '{name}'"
-    what = f"exits with {error.code!r}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}".rstrip(": ")
+    what = (
+        f"exits with {error.code!r}"
+        if isinstance(error, SystemExit)
+        else f"{type(error).__name__}: {error}".rstrip(": ")
+    )
     return f"{where}: {what}"
 
 
@@ -235,9 +243,15 @@ def load_rules(files: Iterable[str]) -> None:
 
 
 def _siblings(names: Iterable[str], folder: str) -> dict[str, Path]:
-    """Those of some modules whose files lie in a folder."""
-    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in names}
-    return {name: Path(file) for name, file in files.items() if file and os.path.abspath(file).startswith(folder + os.sep)}
+    """Those of some modules whose files lie in a folder, without what is installed below it, and without this package."""
+    out = {}
+    for name in names:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file and os.path.isabs(file) and file.startswith(folder + os.sep) and name.partition(".")[0] != "kaxis":
+            inside = Path(file).relative_to(folder).parts
+            if not {"site-packages", "dist-packages"} & set(inside) and os.path.isfile(file):
+                out[name] = Path(file)
+    return out
 
 
 def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,7 +12,7 @@ from kaxis import learners
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError, hint
 from kaxis.leg import Leg
-from kaxis.options import integers
+from kaxis.options import integers, read_toml
 
 __all__ = ["Plan", "Study", "check_split"]
 
@@ -99,11 +98,9 @@ class Study:
         question at a size for two cores.
         """
         try:
-            options = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise KaxisError(f"study file {path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise KaxisError(f"study file {path}: {error}") from None
+            options = read_toml(path)
+        except KaxisError as error:
+            raise KaxisError(f"study file {error}") from None
         if "audit" in options:
             raise KaxisError(f"study file {path}: a file of audits, nothing to train; type: kaxis audit {path}")
         name, reduced = path.stem, options.pop("small", None)

@@ -178,8 +178,10 @@ _ticks: Any = None  # the pipe to the parent, set once in each worker
 def _start_worker(ticks: Any) -> None:
     global _ticks
     _ticks = ticks
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    warnings.filterwarnings("ignore", message=".*is not the official")  # the parent has said so
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the parent decides
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    warnings.filterwarnings("ignore", message=".*(is not the official|: left out:)")  # the parent has said so
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -219,7 +221,7 @@ def in_processes(
         ) from None
     except BaseException:
         for process in list((pool._processes or {}).values()):
-            process.terminate()
+            process.kill()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -487,7 +487,9 @@ def test_fieller_is_the_set_of_ratios_that_a_t_test_allows() -> None:
         assert (bounds[0] <= 0 <= bounds[1]) == inside
     assert fieller(x, y - y.mean() + 0.01)[1:] == (-math.inf, math.inf)  # the denominator may be 0
     assert fieller([1.0], [2.0]) == pytest.approx((0.5, math.nan, math.nan), nan_ok=True)
-    assert fieller([1.9, 2.0, 2.1], [3.8, 4.0, 4.2]) == pytest.approx((0.5, math.nan, math.nan), nan_ok=True)  # no spread
+    assert fieller([1.9, 2.0, 2.1], [3.8, 4.0, 4.2]) == pytest.approx(
+        (0.5, math.nan, math.nan), nan_ok=True
+    )  # no spread
     assert all(map(math.isnan, fieller([1.0, 2.0], [0.0, 0.0])))
 
 

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from kaxis.cli import across, analyze, audit, cube, data, diagnose, factorial, figure, locality, planning, run, status
-from kaxis.errors import KaxisError
+from kaxis.cli import (
+    across,
+    analyze,
+    audit,
+    cube,
+    data,
+    diagnose,
+    factorial,
+    figure,
+    locality,
+    planning,
+    run,
+    status,
+    store,
+)
+from kaxis.errors import KaxisError, visible
 
 __all__ = ["across", "app", "factorial", "locality", "main", "planning"]
 
@@ -25,18 +42,62 @@ app = App(
 )
 for command in (run.run, status.status, cube.cube, diagnose.diagnose):
     app.command(command)
-for group in (analyze.app, figure.app, audit.app, data.app):
+for group in (analyze.app, figure.app, audit.app, data.app, store.app):
     app.command(group)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """Entry point: exit 0 all done, 1 some work failed, 2 wrong usage, 130 interrupted."""
+    _standard_streams()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its cache is no news of ours
     arguments = list(sys.argv[1:] if tokens is None else tokens)
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     if not debug:
-        warnings.formatwarning = lambda message, *_: f"kaxis: warning: {message}\n"
-    sys.exit(_exit_code(arguments, debug))
+        warnings.formatwarning = lambda message, *_: f"kaxis: warning: {visible(str(message))}\n"
+    with _interrupted_by_signals():
+        code = _exit_code(arguments, debug)
+    sys.exit(code)
+
+
+def _standard_streams() -> None:
+    """Give a program that was started with a closed output somewhere to write to, before a file of ours takes that place.
+
+    Letters that the terminal's encoding lacks are spelt out.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            while os.open(os.devnull, os.O_RDWR) < number:
+                pass
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: what is finished is kept and said. One that nohup has turned off stays so."""
+
+    def interrupt(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+        raise KeyboardInterrupt
+
+    changed = []
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        with contextlib.suppress(ValueError):  # not in the main thread
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, interrupt)
+                changed.append(number)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _exit_code(arguments: list[str], debug: bool) -> int:
@@ -44,23 +105,43 @@ def _exit_code(arguments: list[str], debug: bool) -> int:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except KeyboardInterrupt:
-        return _say("interrupted; finished cells are kept, the same command goes on", 130)
+    except KeyboardInterrupt as stop:
+        kept = str(stop) or "finished cells are kept"
+        return _say(f"interrupted; {kept}, the same command goes on", 130)
     except BrokenPipeError:  # `kaxis ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drain()
         return 0
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich's way to say so
+            _drain()
+            return 0
+        raise
     except CycloptsError as error:
         return _say(f"{error} (--help lists what there is)", 2)
     except KaxisError as error:
         if debug:
             traceback.print_exc()
         return _say(str(error), error.exit_code)
+    except OSError as error:  # a full disk, a closed output
+        if debug:
+            traceback.print_exc()
+        _drain()
+        return _say(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+    except MemoryError:
+        return _say("not enough memory for this; ask for less at once", 1)
     except Exception as error:
         if debug:
             traceback.print_exc()
         return _say(f"{type(error).__name__}: {error} (a fault of kaxis; --debug shows where)", 1)
 
 
+def _drain() -> None:
+    """Send what is still to be written to stdout nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _say(message: str, code: int) -> int:
-    print("kaxis: " + " ".join(message.split()), file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print("kaxis: " + visible(" ".join(message.split())), file=sys.stderr, flush=True)
     return code

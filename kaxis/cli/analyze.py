@@ -48,7 +48,9 @@ def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = P
         remarks.append(
             "Holm and max-t: p over all K of a source, max-t by shared sign flips; the band holds all its K at once."
         )
-    if small := [f"{r['source']} K = {r['K']} ({r['smallest_headroom']:.3f})" for r in made.rows if r["smallest_headroom"] < 0.05]:
+    if small := [
+        f"{r['source']} K = {r['K']} ({r['smallest_headroom']:.3f})" for r in made.rows if r["smallest_headroom"] < 0.05
+    ]:
         remarks.append(
             f"% of headroom rests on little: the smallest headroom above chance of a seed is below 0.05 at {', '.join(dict.fromkeys(small))}."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from cyclopts import App, Parameter
 
 from kaxis.cli.report import console
 from kaxis.errors import KaxisError, hint
+from kaxis.io import file_name, whole_file
 from kaxis.sources.catalog import CATALOG, OWN, source_info
 
 __all__ = ["app"]
@@ -28,7 +30,7 @@ def _place(data: Path | None) -> Path:
     from kaxis.sources.archives import data_dir
 
     if data is not None:
-        os.environ["KAXIS_DATA"] = str(data)
+        os.environ["KAXIS_DATA"] = str(data.expanduser())
     return data_dir()
 
 
@@ -93,6 +95,7 @@ def check(name: str, /, *, data: Folder = None) -> int:
     """
     from kaxis.sources.archives import ARCHIVES, missing_files
     from kaxis.sources.images import load_images
+    from kaxis.sources.own import left_out
 
     folder = _place(data)
     if name not in ARCHIVES and name != "imagenet100" and not name.startswith(OWN):
@@ -107,7 +110,8 @@ def check(name: str, /, *, data: Folder = None) -> int:
     side = "x".join(map(str, images.pixels.shape[1:3]))
     counts = f"{images.n_train} training and {len(images.pixels) - images.n_train} test images"
     views = ", ".join(f"{len(names)} {view}" for view, names in images.names.items())
-    print(f"{name}: {counts} of {side}, classes: {views}; readable")
+    beside = left_out(name, folder) if name.startswith("folder:") else ""
+    print(f"{name}: {counts} of {side}, classes: {views}; readable" + (f"; left out: {beside}" if beside else ""))
     return 1 if wrong else 0
 
 
@@ -149,16 +153,28 @@ def show(
     folder = _place(data)
     if not source_info(name).real:
         raise KaxisError(f"source '{name}' has no images")
+    if not 1 <= columns <= 100:
+        raise KaxisError(f"--columns {columns}: 1 to 100 images a class")
     from kaxis.leg import Leg
     from kaxis.plots.contact import contact_sheet
     from kaxis.sources.load import load_task
 
     leg = Leg.of({"source": name, "K": K, "labels": labels, "size": size, "seeds": seed, "learners": "bp"})
     task = load_task(leg.cells()[0].config["source"], K, seed, folder, pixels=True)
-    sheet = contact_sheet(task, columns=columns, seed=seed if augmented else None)
-    out.mkdir(parents=True, exist_ok=True)
-    stem = name.replace(":", "_").replace("/", "_")
-    file = out / f"{stem}_{labels.replace(':', '')}{'_augmented' if augmented else ''}.png"
-    sheet.savefig(file, dpi=120)
-    print(f"{file}: {K} classes of {name}, {columns} training images each")
+    if augmented and task.statistics == ((), ()):
+        raise KaxisError(f"{name}: has no images to augment")
+    made = io.BytesIO()
+    contact_sheet(task, columns=columns, seed=seed if augmented else None).savefig(made, format="png", dpi=120)
+    stem = file_name(leg.source).removesuffix("_fine")
+    more = "".join(f"_{k}{v}" for k, v in (("size", size), ("K", K if K != 10 else None), ("seed", seed or None)) if v)
+    file = out / f"{stem}_{labels.replace(':', '')}{more}{'_augmented' if augmented else ''}.png"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as part:
+            part.write_bytes(made.getvalue())
+    except OSError as error:
+        raise KaxisError(f"--out {out}: {error.strerror or error}") from None
+    drawn = [min(columns, int((task.y_train == k).sum())) for k in range(K)]
+    each = str(drawn[0]) if len(set(drawn)) == 1 else f"{min(drawn)} to {max(drawn)}"
+    print(f"{file}: {K} classes of {name}, {each} training images each")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from cyclopts import Parameter
 from kaxis.cli.common import Json, StorePath, Where, conditions, open_store
 from kaxis.cli.report import Column, Report
 from kaxis.errors import KaxisError
+from kaxis.io import file_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,8 +72,8 @@ def diagnose(
         from kaxis import plots
 
         for one in results:
-            name = f"diagnose_{one.attrs['source']}_K{one.attrs['K']}_{one.attrs['learner']}"
-            for file in plots.save(*plots.diagnose(one), figure, re.sub(r"[^\w.-]+", "_", name).strip("_")):
+            name = f"diagnose_{file_name(one.attrs['source'])}_K{one.attrs['K']}_{file_name(one.attrs['learner'])}"
+            for file in plots.save(*plots.diagnose(one), figure, name):
                 print(file, file=sys.stderr if json else sys.stdout)
     return 0
 

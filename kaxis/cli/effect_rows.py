@@ -90,11 +90,17 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
         )
     if sizes and sizes[0] == 1:
         out.append("One seed gives no interval: run more, e.g. --seeds 0-4.")
-    if still := [r for r in rows if r["n_seeds"] > 1 and math.isnan(r["ci_lower"]) and math.isnan(r.get("bootstrap_lower", math.nan))]:
+    if still := [
+        r
+        for r in rows
+        if r["n_seeds"] > 1 and math.isnan(r["ci_lower"]) and math.isnan(r.get("bootstrap_lower", math.nan))
+    ]:
         places = [f"{r['source']}" + (f" K = {r['K']}" if r["K"] is not None else "") for r in still]
         out.append(f"{', '.join(dict.fromkeys(places))}: a spread of 0 gives no interval.")
     if many := [n for n in sizes if n > EXACT_UP_TO]:
-        out.append(f"Beyond {EXACT_UP_TO} seeds (here {many[-1]}) the sign-flip test is by {FLIPS:,} random flips, not exact.")
+        out.append(
+            f"Beyond {EXACT_UP_TO} seeds (here {many[-1]}) the sign-flip test is by {FLIPS:,} random flips, not exact."
+        )
     if few := [n for n in sizes if 1 < n < 6]:
         out.append(
             f"With {few[0]} seeds the exact test cannot fall below p = {2 / 2 ** few[0]:.4g}, whatever they show."

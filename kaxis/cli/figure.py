@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +9,7 @@ from cyclopts import App
 
 from kaxis.cli.common import StorePath, Where, open_cube
 from kaxis.errors import KaxisError
+from kaxis.io import file_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +77,7 @@ def paired(
         except KaxisError:  # one K, or incomplete seeds: the figure says what there is
             slope = None
         figure, rows = plots.paired(cube, result, source, slope)
-        _say(plots.save(figure, rows, out, f"paired_{_slug(source)}"))
+        _say(plots.save(figure, rows, out, f"paired_{file_name(source)}"))
     return 0
 
 
@@ -98,7 +98,7 @@ def band(
     from kaxis import plots
 
     for source in _drawn(result):
-        _say(plots.save(*plots.band(result, source), out, f"band_{_slug(source)}"))
+        _say(plots.save(*plots.band(result, source), out, f"band_{file_name(source)}"))
     return 0
 
 
@@ -141,8 +141,8 @@ def power(
     seeds
         Up to which number.
     """
-    if seeds < 2:
-        raise KaxisError(f"--seeds {seeds}: 2 or more")
+    if not 2 <= seeds <= 10_000:
+        raise KaxisError(f"--seeds {seeds}: 2 to 10,000")
     cube = open_cube(store, where)
     from kaxis import plots
     from kaxis.stats import planning
@@ -226,7 +226,7 @@ def curves(
         there = [n for n in names if (cube.status.sel(source=source, learner=n) == "done").any()]
         if there:
             figure, rows = plots.curves(cube, str(source), there)
-            _say(plots.save(figure, rows, out, f"curves_{_slug(str(source))}"))
+            _say(plots.save(figure, rows, out, f"curves_{file_name(str(source))}"))
     return 0
 
 
@@ -242,10 +242,6 @@ def _effects(store: Path | None, where: list[str] | None, learner: str, baseline
 
 def _drawn(result: xr.Dataset) -> list[str]:
     return [str(s) for s in result.source.values if int(result.n_seeds.sel(source=s).sum())]
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", text)
 
 
 def _say(files: list[Path]) -> None:

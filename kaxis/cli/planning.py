@@ -57,7 +57,11 @@ def equivalence(
     shown = [f"{r['source']} K = {r['K']}" for r in rows if r["p_holm"] <= 0.05]  # NaN: not
     still = [f"{r['source']} K = {r['K']}" for r in rows if r["n_seeds"] > 1 and math.isnan(r["p"])]
     words = f"Shown to lie within {margin:g} pp of 0: {', '.join(shown) or 'none'} (family-wise 5 % over K)."
-    remarks = [words, *_no_spread(still), "What is not shown to be small may be small or large: no difference shown is not no difference."]
+    remarks = [
+        words,
+        *_no_spread(still),
+        "What is not shown to be small may be small or large: no difference shown is not no difference.",
+    ]
     attrs = {k: v for k, v in results[-1].attrs.items() if k not in ("learner", "quantity")}
     out.show(Report("equivalence", f"Equivalence within {margin:g} pp", attrs, rows, columns, remarks))
     return 0 if rows else 1
@@ -126,7 +130,11 @@ def power(
 
 def _no_spread(places: list[str]) -> list[str]:
     """The sentence on places whose seeds are all alike."""
-    return [f"{', '.join(dict.fromkeys(places))}: a spread of 0 gives no interval, and nothing to plan with."] if places else []
+    return (
+        [f"{', '.join(dict.fromkeys(places))}: a spread of 0 gives no interval, and nothing to plan with."]
+        if places
+        else []
+    )
 
 
 @app.command
@@ -229,6 +237,12 @@ def reproduction(*, out: Output = PLAIN) -> int:
         "theirs would lie, and hold an exact replication in 95 % of cases; our t interval of the true mean holds one in 78 % (10 seeds against 5).",
         "Settings that the paper does not print may differ too: docs/options.md names them.",
     ]
-    attrs = {"ci_kind": "t", "ci_prob": 0.95, "units": "% or pp", "family": "each by itself", "inside": "prediction interval"}
+    attrs = {
+        "ci_kind": "t",
+        "ci_prob": 0.95,
+        "units": "% or pp",
+        "family": "each by itself",
+        "inside": "prediction interval",
+    }
     out.show(Report("reproduction", "Published and ours, % and pp", attrs, rows, columns, remarks))
     return 0 if rows else 1

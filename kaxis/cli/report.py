@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, visible
+from kaxis.io import write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,17 +21,27 @@ if TYPE_CHECKING:
 __all__ = ["Column", "Report", "console", "interval", "number"]
 
 
-def console() -> Console:
-    """A console that does not fold tables when it writes into a pipe."""
-    from rich.console import Console
+PIPE = 20_000
+"""Columns of a pipe: no table is folded there."""
 
-    class Pipe(Console):
+
+def console() -> Console:
+    """A console that takes text as text (brackets are no markup, control characters are spelt out) and does not fold tables in a pipe."""
+    from rich.console import Console
+    from rich.text import Text
+
+    class Plain(Console):
         def on_broken_pipe(self) -> None:  # rich would exit with 1
             raise BrokenPipeError
 
-    return Pipe(
-        width=max(160, shutil.get_terminal_size((160, 40)).columns) if not sys.stdout.isatty() else None,
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(text), **options)
+
+    return Plain(
+        width=None if sys.stdout.isatty() else PIPE,
         highlight=False,
+        markup=False,
+        emoji=False,
     )
 
 
@@ -94,24 +105,36 @@ class Report:
             )
             return
         from rich.table import Table
-        from rich.text import Text
 
         table = Table(title=self.title, title_justify="left")
         for heading, _ in self.columns:
             left = heading in ("source", "learner - baseline", "contrast", "term", "configuration", "loss of")
             table.add_column(heading, justify="left" if left else "right", no_wrap=left)
         for row in self.rows if self.shown is None else self.shown:
-            table.add_row(*(Text(str(cell(row))) for _, cell in self.columns))  # text: brackets are no markup
+            table.add_row(*(str(cell(row)) for _, cell in self.columns))
         out = console()
-        out.print(table)
+        if out.measure(table).maximum <= out.width:
+            out.print(table)
+        else:
+            self._records(out)
         for remark in self.remarks:
-            out.print(remark, markup=False, soft_wrap=True)
+            out.print(remark, soft_wrap=True)
+
+    def _records(self, out: Console) -> None:
+        """The rows one below the other, a line a value: where a table would cut numbers."""
+        out.print(self.title, soft_wrap=True)
+        wide = max(len(heading) for heading, _ in self.columns)
+        for row in self.rows if self.shown is None else self.shown:
+            out.print()
+            for heading, cell in self.columns:
+                out.print(f"{heading:{wide}}  {cell(row)}", soft_wrap=True)
 
     def _csv(self, file: Path) -> None:
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, list(self.rows[0]) if self.rows else [])
+        writer.writeheader()
+        writer.writerows(self.rows)
         try:
-            with file.open("w", newline="") as out:
-                writer = csv.DictWriter(out, list(self.rows[0]) if self.rows else [])
-                writer.writeheader()
-                writer.writerows(self.rows)
+            write_text(file, out.getvalue())
         except OSError as error:
-            raise KaxisError(f"--csv {file}: {error.strerror}") from None
+            raise KaxisError(f"--csv {file}: {error.strerror or error}") from None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Union, get
 from cyclopts import Parameter
 
 from kaxis.cli.common import StorePath, open_store
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, visible
 from kaxis.leg import Leg
 from kaxis.options import Help
 from kaxis.study import Study
@@ -100,10 +100,10 @@ def run(
     for name, value in given.items():
         if value == []:
             raise KaxisError(f"--{name.replace('_', '-')} needs a value")
-    if jobs is not None and jobs < 1:
-        raise KaxisError(f"--jobs {jobs}: 1 process or more")
+    if jobs is not None and not 1 <= jobs <= 1024:
+        raise KaxisError(f"--jobs {jobs}: 1 process or more, 1,024 at most")
     if data is not None:  # sets of your own are looked at when the study is read, here and in every process
-        os.environ["KAXIS_DATA"] = str(data)
+        os.environ["KAXIS_DATA"] = str(data.expanduser())
     if source.endswith(".toml"):
         study = Study.load(Path(source), given, small=small)
     elif small:
@@ -120,18 +120,24 @@ def run(
     if trace:
         trace.prove()
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the tracer's own chatter
-    with _progress() as show:
-        summary = execute(
-            study,
-            target,
-            jobs=jobs,
-            device=device,
-            data=data,
-            force=force,
-            weights=weights,
-            profile=trace,
-            on_progress=show,
-        )
+    try:
+        with _progress() as show:
+            summary = execute(
+                study,
+                target,
+                jobs=jobs,
+                device=device,
+                data=data,
+                force=force,
+                weights=weights,
+                profile=trace,
+                on_progress=show,
+            )
+    except KeyboardInterrupt:
+        cells = study.cells()
+        raise KeyboardInterrupt(
+            f"{sum(map(target.has, cells))} of {len(cells)} cells are kept in {target.path}"
+        ) from None
     if trace:
         _dearest(trace.operations)
     return _report(study, target.path, summary)
@@ -183,7 +189,7 @@ def _report(study: Study, path: Path, summary: Summary) -> int:
     ended = f"{summary.asked} cells in {path}: {summary.trained} trained in {summary.seconds:.0f} s, {summary.found} there before"
     print(f"{study.name}: {ended}" + (f", {len(summary.failed)} failed" if summary.failed else ""))
     for failure in summary.failed:
-        print(f"kaxis: failed: {failure}", file=sys.stderr)
+        print(visible(f"kaxis: failed: {failure}"), file=sys.stderr)
     return 1 if summary.failed else 0
 
 

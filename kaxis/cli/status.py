@@ -12,7 +12,7 @@ __all__ = ["status"]
 
 
 def status(*, store: StorePath = None, json: Json = False) -> int:
-    """Done, failed and missing cells of every study that was asked for, and why the failed ones failed.
+    """Done, failed, missing and damaged cells of every study that was asked for, and why the failed ones failed.
 
     Example: kaxis status --store runs
     """
@@ -21,16 +21,19 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
     place = open_store(store)
     if not place.path.is_dir():
         raise KaxisError(f"no store at {place.path}; fill one with, for example: kaxis run digits --K 3 5 10")
-    records = {Cell(r["config"]).id: r for r in place.records()}
+    records = {Cell(r["config"]).id: r for r in place.records(curves=False)}
+    problems = list(place.problems)
     there = {str(Cell(r["config"])) for r in records.values()}
     wanted = {cell.id: cell for study, _ in place.studies() for cell in study.cells()}
+    problems += [p for p in place.problems if p not in problems]
     # A rule's file is not read here, so its cells are known by their place alone.
     wanted = {key: c for key, c in wanted.items() if c.config["learner"].get("code") != "" or str(c) not in there}
     wanted |= {key: Cell(r["config"]) for key, r in records.items()}
+    wanted |= {key: damaged.cell for key, damaged in place.damaged.items() if damaged.cell is not None}
     counts: Counter[tuple[str, str, str]] = Counter()
     failures = {}
     for key, cell in wanted.items():
-        state = records[key]["status"] if key in records else "missing"
+        state = records[key]["status"] if key in records else "damaged" if key in place.damaged else "missing"
         counts[cell.source, cell.learner, state] += 1
         if state == "failed":
             failures[str(cell)] = records[key]["reason"]
@@ -38,24 +41,20 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
         import json as js
 
         rows = [{"source": s, "learner": n, "status": state, "cells": c} for (s, n, state), c in sorted(counts.items())]
-        print(js.dumps({"rows": rows, "failed": failures, "problems": place.problems}, indent=1))
+        print(js.dumps({"rows": rows, "failed": failures, "problems": problems}, indent=1))
         return 0
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("source", "learner", title=f"cells in {place.path}", title_justify="left")
-    for state in ("done", "failed", "missing"):
+    states = [s for s in ("done", "failed", "missing", "damaged") if s != "damaged" or any(k[2] == s for k in counts)]
+    for state in states:
         table.add_column(state, justify="right")
     for source, learner in dict.fromkeys((s, n) for s, n, _ in counts):
-        table.add_row(
-            source,
-            Text(learner),
-            *(str(counts[source, learner, state] or "") for state in ("done", "failed", "missing")),
-        )
+        table.add_row(source, learner, *(str(counts[source, learner, state] or "") for state in states))
     out = console()
     out.print(table)
     for name, reason in failures.items():
-        out.print(f"failed: {name}: {reason}", markup=False)
-    for problem in place.problems:
-        out.print(f"skipped: {problem}", markup=False)
+        out.print(f"failed: {name}: {reason}")
+    for problem in problems:
+        out.print(f"skipped: {problem}")
     return 0

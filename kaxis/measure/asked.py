@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from kaxis.errors import KaxisError
-from kaxis.options import Float, Integers, Strings, known
+from kaxis.options import Float, Integers, Strings, known, read_toml
 
 __all__ = ["Asked", "asked_by", "bytes_of", "shape_of"]
 
-Count = Annotated[int, Ge(1)]
+Count = Annotated[int, Ge(1), Le(1_000_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +52,11 @@ class Asked:
     K: Integers = (10,)
     learners: Strings = ()
     rules: Strings = ()
-    width: Annotated[Float, Gt(0)] | None = None
-    depth: Count | None = None
+    width: Annotated[Float, Gt(0), Le(65_536)] | None = None
+    depth: Annotated[int, Ge(1), Le(1000)] | None = None
     precision: Literal["float32", "bfloat16"] | None = None
     budget: str | None = None
-    steps: Annotated[int, Ge(0)] | None = None
+    steps: Annotated[int, Ge(0), Le(1_000_000)] | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Asked:
@@ -91,10 +90,7 @@ def asked_by(file: Path) -> list[Asked]:
     KaxisError
         If it cannot be read, or an option does not fit.
     """
-    try:
-        content = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise KaxisError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    content = read_toml(file)
     tables = content.pop("audit", [{}])
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise KaxisError(f"{file}: audits are tables, headed [[audit]]")
@@ -116,7 +112,7 @@ def bytes_of(text: str) -> int:
     (8000000000, 1610612736)
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", text)
-    if not match or match[2].lower() not in UNITS:
+    if not match or match[2].lower() not in UNITS or len(match[1]) > 15:
         raise KaxisError(f"budget '{text}' is not a size such as 8GB, 6.5GiB or 500MB")
     return int(float(match[1]) * UNITS[match[2].lower()])
 

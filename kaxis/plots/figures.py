@@ -171,6 +171,7 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
                         for s, v in zip(line.step.values, line.values, strict=True)
                     ]
             ax.set_xscale("log")
+            ax.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")  # no mathematics: text is text
             ax.set_title(f"K = {k}")
             ax.set_xlabel("step + 1")
         axes[0].set_ylabel("accuracy (%), train dashed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from kaxis.errors import KaxisError
+from kaxis.io import whole_file
 from kaxis.plots.style import style
 
 __all__ = ["save"]
@@ -36,17 +38,22 @@ def save(
         "pdf": {"CreationDate": None, "ModDate": None},
         "png": {"Software": None},
     }
-    written = []
+    made = {}
+    with style():
+        for kind in formats:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata[kind])
+            made[f"{name}.{kind}"] = buffer.getvalue()
+    numbers = io.StringIO(newline="")
+    writer = csv.DictWriter(numbers, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    made[f"{name}.csv"] = numbers.getvalue().encode("utf-8", "surrogateescape")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with style():
-            for kind in formats:
-                figure.savefig(folder / f"{name}.{kind}", metadata=metadata[kind])
-                written.append(folder / f"{name}.{kind}")
-        with (folder / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        for file, content in made.items():
+            with whole_file(folder / file) as part:
+                part.write_bytes(content)
     except OSError as error:
         raise KaxisError(f"figures folder {folder}: {error.strerror or error}") from None
-    return [*written, folder / f"{name}.csv"]
+    return [folder / file for file in made]

@@ -34,9 +34,9 @@ SERIES = [(RED, "o"), (BLUE, "s"), (GREEN, "^"), (ORANGE, "D"), (PINK, "v"), (SK
 
 
 def style() -> AbstractContextManager[None]:
-    """The package's matplotlib style, for a ``with`` block."""
+    """The package's matplotlib style over matplotlib's own defaults, whatever the user's say, for a ``with`` block."""
     with as_file(files("kaxis.plots").joinpath("kaxis.mplstyle")) as path:
-        return matplotlib.style.context(str(path))
+        return matplotlib.style.context(["default", str(path)])
 
 
 def learner_look(name: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kaxis.errors import KaxisError
+from kaxis.io import whole_file
 
 __all__ = ["ARCHIVES", "Archive", "data_dir", "download", "missing_files"]
 
@@ -103,7 +106,7 @@ ARCHIVES = {
 def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
     """The folder of image files: as given, else ``$KAXIS_DATA``, else the user's cache."""
     if given or os.environ.get("KAXIS_DATA"):
-        return Path(given or os.environ["KAXIS_DATA"])
+        return Path(given or os.environ["KAXIS_DATA"]).expanduser()
     import pooch
 
     return Path(pooch.os_cache("kaxis"))
@@ -137,9 +140,7 @@ def download(name: str, folder: Path) -> Path:
     target = folder / archive.folder
     pooch.get_logger().setLevel("WARNING")  # its news would be a second line
     if archive.md5:
-        members = [f"{archive.folder}/{file}" for file in archive.files]
-        unpack = pooch.Untar(members=members, extract_dir=".")
-        wanted = [(archive.url, archive.md5, folder, unpack)]
+        wanted: list[tuple[str, str, Path, Any]] = [(archive.url, archive.md5, folder, _Unpack(archive))]
     else:
         wanted = [
             (archive.url + file, str(md5), target, None)
@@ -150,6 +151,8 @@ def download(name: str, folder: Path) -> Path:
         file = url.rsplit("/", 1)[1]
         try:
             pooch.retrieve(url, f"md5:{md5}", fname=file, path=place, processor=processor, downloader=_fetch)
+        except KaxisError as error:
+            raise KaxisError(f"{name}: {error}") from None
         except (OSError, ValueError, requests.RequestException) as error:
             bad = "hash" in str(error).lower()
             reason = "what came is not the official file (checksum)" if bad else type(error).__name__
@@ -161,6 +164,49 @@ def download(name: str, folder: Path) -> Path:
             ) from None
         _partial(place / file).unlink(missing_ok=True)
     return target
+
+
+LARGEST = 2**30
+"""Bytes of the largest file that is taken out of an official archive; the largest there is has a quarter of that."""
+
+
+class _Unpack:
+    """Takes the files that are read out of a tar archive, by name; links, devices, paths and everything else in it stay there.
+
+    Called by pooch with the archive's file.
+
+    Raises
+    ------
+    KaxisError
+        If the archive lacks a file, or declares one to be larger than any official one.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+
+    def __call__(self, fname: str, action: str, pooch: Any) -> str:
+        folder = Path(fname).parent
+        lacking = {f"{self.archive.folder}/{file}": folder / self.archive.folder / file for file in self.archive.files}
+        try:
+            with tarfile.open(fname) as tar:
+                for member in tar:
+                    name = member.name.removeprefix("./")
+                    if name not in lacking or not member.isreg():
+                        continue
+                    if member.size > LARGEST:
+                        raise KaxisError(
+                            f"{Path(fname).name}: {name} is declared to have {member.size:,} bytes; not the official archive"
+                        )
+                    source, target = tar.extractfile(member), lacking.pop(name)
+                    assert source is not None
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with whole_file(target) as part, part.open("wb") as out:
+                        shutil.copyfileobj(source, out, 1 << 20)
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise KaxisError(f"{Path(fname).name}: not a readable archive ({error})") from None
+        if lacking:
+            raise KaxisError(f"{Path(fname).name}: lacks {', '.join(lacking)}; not the official archive")
+        return fname
 
 
 def _partial(file: Path) -> Path:

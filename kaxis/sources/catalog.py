@@ -15,6 +15,7 @@ __all__ = [
     "CATALOG",
     "OWN",
     "SourceInfo",
+    "canonical",
     "n_classes",
     "set_name",
     "source_info",
@@ -119,6 +120,15 @@ AUGMENTATIONS = ("crop", "flip", "jitter", "grayscale", "cutout")
 
 OWN = ("folder:", "npz:")
 """Prefixes of a user's own sets."""
+
+
+def canonical(name: str) -> str:
+    """A source's one name: of a set of your own, whichever way its path is written; of another, its own."""
+    if not name.startswith(OWN):
+        return name
+    from kaxis.sources import own
+
+    return own.canonical(name)
 
 
 def source_info(name: str) -> SourceInfo:

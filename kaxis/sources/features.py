@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kaxis.errors import KaxisError
-from kaxis.sources.images import Images
+from kaxis.sources.images import Images, as_written, keep
 
 __all__ = ["features"]
 
@@ -47,13 +45,15 @@ def features(images: Images, kind: str, cache: Path | None) -> NDArray[np.float3
     identity = (kind, images.pixels.shape, sorted(images.checksums.items()))
     key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
     path = cache / "features" / f"{key}.npy"
-    if not path.exists():
+    if not as_written(path):
         matrix = _compute(images, kind)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+
+        def write(part: Path) -> None:
+            with part.open("wb") as file:
                 np.save(file, matrix)
-            os.replace(file.name, path)
+
+        try:
+            keep(path, write)
         except OSError:
             return matrix
     # Copy-on-write: torch takes only writable arrays without a warning.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import uuid
+import multiprocessing
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
+from kaxis.io import file_digest, sweep, whole_file, write_text
 from kaxis.sources import readers
 from kaxis.sources.archives import ARCHIVES, Archive, download, missing_files
 from kaxis.sources.catalog import OWN, source_info
 from kaxis.sources.classes import CIFAR100_COARSE, CLASSES
 
-__all__ = ["Images", "cached", "channel_statistics", "load_images", "square_pixels"]
+__all__ = [
+    "Images",
+    "as_written",
+    "cache_dir",
+    "cached",
+    "channel_statistics",
+    "keep",
+    "load_images",
+    "md5_of",
+    "square_pixels",
+]
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,9 @@ def _read(name: str, archive: Archive, folder: Path) -> Read:
     path = images[0][0]
     if name == "tiny_imagenet":
         state = path.stat()
-        key = hashlib.sha256(repr((str(path.resolve()), state.st_size, state.st_mtime_ns)).encode()).hexdigest()[:16]
+        key = hashlib.sha256(
+            repr(("upright", str(path.resolve()), state.st_size, state.st_mtime_ns)).encode()
+        ).hexdigest()[:16]
         files, y, n, wnids = readers.tiny_imagenet_files(path)
         pixels = cached(key, (len(files), 64, 64, 3), lambda out: readers.tiny_imagenet(path, files, out))
         return pixels, {"fine": y}, n, {"fine": wnids}
@@ -147,37 +159,66 @@ def md5_of(path: Path) -> str:
 def cached(key: str, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]) -> NDArray[np.uint8]:
     """A uint8 array from the user's cache, mapped into memory so that processes share it and it need not fit.
 
-    What is not there is filled into a file, which takes its name when it is whole; a damaged one is made again.
+    What is not there is filled into a file, which takes its name when it is whole. Beside it stands its digest: one that does not
+    agree is made again.
 
     Raises
     ------
     KaxisError
         If the cache cannot take it.
     """
-    import pooch
-
-    path = Path(pooch.os_cache("kaxis")) / "images" / f"{key}.npy"
+    path = cache_dir() / "images" / f"{key}.npy"
     with contextlib.suppress(OSError, ValueError):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if array.shape == shape:
+        if array.shape == shape and array.dtype == np.uint8 and as_written(path):
             return array
-    part = path.with_name(f"{key}-{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(part: Path) -> None:
         out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
         fill(out)
         out.flush()
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+
+    try:
+        keep(path, write)
     except OSError as error:
         size = np.prod(shape) / 2**30
         raise KaxisError(
             f"{path.parent}: {size:.1f} GiB of decoded images cannot be kept there ({error.strerror or error}); $XDG_CACHE_HOME moves it"
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def cache_dir() -> Path:
+    """The user's cache."""
+    import pooch
+
+    return Path(pooch.os_cache("kaxis"))
+
+
+def keep(path: Path, write: Callable[[Path], None]) -> None:
+    """Have a file of the cache written, whole or not at all, with its digest beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    with whole_file(path) as part:
+        write(part)
+        digest = file_digest(part)
+    state = path.stat()
+    write_text(path.with_suffix(".sha256"), f"{digest} {state.st_size} {state.st_mtime_ns}\n")
+
+
+def as_written(path: Path) -> bool:
+    """Whether a file of the cache is what was written there: by its digest; in a worker, whose parent has looked, by size and time."""
+    try:
+        digest, size, changed = path.with_suffix(".sha256").read_text("utf-8").split()
+        state = path.stat()
+        if multiprocessing.parent_process() is not None and (str(state.st_size), str(state.st_mtime_ns)) == (
+            size,
+            changed,
+        ):
+            return True
+        return file_digest(path) == digest
+    except (OSError, ValueError):
+        return False
 
 
 @lru_cache(maxsize=2)

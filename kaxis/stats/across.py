@@ -114,7 +114,9 @@ def conflict(
         coords={"leg": [synthetic, real], "K": shared, "ci_bound": bounds},
     )
     out.attrs |= {
-        **attributes(cube.sel(source=[synthetic, real]), learner, baseline, kind="paired t" if pairs else "Welch t", prob=prob),
+        **attributes(
+            cube.sel(source=[synthetic, real]), learner, baseline, kind="paired t" if pairs else "Welch t", prob=prob
+        ),
         "units": f"{units} per unit of ln K",
         "effect_units": units,
         "synthetic": synthetic,

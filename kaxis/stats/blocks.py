@@ -13,7 +13,19 @@ from kaxis.stats.arrays import Estimate, estimate
 from kaxis.stats.intervals import interval
 from kaxis.stats.models import fieller
 
-__all__ = ["asked", "attributes", "block", "check_pair", "check_source", "difference", "estimates", "incomplete", "intervals", "ratios", "without_common_seed"]
+__all__ = [
+    "asked",
+    "attributes",
+    "block",
+    "check_pair",
+    "check_source",
+    "difference",
+    "estimates",
+    "incomplete",
+    "intervals",
+    "ratios",
+    "without_common_seed",
+]
 
 
 def difference(values: xr.DataArray, learner: str, baseline: str) -> xr.DataArray:
@@ -130,7 +142,9 @@ def block(
         raise KaxisError(f"{source}: no seed was run with either learner")
     complete = table.notnull().all("K")
     if not complete.any() and drop_incomplete:
-        raise KaxisError(f"{source}: no seed is complete along K = {', '.join(map(str, table.K.values))}; --drop-incomplete leaves none")
+        raise KaxisError(
+            f"{source}: no seed is complete along K = {', '.join(map(str, table.K.values))}; --drop-incomplete leaves none"
+        )
     if not complete.all() and not drop_incomplete:
         gaps = [
             f"K={k} seed {s}"

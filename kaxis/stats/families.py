@@ -92,7 +92,7 @@ def simultaneous_band(
     lower, upper : arrays, shape (K,)
     """
     d = _complete(d_SK)
-    n, K = d.shape
+    n = len(d)
     mean, sd = d.mean(0), d.std(0, ddof=1)
     moving = np.array([not constant(column) for column in d.T])
     rng, df = np.random.default_rng(0), n - 1

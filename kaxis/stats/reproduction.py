@@ -66,7 +66,7 @@ def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             e = estimate(np.array(list(values.values())))
             reach = (e.upper - e.mean) * math.sqrt(1 + e.n / want["n_published"])
             inside = None if math.isnan(reach) else bool(abs(want["published"] - e.mean) <= reach)
-            ours = {"effect": e.mean, "ci_lower": e.lower, "ci_upper": e.upper, "n_seeds": e.n}
+            ours: dict[str, Any] = {"effect": e.mean, "ci_lower": e.lower, "ci_upper": e.upper, "n_seeds": e.n}
             ours |= {"prediction_lower": e.mean - reach, "prediction_upper": e.mean + reach, "inside": inside}
             rows.append({**want, **ours, "differs": differs})
     return rows

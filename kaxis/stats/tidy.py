@@ -39,7 +39,8 @@ def read_csv(path: str | os.PathLike[str]) -> xr.Dataset:
             reader = csv.reader(file, strict=True)
             heads = [name.strip() for name in next((row for row in reader if any(map(str.strip, row))), [])]
             _check_heads(heads, str(path))
-            lines, rows = [], []
+            lines: list[str] = []
+            rows: list[dict[str, str]] = []
             for values in reader:
                 if not any(map(str.strip, values)):
                     continue

@@ -258,7 +258,11 @@ def _confirmed(row: Mapping[str, Any], legs: Sequence[str], prob: float) -> str:
         return f"; with {n} seeds no exact test can confirm a slope (its smallest p is {2 / 2**n:.3g})"
     open_ = [f"{row[leg]} (p = {row[f'{leg}_p']:.3g})" for leg in legs if row[f"{leg}_p"] > 1 - prob]
     test = flips_named(max(row[f"{leg}_n"] for leg in legs))
-    return f"; but {test} does not confirm the slope of {' and '.join(open_)}" if open_ else f"; {test} confirms either slope"
+    return (
+        f"; but {test} does not confirm the slope of {' and '.join(open_)}"
+        if open_
+        else f"; {test} confirms either slope"
+    )
 
 
 def _sign(low: float, high: float) -> int:

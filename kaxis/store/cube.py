@@ -256,4 +256,6 @@ def _refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]
             )
     for source, found in checksums.items():
         if len(found) > 1:
-            raise KaxisError(f"the store holds results of {len(found)} versions of the files of {source}; keep each in a --store of its own")
+            raise KaxisError(
+                f"the store holds results of {len(found)} versions of the files of {source}; keep each in a --store of its own"
+            )

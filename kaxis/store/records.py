@@ -78,6 +78,10 @@ class Store:
         """Where what a cell's networks predict with is kept, if it was asked for."""
         return self.path / "weights" / f"{cell.id}.pt"
 
+    def name(self, record: Mapping[str, Any]) -> Path:
+        """The file of a record."""
+        return self._file(Cell(record["config"]).id)
+
     def has(self, cell: Cell) -> bool:
         """Whether the cell is finished or failed, with a whole record to show for it."""
         return self.read(cell) is not None
@@ -127,6 +131,8 @@ class Store:
                 self.problems.append(f"{folder / name}: {damaged}, skipped")
                 self.damaged[name[:-5]] = damaged
                 continue
+            if record is None:  # gone since the folder was read
+                continue
             self.undigested += "digest" not in record["provenance"]
             if not curves:
                 del record["curves"]
@@ -151,7 +157,11 @@ class Store:
             except RecursionError:
                 self.problems.append(f"{file}: not a study of this version, skipped (nested too deeply)")
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                why = f"no '{error.args[0]}'" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
+                why = (
+                    f"no '{error.args[0]}'"
+                    if isinstance(error, KeyError)
+                    else getattr(error, "strerror", None) or error
+                )
                 self.problems.append(f"{file}: not a study of this version, skipped ({why})")
         return sorted(found, key=lambda pair: pair[1])
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import AllowInfNan, ConfigDict, Strict, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 __all__ = ["doubt", "fault"]
 
@@ -153,7 +154,7 @@ def _short(value: object) -> str:
 
 
 def _disagreement(record: Mapping[str, Any]) -> str | None:
-    metrics, curves, data = record["metrics"], record["curves"], record["data"]
+    metrics, curves = record["metrics"], record["curves"]
     if record["status"] == "failed":
         if not record["reason"]:
             return "status = 'failed' without a reason"
@@ -164,7 +165,7 @@ def _disagreement(record: Mapping[str, Any]) -> str | None:
         if name not in record[where]:
             return f"{where}.{name} is missing"
     steps = curves["step"]
-    if any(a >= b for a, b in zip(steps, steps[1:], strict=False)):
+    if any(a >= b for a, b in itertools.pairwise(steps)):
         return "curves.step does not grow"
     for name, values in curves.items():
         if name != "temperature" and isinstance(values, list) and len(values) != len(steps):

@@ -87,12 +87,13 @@ class RuleStack(Brief):
         torch.manual_seed(int(stream(seed, f"rule/{member}", cells[0].K).integers(2**63)))
         with authors_code(made):
             module = made.build(start, **self.learner["settings"])
-            self.module = _checked(module, made.name).to(device)
+            self.module: Any = _checked(module, made.name).to(device)
         trained = [p for p in self.module.parameters() if p.requires_grad]
         if not trained:
             raise RuleError(f"rule '{made.name}': its module has no parameters to train")
         self.optimizers = [[torch.optim.Adam(trained, lr=self.learner["lr"])]]
         rows = self.feed.features[: min(2, len(self.feed.features))]
+        heads: Any
         with torch.no_grad(), authors_code(made):
             heads = self.module.logits(rows)
         wanted = (len(rows), cells[0].K)
@@ -110,7 +111,11 @@ class RuleStack(Brief):
         if self.rule.file:
             return None
         ((optimizer,),) = self.optimizers
-        return {"module": self.module.state_dict(), "optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}
+        return {
+            "module": self.module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         ((optimizer,),) = self.optimizers
@@ -126,7 +131,9 @@ class RuleStack(Brief):
             self.module.train()
             loss = self.module.loss(self.feed.features.index_select(0, rows), y[0])
             if not isinstance(loss, Tensor) or loss.numel() != 1:
-                raise RuleError(f"rule '{self.rule.name}': loss(x, y) gave {_shapes(loss)}; one number, to be minimised, is wanted")
+                raise RuleError(
+                    f"rule '{self.rule.name}': loss(x, y) gave {_shapes(loss)}; one number, to be minimised, is wanted"
+                )
             if not loss.requires_grad:
                 raise RuleError(f"rule '{self.rule.name}': loss(x, y) depends on no parameter")
             loss.backward()
@@ -171,7 +178,9 @@ def _checked(module: Any, name: str) -> torch.nn.Module:
     if not isinstance(module, torch.nn.Module):
         raise RuleError(f"rule '{name}': builds {type(module).__name__}; a torch.nn.Module is wanted")
     if lacking := [method for method in ("loss", "logits") if not callable(getattr(module, method, None))]:
-        raise RuleError(f"rule '{name}': {type(module).__name__} has no method '{lacking[0]}'; loss(x, y) and logits(x) are wanted")
+        raise RuleError(
+            f"rule '{name}': {type(module).__name__} has no method '{lacking[0]}'; loss(x, y) and logits(x) are wanted"
+        )
     return module
 
 
