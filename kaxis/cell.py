@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from kaxis.sources.catalog import source_label
@@ -44,7 +45,7 @@ class Cell:
     def seed(self) -> int:
         return int(self.config["seed"])
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The hash of the configuration: the name of the cell's record."""
         return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()[:20]

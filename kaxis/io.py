@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 __all__ = [
     "PART",
-    "content_digest",
     "file_digest",
     "file_name",
     "read_bounded",
     "seal",
     "sweep",
+    "text_digest",
     "unseal",
     "whole_file",
     "write_text",
@@ -97,17 +96,18 @@ def sweep(folder: Path, older_than: float = DAY) -> None:
                     file.unlink()
 
 
-def content_digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 of JSON content, whatever the order of keys and the white space of its file.
+def text_digest(text: bytes, without: str = "") -> str:
+    """SHA-256 of a text but for its white space (line ends and indentation may change on the way) and for the digest that it carries.
 
     Examples
     --------
-    >>> content_digest({"a": 1, "b": 2.0}) == content_digest({"b": 2.0, "a": 1})
+    >>> text_digest(b'{"a": 1}') == text_digest(b'{  "a":1}')
     True
-    >>> content_digest({"a": 1}) == content_digest({"a": 1.0})
+    >>> text_digest(b'{"a": 1}') == text_digest(b'{"a": 2}')
     False
     """
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    bare = text.replace(without.encode(), b"") if without else text
+    return hashlib.sha256(bare.translate(None, b" \t\r\n")).hexdigest()
 
 
 def file_digest(file: Path) -> str:
@@ -162,9 +162,9 @@ def file_name(text: str) -> str:
     while "__" in plain:
         plain = plain.replace("__", "_")
     plain = plain.strip("_")
-    own = text.startswith(("folder:", "npz:")) or not all(
-        c.isascii() and (c.isalnum() or c in "._-/:[]=,") for c in text
-    )
+    path = text.partition(":")[2] if text.startswith(("folder:", "npz:")) else ""
+    known = "._-" if path else "._-/:[]=,"
+    own = not all(c.isascii() and (c.isalnum() or c in known) for c in path or text)
     if own or len(plain) > 120:
         return f"{plain[-100:].strip('_')}-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
     return plain

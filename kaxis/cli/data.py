@@ -165,9 +165,7 @@ def show(
         raise KaxisError(f"{name}: has no images to augment")
     made = io.BytesIO()
     contact_sheet(task, columns=columns, seed=seed if augmented else None).savefig(made, format="png", dpi=120)
-    stem = file_name(leg.source).removesuffix("_fine")
-    more = "".join(f"_{k}{v}" for k, v in (("size", size), ("K", K if K != 10 else None), ("seed", seed or None)) if v)
-    file = out / f"{stem}_{labels.replace(':', '')}{more}{'_augmented' if augmented else ''}.png"
+    file = out / f"{file_name(name)}_{labels.replace(':', '')}{'_augmented' if augmented else ''}.png"
     try:
         out.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as part:

@@ -48,9 +48,9 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: b
     KaxisError
         If the store holds no such record, or records of different configurations for one place in the cube.
     """
-    chosen, asked = select(store, where, curves=curves)
+    chosen, asked = _select(store, where, curves)
     wrong = {cell.id: str(store.damaged[cell.id]) for cell in asked if cell.id in store.damaged}
-    cube = build_cube(chosen, asked, damaged=wrong)
+    cube = _build(chosen, asked, wrong)
     cube.attrs["problems"] = store.problems
     cube.attrs["foreign"] = [p for p in store.problems if not any(f"{cell_id}.json" in p for cell_id in wrong)]
     return cube
@@ -58,11 +58,20 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: b
 
 def select(
     store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True
-) -> tuple[list[dict[str, Any]], list[Cell]]:
+) -> tuple[list[Mapping[str, Any]], list[Cell]]:
     """Records that have these values, and cells with them that somebody asked for; a damaged record's cell is one of these.
 
     Raises as `load_cube`, also where two configurations share a place in the cube.
     """
+    chosen, asked = _select(store, where, curves)
+    return [record for record, _ in chosen], asked
+
+
+Chosen = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""Records with their `flat` values."""
+
+
+def _select(store: Store, where: Mapping[str, str] | None, curves: bool) -> tuple[Chosen, list[Cell]]:
     records = list(store.records(curves=curves))
     problems = list(store.problems)
     if not records:
@@ -75,11 +84,11 @@ def select(
     flats = [flat(Cell(r["config"])) for r in records]
     where = _named_set(where or {}, flats)
     _check_conditions(where, flats)
-    chosen = [(r, values) for r, values in zip(records, flats, strict=True) if _matches(values, where)]
+    chosen: Chosen = [(r, values) for r, values in zip(records, flats, strict=True) if _matches(values, where)]
     if not chosen:
         raise KaxisError(f"store {store.path}: none of {len(records)} records has {_conditions_text(where)}")
     _refuse_mixtures(chosen)
-    return [r for r, _ in chosen], [cell for cell in asked if _matches(flat(cell), where)] if where else asked
+    return chosen, [cell for cell in asked if _matches(flat(cell), where)] if where else asked
 
 
 def _named_set(where: Mapping[str, str], flats: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -112,11 +121,14 @@ def build_cube(
         Accuracies are fractions, losses nats, NaN where a cell is not done. Where records have their curves, ``*_curve`` variables with
         a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim ``layer``.
     """
-    records = list(records)
-    flats = [flat(Cell(r["config"])) for r in records]
-    _refuse_mixtures(list(zip(records, flats, strict=True)))
-    placed = {_place(values): record for record, values in zip(records, flats, strict=True)}
-    absent = {(c.source, c.K, c.learner, c.seed): (damaged or {}).get(c.id, "") for c in asked}
+    chosen: Chosen = [(r, flat(Cell(r["config"]))) for r in records]
+    _refuse_mixtures(chosen)
+    return _build(chosen, asked, damaged or {})
+
+
+def _build(chosen: Chosen, asked: Iterable[Cell], damaged: Mapping[str, str]) -> xr.Dataset:
+    placed = {_place(values): record for record, values in chosen}
+    absent = {(c.source, c.K, c.learner, c.seed): damaged.get(c.id, "") for c in asked}
     wanted = set(absent) | set(placed)
     rank = {name: i for i, name in enumerate(TABLE)}
     axes: dict[str, list[Any]] = {

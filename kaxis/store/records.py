@@ -17,7 +17,7 @@ from typing import Any
 
 from kaxis.cell import FORMAT, Cell
 from kaxis.errors import KaxisError
-from kaxis.io import PART, content_digest, file_name, read_bounded, sweep, write_text
+from kaxis.io import PART, file_name, read_bounded, sweep, text_digest, write_text
 from kaxis.store.schema import fault
 from kaxis.study import Study
 
@@ -104,10 +104,12 @@ class Store:
             if old
             else {}
         )
-        made = {"config": cell.config, **result, "provenance": {**result["provenance"], **first}}
-        made = json.loads(json.dumps(made, allow_nan=False))  # as a reader will see it
-        made["provenance"]["digest"] = _digest(made)
-        _write(self._file(cell.id), made)
+        made_by = {k: v for k, v in {**result["provenance"], **first}.items() if k != "digest"}
+        text = json.dumps(
+            {"config": cell.config, **result, "provenance": {**made_by, "digest": ""}}, indent=1, allow_nan=False
+        )
+        head, tail = text.rsplit('""', 1)  # the digest is the last thing in it
+        _write(self._file(cell.id), f'{head}"{text_digest(text.encode())}"{tail}')
 
     def records(self, *, curves: bool = True) -> Iterator[dict[str, Any]]:
         """All records that are whole and right, in the order of their names; others go to `problems` and `damaged`.
@@ -145,7 +147,8 @@ class Store:
         name = file_name(study.name)  # a study of folder:PATH is called so
         file = self.path / "studies" / f"{name}-{digest}.json"
         if not file.exists():
-            _write(file, {**spec, "created": datetime.now(UTC).isoformat(timespec="seconds")})
+            made = {**spec, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+            _write(file, json.dumps(made, indent=1, allow_nan=False))
 
     def studies(self) -> list[tuple[Study, str]]:
         """What was asked for, oldest first, each with its date (ISO, UTC); files that are none go to `problems`."""
@@ -190,7 +193,8 @@ def _read(file: Path) -> dict[str, Any] | None:
         If there is a file and it does not hold what a record of its name must.
     """
     try:
-        record = _json(read_bounded(file).decode())
+        raw = read_bounded(file)
+        record = _json(raw.decode())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -209,19 +213,14 @@ def _read(file: Path) -> dict[str, Any] | None:
         raise Damaged("not a whole kaxis record (no configuration)") from None
     if wrong := fault(record):
         raise Damaged(f"damaged, {wrong}", cell)
-    if record["provenance"].get("digest") not in (None, _digest(record)):
+    digest = record["provenance"].get("digest")
+    if digest is not None and digest != text_digest(raw, str(digest)):
         raise Damaged("damaged, its content is not what its digest says", cell)
     return dict(record)
 
 
-def _digest(record: Mapping[str, Any]) -> str:
-    """Of all that a record holds but the digest itself."""
-    made_by = {k: v for k, v in record["provenance"].items() if k != "digest"}
-    return content_digest({**record, "provenance": made_by})
-
-
-def _write(file: Path, content: Mapping[str, Any]) -> None:
+def _write(file: Path, text: str) -> None:
     try:
-        write_text(file, json.dumps(content, indent=1, allow_nan=False))
+        write_text(file, text)
     except OSError as error:
         raise KaxisError(f"store {file.parent}: {error.strerror or error}", exit_code=1) from None

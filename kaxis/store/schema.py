@@ -71,6 +71,7 @@ class Counts(TypedDict):
 
 class Provenance(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
+    digest: NotRequired[Annotated[str, Strict(), MinLen(64)]]
     finished: NotRequired[Text]
     first_finished: NotRequired[Text]
     backend: NotRequired[Text]

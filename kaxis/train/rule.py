@@ -87,13 +87,12 @@ class RuleStack(Brief):
         torch.manual_seed(int(stream(seed, f"rule/{member}", cells[0].K).integers(2**63)))
         with authors_code(made):
             module = made.build(start, **self.learner["settings"])
-            self.module: Any = _checked(module, made.name).to(device)
+            self.module = _checked(module, made.name).to(device)
         trained = [p for p in self.module.parameters() if p.requires_grad]
         if not trained:
             raise RuleError(f"rule '{made.name}': its module has no parameters to train")
         self.optimizers = [[torch.optim.Adam(trained, lr=self.learner["lr"])]]
         rows = self.feed.features[: min(2, len(self.feed.features))]
-        heads: Any
         with torch.no_grad(), authors_code(made):
             heads = self.module.logits(rows)
         wanted = (len(rows), cells[0].K)
@@ -174,7 +173,7 @@ class RuleStack(Brief):
         return []
 
 
-def _checked(module: Any, name: str) -> torch.nn.Module:
+def _checked(module: Any, name: str) -> Any:
     if not isinstance(module, torch.nn.Module):
         raise RuleError(f"rule '{name}': builds {type(module).__name__}; a torch.nn.Module is wanted")
     if lacking := [method for method in ("loss", "logits") if not callable(getattr(module, method, None))]:
