@@ -32,8 +32,8 @@ def visible(text: str) -> str:
 
     Examples
     --------
-    >>> visible("a\x1b[31mb")
-    'a\\x1b[31mb'
+    >>> print(visible("a" + chr(27) + "[31mb"))
+    a\\x1b[31mb
     """
     return CONTROL.sub(lambda c: c[0].encode("unicode_escape").decode(), text)
 

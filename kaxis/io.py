@@ -80,10 +80,11 @@ def read_bounded(file: Path, limit: int = LIMIT) -> bytes:
 def _regular(file: Path) -> Iterator[tuple[BinaryIO, int]]:
     # Not blocking: to open a pipe without a writer would wait for one.
     handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    state = os.fstat(handle)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(handle)
+        raise OSError(22, "not a regular file")
     with os.fdopen(handle, "rb") as opened:
-        state = os.fstat(opened.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise OSError(22, "not a regular file")
         yield opened, state.st_size
 
 

@@ -15,13 +15,13 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from kaxis import learners
 from kaxis.cell import FORMAT, Cell
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, hint
 from kaxis.nets.plan import layers
 from kaxis.options import Float, Help, Integers, Strings, known, strings, validated
 from kaxis.recipes import check_training, recipe
 from kaxis.rules import load_rules, placeholder, rule_config
 from kaxis.sources.asked import check_source
-from kaxis.sources.catalog import TEACHER_DEFAULTS, canonical
+from kaxis.sources.catalog import CATALOG, OWN, TEACHER_DEFAULTS, canonical
 from kaxis.sources.knobs import NEUTRAL
 
 __all__ = ["Leg"]
@@ -170,6 +170,8 @@ class Leg:
     def restored(cls, options: Mapping[str, Any]) -> Leg:
         """A leg that was checked before it was written down; files of rules are not read for it."""
         leg: Leg = known(cls, {"split": "interleaved", **options} if options.get("source") == "digits" else options)
+        if leg.source not in CATALOG and not leg.source.startswith(OWN):
+            raise KaxisError(f"source '{leg.source}' is not {hint(leg.source, CATALOG)}")
         for text in leg.learners if leg.rules else ():
             placeholder(text)
         return leg

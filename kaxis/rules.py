@@ -64,9 +64,6 @@ class Rule:
 class RuleError(KaxisError):
     """What went wrong in a learner that is code, with the place in its author's file: its cells fail, the others go on."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, exit_code=1)
-
 
 @contextmanager
 def authors_code(made: Rule) -> Iterator[None]:

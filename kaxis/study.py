@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,11 @@ class Study:
 
     def cells(self) -> list[Cell]:
         """The distinct cells of all legs, in order."""
-        return list({cell.id: cell for leg in self.legs for cell in leg.cells()}.values())
+        return list(self._cells)
+
+    @cached_property
+    def _cells(self) -> tuple[Cell, ...]:
+        return tuple({cell.id: cell for leg in self.legs for cell in leg.cells()}.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Options with every default spelt out; ``Study.of(name, ...)`` takes them back."""

@@ -103,6 +103,33 @@ def band(
 
 
 @app.command
+def slope_steps(
+    *,
+    learner: str = "dtg_ff",
+    baseline: str = "bp_deepsup",
+    out: Path = Path("figures"),
+    name: str = "slope_steps",
+    store: StorePath = None,
+    where: Where = None,
+) -> int:
+    """The slope along K against training length, from the learning curves that a store has; nothing is trained.
+
+    Example: kaxis figure slope-steps --store studies/results/main --where source=synthetic
+
+    Parameters
+    ----------
+    name
+        Name of the files.
+    """
+    cube = open_cube(store, where, curves=True)
+    from kaxis import plots
+    from kaxis.stats.contrasts import slope_steps as along
+
+    _say(plots.save(*plots.slope_steps(along(cube, learner=learner, baseline=baseline)), out, name))
+    return 0
+
+
+@app.command
 def factorial(*, out: Path = Path("figures"), store: StorePath = None, where: Where = None) -> int:
     """What each switch carries of the difference between DTG-FF and BP-DeepSup along K, a panel for each source.
 

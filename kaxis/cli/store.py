@@ -29,7 +29,7 @@ def check(*, store: StorePath = None, json: Json = False) -> int:
     whole, doubts, without = 0, [], []
     for record in place.records():
         whole += 1
-        name = place.name(record)
+        name = str(place.name(record))
         if "digest" not in record["provenance"]:
             without.append(name)
         if record["status"] == "done" and (why := doubt(record)):

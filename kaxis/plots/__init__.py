@@ -1,6 +1,6 @@
 """Figures from effects. All seeds shown, means with intervals, no bars and no stars; plotted numbers beside them as CSV."""
 
-from kaxis.plots.figures import curves, k_conflict, paired
+from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
 from kaxis.plots.inside import diagnose
 from kaxis.plots.save import save
 from kaxis.plots.summaries import band, coverage, factorial, forest, power
@@ -19,4 +19,5 @@ __all__ = [
     "paired",
     "power",
     "save",
+    "slope_steps",
 ]

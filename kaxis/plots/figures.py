@@ -14,7 +14,7 @@ from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_wit
 from kaxis.plots.style import SERIES, learner_look, style
 from kaxis.reference import published
 
-__all__ = ["curves", "k_conflict", "paired"]
+__all__ = ["curves", "k_conflict", "paired", "slope_steps"]
 
 
 def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Rows]:
@@ -136,6 +136,48 @@ def _contrast_panel(ax: Axes, one: xr.Dataset, about: dict[str, Any], look: dict
     row = {"source": str(one.source.item()), "contrast": about["contrast"], "effect": mean, "n_seeds": int(one.n_seeds)}
     row |= {"ci_lower": float(ci[0]), "ci_upper": float(ci[1])}
     return row | {f"seed_{int(s)}": float(v) for s, v in zip(seeds.seed.values, seeds.values, strict=True)}
+
+
+def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
+    """The slope along K against the number of training steps, every source: what a slope says without its steps.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `kaxis.stats.contrasts.slope_steps`.
+    """
+    about, rows = result.attrs, []
+    with style():
+        figure = Figure(figsize=(6.6, 3.8))
+        ax = figure.add_subplot()
+        sources = [str(s) for s in result.source.values]
+        for i, source in enumerate(sources):
+            colour, marker = SERIES[i % len(SERIES)]
+            one = result.sel(source=source)
+            one = one.isel(step=np.flatnonzero(one.n_seeds.values > 0))
+            x = one.step.values * 1.04 ** (i - (len(sources) - 1) / 2)
+            seeds = one.per_seed.transpose("step", "seed").values
+            ax.plot(np.repeat(x * 1.02, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
+            label = f"{source} (n = {_span(one.n_seeds.values)})"
+            mean_with_interval(ax, x, one, colour=colour, marker=marker, label=label, along="step")
+            for step in one.step.values:
+                at = one.sel(step=step)
+                row = {"source": source, "step": int(step), "effect": float(at.effect), "n_seeds": int(at.n_seeds)}
+                row |= {"ci_lower": float(at.ci[0]), "ci_upper": float(at.ci[1])}
+                rows.append(row | {f"seed_{int(s)}": float(at.per_seed.sel(seed=s)) for s in one.seed.values})
+        ax.axhline(0, color=BLACK, linewidth=0.8, zorder=0)
+        ax.set_xscale("log")
+        ticks = sorted({row["step"] for row in rows})
+        ax.set_xticks(ticks, [f"{t:,}" for t in ticks], rotation=0 if len(ticks) < 9 else 60)
+        ax.minorticks_off()
+        ax.set_xlabel("training steps")
+        ax.set_ylabel(f"{about['contrast']}\n({about['units']})")
+        called = f"{100 * about['ci_prob']:.3g}% {about['ci_kind']} interval"
+        ax.set_title(
+            f"{about['learner']} - {about['baseline']} along training; mean and {called} over seeds", fontsize=9
+        )
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure, rows
 
 
 def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figure, Rows]:

@@ -23,9 +23,17 @@ HOLLOW: dict[str, Any] = {
 
 
 def mean_with_interval(
-    ax: Axes, x: Any, one: xr.Dataset, *, colour: str, marker: str, label: str | None = None, line: bool = True
+    ax: Axes,
+    x: Any,
+    one: xr.Dataset,
+    *,
+    colour: str,
+    marker: str,
+    label: str | None = None,
+    line: bool = True,
+    along: str = "K",
 ) -> None:
-    mean, ci = one.effect.values, one.ci.transpose("ci_bound", "K").values
+    mean, ci = one.effect.values, one.ci.transpose("ci_bound", along).values
     reach = np.abs(ci - mean)  # NaN for one seed, which has no interval
     ax.errorbar(
         x,

@@ -14,7 +14,7 @@ from kaxis.stats.models import crv3_slope, mixed_slope
 from kaxis.stats.scales import SHAPES, log_weights, scaled
 from kaxis.study import check_split
 
-__all__ = ["contrast", "slope_checks"]
+__all__ = ["contrast", "slope_checks", "slope_steps"]
 
 
 def contrast(
@@ -106,6 +106,65 @@ def contrast(
         "units": unit + per,
         "scale": scale,
         "family": "one primary contrast per source",
+        "refused": refusals,
+    }
+    return out
+
+
+def slope_steps(
+    cube: xr.Dataset, *, learner: str, baseline: str, scale: str = "pp", interval: str = "t", prob: float = 0.95
+) -> xr.Dataset:
+    """The slope on ln K after each number of training steps at which the same cells were looked at: length is a factor, not a detail.
+
+    Parameters
+    ----------
+    cube : Dataset
+        With learning curves.
+    learner, baseline : str
+    scale, interval, prob
+        As in `contrast`.
+
+    Returns
+    -------
+    Dataset
+        Over (source, step): ``effect``, ``ci``, ``p``, ``n_seeds``; ``per_seed`` (source, step, seed). NaN (and 0 seeds) where a source was not looked at
+        after that many steps in every cell; the start is left out.
+
+    Raises
+    ------
+    KaxisError
+        If no source has curves and complete seeds at two values of K.
+    """
+    check_pair(cube, learner, baseline)
+    if "test_accuracy_curve" not in cube:
+        raise KaxisError("no learning curves here: load the cube with them")
+    columns, refusals = [], []
+    for source in map(str, cube.source.values):
+        one = cube.sel(source=[source])
+        wanted = asked(one, learner, baseline).isel(source=0)
+        for step in one.step.values[one.step.values > 0]:
+            at = one.assign(test_accuracy=one.test_accuracy_curve.sel(step=step, drop=True))
+            seen = at.test_accuracy.sel(learner=[learner, baseline]).notnull().all("learner").isel(source=0)
+            if not seen.where(wanted).any():  # another source's look
+                continue
+            try:
+                made = contrast(at, learner=learner, baseline=baseline, scale=scale, interval=interval, prob=prob)
+            except KaxisError as refusal:
+                refusals.append(str(refusal))
+                continue
+            columns.append(made[["effect", "ci", "p", "n_seeds", "per_seed"]].expand_dims(step=[int(step)]))
+    if not columns:
+        raise KaxisError(refusals[0] if refusals else f"no source has learning curves of {learner} and {baseline}")
+    out = xr.combine_by_coords([c.drop_attrs() for c in columns], join="outer", combine_attrs="drop")
+    assert isinstance(out, xr.Dataset)
+    out = out.sel(source=[s for s in cube.source.values if s in out.source.values])
+    out["n_seeds"] = out.n_seeds.fillna(0).astype(int)
+    out.attrs |= {
+        **attributes(cube, learner, baseline, kind=interval, prob=prob),
+        "contrast": SHAPES["slope"][0],
+        "quantity": "",
+        "units": scaled(cube, scale, (learner, baseline))[1] + SHAPES["slope"][1],
+        "family": "one per source and number of steps",
         "refused": refusals,
     }
     return out

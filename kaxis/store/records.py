@@ -156,7 +156,9 @@ class Store:
         for file in sorted((self.path / "studies").glob("*.json")):
             try:
                 spec = _json(read_bounded(file).decode())
-                found.append((Study.restored(str(spec["name"]), spec), str(spec["created"])))
+                study = Study.restored(str(spec["name"]), spec)
+                study.cells()  # every learner in it is known
+                found.append((study, str(spec["created"])))
             except RecursionError:
                 self.problems.append(f"{file}: not a study of this version, skipped (nested too deeply)")
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -194,7 +196,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     """
     try:
         raw = read_bounded(file)
-        record = _json(raw.decode())
+        record = json.loads(raw.decode())
     except FileNotFoundError:
         return None
     except OSError as error:
