@@ -105,21 +105,20 @@ class Study:
         if "audit" in options:
             raise KaxisError(f"study file {path}: a file of audits, nothing to train; type: kaxis audit {path}")
         name, reduced = path.stem, options.pop("small", None)
-        if small:
-            if not isinstance(reduced, dict):
-                raise KaxisError(f"study file {path}: has no [small] table")
-            name = f"{name}-small"
-            legs = reduced.pop("leg", options.get("leg", [{}]))
-            options["plan"] = reduced.pop("plan", options.get("plan"))
-            options["leg"] = [{**leg, **reduced} for leg in legs] if isinstance(legs, list) else legs
-        changes = dict(changes or {})
-        legs = (
-            [{**leg, **changes} for leg in options.get("leg", [{}])]
-            if isinstance(options.get("leg", [{}]), list)
-            else options["leg"]
-        )
+        legs = options.get("leg", [{}])
         try:
-            return cls.of(name, {**options, "leg": legs})
+            if not isinstance(legs, list) or not all(isinstance(leg, dict) for leg in legs):
+                raise KaxisError("leg: write one or more [[leg]] tables")
+            if small:
+                if not isinstance(reduced, dict):
+                    raise KaxisError("has no [small] table")
+                name = f"{name}-small"
+                legs = reduced.pop("leg", legs)
+                options["plan"] = reduced.pop("plan", options.get("plan"))
+                if not isinstance(legs, list) or not all(isinstance(leg, dict) for leg in legs):
+                    raise KaxisError("small: write its legs as [[small.leg]] tables")
+                legs = [{**leg, **reduced} for leg in legs]
+            return cls.of(name, {**options, "leg": [{**leg, **(changes or {})} for leg in legs]})
         except KaxisError as error:
             raise KaxisError(f"study file {path}: {error}") from None
 

@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
@@ -199,10 +200,21 @@ def _work_in_worker(job: Job, stack: list[Cell]) -> int:
     return work(job, stack, lambda *done: _ticks.put(done))
 
 
+def _track_resources() -> None:
+    """Start the process that removes semaphores after us, deaf to a terminal that closes: it has to outlive this one."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(hangup, signal.SIG_IGN)
+    resource_tracker.ensure_running()
+    signal.signal(hangup, before)
+
+
 def in_processes(
     job: Job, stacks: list[list[Cell]], jobs: int, progress: Progress, on_progress: Callable[[Progress], None]
 ) -> None:
     context = multiprocessing.get_context("spawn")
+    _track_resources()
     ticks = context.SimpleQueue()
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(ticks,))
     pending: set[Future[int]] = {pool.submit(_work_in_worker, job, stack) for stack in stacks}

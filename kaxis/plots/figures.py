@@ -146,7 +146,8 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
     result : Dataset
         From `kaxis.stats.contrasts.slope_steps`.
     """
-    about, rows = result.attrs, []
+    about = result.attrs
+    rows: Rows = []
     with style():
         figure = Figure(figsize=(6.6, 3.8))
         ax = figure.add_subplot()
