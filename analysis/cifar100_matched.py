@@ -21,6 +21,7 @@ for baseline in ("bp_deepsup", "bp"):
     gaps = kaxis.gap(real, learner="dtg_ff", baseline=baseline)
     slope = kaxis.contrast(real, learner="dtg_ff", baseline=baseline)
     scaled = kaxis.contrast(real, learner="dtg_ff", baseline=baseline, scale="normalised")
+    odds = kaxis.contrast(real, learner="dtg_ff", baseline=baseline, scale="logit")
     for source in real.source.values:
         print(f"\n{source}: dtg_ff - {baseline}")
         print(
@@ -36,10 +37,10 @@ for baseline in ("bp_deepsup", "bp"):
             print(
                 f"| {K} | {float(cell.epochs.mean()):.0f} | {100 * float(cell.test_accuracy.mean()):.1f} | {ours} | {rest} |"
             )
-        for name, result in (("pp", slope), ("% of headroom", scaled)):
+        for name, result, form in (("pp", slope, "+.2f"), ("% of headroom", scaled, "+.2f"), ("log odds", odds, "+.3f")):
             c = result.sel(source=source)
             print(
-                f"slope on ln K, {name}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}"
+                f"slope on ln K, {name}: {float(c.effect):{form}} [{float(c.ci[0]):{form}}, {float(c.ci[1]):{form}}], p = {float(c.p):.3g}"
             )
 
     print(*kaxis.verdicts(slope), sep="\n")
@@ -57,6 +58,34 @@ for source in real.source.values:
     apart = f"{float(across.difference):+.2f} [{float(across.ci[0]):+.2f}, {float(across.ci[1]):+.2f}]"
     print(f"| {source} | {synthetic} | {own} | {apart} |")
     print(*kaxis.verdicts(across), sep="\n")
+
+# %% [markdown]
+# ## The sampling legs against each other, paired within the seed; and the largest K of the leg with equal totals
+
+# %%
+AB = {"learner": "dtg_ff", "baseline": "bp_deepsup"}
+full, per_class, total = map(str, real.source.values)
+for other in (per_class, total):
+    apart = kaxis.differential(real, **AB, of=full, against=other, slope=True)
+    print(f"slope, all images minus {other}: {float(apart.effect):+.2f} [{float(apart.ci[0]):+.2f}, {float(apart.ci[1]):+.2f}]")
+    print(kaxis.verdicts(apart)[0])
+c = kaxis.contrast(real.sel(source=[total]), **AB, low=(20,), high=(100,)).isel(source=0)
+print(f"{total}, K = 100 minus K = 20: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}")
+
+# %% [markdown]
+# ## Along training: the slope after each number of steps, from the same cells' curves
+
+# %%
+along = kaxis.slope_steps(cube, **AB)
+print("| source | " + " | ".join(f"{s:,} steps" for s in along.step.values) + " |\n" + "|---" * (1 + along.sizes["step"]) + "|")
+for source in map(str, along.source.values):
+    cells = []
+    for step in along.step.values:
+        e = along.sel(source=source, step=step)
+        cells.append(f"{float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}]" if int(e.n_seeds) else "")
+    print(f"| {source} | {' | '.join(cells)} |")
+kept = along.sel(source=[s for s in along.source.values if not s.startswith("digits")])
+plots.save(*plots.slope_steps(kept), ROOT / "figures", "slope_steps")
 
 # %% [markdown]
 # ## The K-conflict: synthetic and real on one axis, then each leg by itself

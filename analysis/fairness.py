@@ -91,6 +91,13 @@ for baseline in ("bp_deepsup", "bp_deepsup, early stopping"):
         + ", ".join(f"K = {k} {interval(g.effect.sel(K=k), g.ci.sel(K=k))}" for k in g.K.values)
     )
 
+apart = {b: kaxis.gap(joined, learner="dtg_ff", baseline=b).isel(source=0).difference for b in BASELINES[::2][:2]}
+late, early = (apart[b] for b in ("bp_deepsup", "bp_deepsup, early stopping"))
+for K in map(int, cube.K.values):
+    share, low, high = fieller((late - early).sel(K=K).values, late.sel(K=K).values)
+    ends = "unbounded" if np.isinf(low) else f"interval {100 * low:.0f} to {100 * high:.0f} %"
+    print(f"K = {K}: of dtg_ff's smaller gap early stopping takes {100 * share:.0f} %, {ends} (Fieller, n = {late.sizes['seed']})")
+
 # %%
 figure, rows = plots.forest(rows, "tuned dtg_ff minus ... on test accuracy (pp), mean and 95% t interval over 6 seeds")
 plots.save(figure, rows, ROOT / "figures", "fairness")

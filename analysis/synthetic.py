@@ -102,6 +102,22 @@ for K in order.K.values:
     ranks = " | ".join(f"{float(at['rank'].sel(learner=n)):.2f} ({int(at['first'].sel(learner=n))})" for n in names)
     print(f"| {K} | {ranks} | {float(at.agreement):+.2f} |")
 
+# %% [markdown]
+# ## The slope against training length, and what each learner does between 3,000 and 8,000 steps at K = 50
+
+# %%
+along = kaxis.slope_steps(cube, learner="dtg_ff", baseline="bp_deepsup").isel(source=0)
+for step in along.step.values:
+    e = along.sel(step=step)
+    print(f"{step} steps: slope {float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}], p = {float(e.p):.3g}")
+curve = 100 * cube.test_accuracy_curve.sel(source="synthetic", K=50)
+for name in ("dtg_ff", "bp_deepsup"):
+    moved = kaxis.estimate((curve.sel(learner=name, step=8000) - curve.sel(learner=name, step=3000)).values)
+    print(f"K = 50, {name}, 8,000 minus 3,000 steps: {moved.mean:+.2f} [{moved.lower:+.2f}, {moved.upper:+.2f}]")
+best = cube.assign(test_accuracy=cube.test_accuracy_curve.max("step"))
+c = kaxis.contrast(best, learner="dtg_ff", baseline="bp_deepsup").isel(source=0)
+print(f"at each seed's best look at the test set (nobody's rule): slope {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}]")
+
 # %%
 effect = kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
 slope = kaxis.contrast(cube, learner="dtg_ff", baseline="bp_deepsup")
