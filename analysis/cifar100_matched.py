@@ -37,7 +37,11 @@ for baseline in ("bp_deepsup", "bp"):
             print(
                 f"| {K} | {float(cell.epochs.mean()):.0f} | {100 * float(cell.test_accuracy.mean()):.1f} | {ours} | {rest} |"
             )
-        for name, result, form in (("pp", slope, "+.2f"), ("% of headroom", scaled, "+.2f"), ("log odds", odds, "+.3f")):
+        for name, result, form in (
+            ("pp", slope, "+.2f"),
+            ("% of headroom", scaled, "+.2f"),
+            ("log odds", odds, "+.3f"),
+        ):
             c = result.sel(source=source)
             print(
                 f"slope on ln K, {name}: {float(c.effect):{form}} [{float(c.ci[0]):{form}}, {float(c.ci[1]):{form}}], p = {float(c.p):.3g}"
@@ -67,17 +71,27 @@ AB = {"learner": "dtg_ff", "baseline": "bp_deepsup"}
 full, per_class, total = map(str, real.source.values)
 for other in (per_class, total):
     apart = kaxis.differential(real, **AB, of=full, against=other, slope=True)
-    print(f"slope, all images minus {other}: {float(apart.effect):+.2f} [{float(apart.ci[0]):+.2f}, {float(apart.ci[1]):+.2f}]")
+    print(
+        f"slope, all images minus {other}: {float(apart.effect):+.2f} [{float(apart.ci[0]):+.2f}, {float(apart.ci[1]):+.2f}]"
+    )
     print(kaxis.verdicts(apart)[0])
 c = kaxis.contrast(real.sel(source=[total]), **AB, low=(20,), high=(100,)).isel(source=0)
-print(f"{total}, K = 100 minus K = 20: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}")
+print(
+    f"{total}, K = 100 minus K = 20: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}"
+)
 
 # %% [markdown]
 # ## Along training: the slope after each number of steps, from the same cells' curves
 
 # %%
 along = kaxis.slope_steps(cube, **AB)
-print("| source | " + " | ".join(f"{s:,} steps" for s in along.step.values) + " |\n" + "|---" * (1 + along.sizes["step"]) + "|")
+print(
+    "| source | "
+    + " | ".join(f"{s:,} steps" for s in along.step.values)
+    + " |\n"
+    + "|---" * (1 + along.sizes["step"])
+    + "|"
+)
 for source in map(str, along.source.values):
     cells = []
     for step in along.step.values:

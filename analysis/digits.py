@@ -17,7 +17,9 @@ cube = cube.sel(source=["digits", "digits/interleaved"], K=[3, 5, 10])
 effect, slopes = kaxis.paired(cube, **AB), kaxis.contrast(cube, **AB)
 
 # %%
-print("| split | K | bp_deepsup, % | dtg_ff, % | effect, pp [95% t], n = 10 | wins | % of headroom |\n" + "|---" * 7 + "|")
+print(
+    "| split | K | bp_deepsup, % | dtg_ff, % | effect, pp [95% t], n = 10 | wins | % of headroom |\n" + "|---" * 7 + "|"
+)
 for source, split in (("digits", "by writer"), ("digits/interleaved", "interleaved")):
     for K in cube.K.values:
         e, test = effect.sel(source=source, K=K), 100 * cube.test_accuracy.sel(source=source, K=K).mean("seed")
@@ -25,7 +27,9 @@ for source, split in (("digits", "by writer"), ("digits/interleaved", "interleav
         ours = f"{float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}] | {int(e.wins)}/{int(e.n_seeds)}"
         print(f"| {split} | {K} | {means} | {ours} | {float(e.effect_normalised):+.2f} |")
     c = slopes.sel(source=source)
-    print(f"slope on ln K, {split}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}")
+    print(
+        f"slope on ln K, {split}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}"
+    )
 print(*kaxis.verdicts(effect), *kaxis.verdicts(slopes), sep="\n")
 
 # %%

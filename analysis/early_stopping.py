@@ -16,7 +16,11 @@ cube = kaxis.load_cube(store)
 
 # %%
 effect = kaxis.paired(cube, **AB).isel(source=0)
-print("| K | bp_deepsup, test (train) % | dtg_ff, test (train) % | early-stopped effect, pp [95% t], n = 10 | wins |\n" + "|---" * 5 + "|")
+print(
+    "| K | bp_deepsup, test (train) % | dtg_ff, test (train) % | early-stopped effect, pp [95% t], n = 10 | wins |\n"
+    + "|---" * 5
+    + "|"
+)
 for K in cube.K.values:
     at, e = cube.isel(source=0).sel(K=K), effect.sel(K=K)
     told = [
@@ -36,13 +40,19 @@ chosen: dict[tuple[str, int], list[int]] = {}
 for r in store.records():
     chosen.setdefault((r["config"]["learner"]["name"], r["config"]["K"]), []).append(r["metrics"]["selected_step"])
 for (name, K), steps in sorted(chosen.items()):
-    print(f"{name}, K = {K}: best look after {sum(steps) / len(steps):,.0f} steps in the mean ({min(steps):,} to {max(steps):,})")
+    print(
+        f"{name}, K = {K}: best look after {sum(steps) / len(steps):,.0f} steps in the mean ({min(steps):,} to {max(steps):,})"
+    )
 last = cube.assign(test_accuracy=cube.test_accuracy_curve.sel(step=8000, drop=True))
 late = kaxis.contrast(last, **AB)
 for label, c in (("best look", slope.isel(source=0)), ("last step", late.isel(source=0))):
-    print(f"slope on ln K, {label}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}")
+    print(
+        f"slope on ln K, {label}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}"
+    )
 apart = kaxis.estimate((late.per_seed - slope.per_seed).isel(source=0).values)
 print(f"last step minus best look: {apart.mean:+.2f} [{apart.lower:+.2f}, {apart.upper:+.2f}], p = {apart.p:.3g}")
 
 # %%
-plots.save(*plots.paired(cube, kaxis.paired(cube, **AB), str(cube.source.values[0]), slope), ROOT / "figures", "early_stopping")
+plots.save(
+    *plots.paired(cube, kaxis.paired(cube, **AB), str(cube.source.values[0]), slope), ROOT / "figures", "early_stopping"
+)

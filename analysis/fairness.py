@@ -6,10 +6,12 @@
 # %%
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 import kaxis
 from kaxis import plots
+from kaxis.stats.models import fieller
 
 ROOT = Path(__file__).parent.parent
 store = kaxis.Store(ROOT / "studies/results/fairness")
@@ -96,7 +98,9 @@ late, early = (apart[b] for b in ("bp_deepsup", "bp_deepsup, early stopping"))
 for K in map(int, cube.K.values):
     share, low, high = fieller((late - early).sel(K=K).values, late.sel(K=K).values)
     ends = "unbounded" if np.isinf(low) else f"interval {100 * low:.0f} to {100 * high:.0f} %"
-    print(f"K = {K}: of dtg_ff's smaller gap early stopping takes {100 * share:.0f} %, {ends} (Fieller, n = {late.sizes['seed']})")
+    print(
+        f"K = {K}: of dtg_ff's smaller gap early stopping takes {100 * share:.0f} %, {ends} (Fieller, n = {late.sizes['seed']})"
+    )
 
 # %%
 figure, rows = plots.forest(rows, "tuned dtg_ff minus ... on test accuracy (pp), mean and 95% t interval over 6 seeds")

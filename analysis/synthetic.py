@@ -109,14 +109,18 @@ for K in order.K.values:
 along = kaxis.slope_steps(cube, learner="dtg_ff", baseline="bp_deepsup").isel(source=0)
 for step in along.step.values:
     e = along.sel(step=step)
-    print(f"{step} steps: slope {float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}], p = {float(e.p):.3g}")
+    print(
+        f"{step} steps: slope {float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}], p = {float(e.p):.3g}"
+    )
 curve = 100 * cube.test_accuracy_curve.sel(source="synthetic", K=50)
 for name in ("dtg_ff", "bp_deepsup"):
     moved = kaxis.estimate((curve.sel(learner=name, step=8000) - curve.sel(learner=name, step=3000)).values)
     print(f"K = 50, {name}, 8,000 minus 3,000 steps: {moved.mean:+.2f} [{moved.lower:+.2f}, {moved.upper:+.2f}]")
 best = cube.assign(test_accuracy=cube.test_accuracy_curve.max("step"))
 c = kaxis.contrast(best, learner="dtg_ff", baseline="bp_deepsup").isel(source=0)
-print(f"at each seed's best look at the test set (nobody's rule): slope {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}]")
+print(
+    f"at each seed's best look at the test set (nobody's rule): slope {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}]"
+)
 
 # %%
 effect = kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
