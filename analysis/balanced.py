@@ -46,3 +46,16 @@ for one, learner, baseline in asked:
     cells = [interval(e.effect.sel(K=k), e.ci.sel(K=k)) for k in (5, 50)]
     print(f"| {learner} minus {baseline} | {' | '.join(cells)} | {interval(s.effect, s.ci)} |")
 print(*kaxis.verdicts(kaxis.paired(tuned, learner="dtg_ff, tuned", baseline="bp_deepsup, tuned")), sep="\n")
+
+# %% [markdown]
+# ## The slope against training length, at the shared rate: here, and in the deconfounded study (four K, eight seeds)
+
+# %%
+other = kaxis.load_cube(kaxis.Store(ROOT / "studies/results/deconfounded")).sel(source=["synthetic/balance:uniform"])
+for one in (cube, other):
+    along = kaxis.slope_steps(one, learner="dtg_ff", baseline="bp_deepsup").isel(source=0)
+    told = [
+        f"{int(e.step)} steps {interval(e.effect, e.ci)}"
+        for e in (along.isel(step=i) for i in range(along.sizes["step"]))
+    ]
+    print(f"{along.source.item()}: {', '.join(told)}")

@@ -61,8 +61,8 @@ def finite(d: ArrayLike) -> NDArray[np.float64]:
 
 
 def constant(values: NDArray[np.float64]) -> bool:
-    """Whether numbers differ by rounding alone."""
-    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max(initial=0.0)) if len(values) else True
+    """Whether numbers differ by rounding alone: their own, or that of the accuracies (a whole number of samples) whose differences they are."""
+    return not len(values) or bool(np.ptp(values) <= max(1e-10, 1e-12 * np.abs(values).max()))
 
 
 def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:

@@ -141,7 +141,8 @@ def _build(chosen: Chosen, asked: Iterable[Cell], damaged: Mapping[str, str]) ->
     has_curves = [r for r in placed.values() if "curves" in r]
     steps = sorted({step for r in has_curves for step in r["curves"]["step"]})
     at_step = {step: i for i, step in enumerate(steps)}
-    layers = max((len(r["metrics"].get("layer_test_accuracy", [])) for r in placed.values()), default=0)
+    along_layers = ("layer_test_accuracy", "temperature")
+    layers = max((len(r["metrics"].get(name, [])) for r in placed.values() for name in along_layers), default=0)
     shape = tuple(len(axes[a]) for a in AXES)
     text = {
         name: np.full(shape, fill, dtype=object)
@@ -149,7 +150,7 @@ def _build(chosen: Chosen, asked: Iterable[Cell], damaged: Mapping[str, str]) ->
     }
     numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *HELD, *FACTS, *COUNTS)}
     curves = {f"{name}_curve": np.full((*shape, len(steps)), np.nan) for name in FINAL if has_curves}
-    by_layer = {name: np.full((*shape, layers), np.nan) for name in ("layer_test_accuracy", "temperature")}
+    by_layer = {name: np.full((*shape, layers), np.nan) for name in along_layers}
     is_asked = np.zeros(shape, dtype=bool)
     for key in wanted:
         at: Any = tuple(index[axis][value] for axis, value in zip(AXES, key, strict=True))
