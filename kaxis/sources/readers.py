@@ -119,6 +119,9 @@ def npz(path: Path) -> tuple[Pixels, Labels, int]:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise KaxisError(f"{path}: not a readable npz file without pickled objects ({why})") from None
     for split, images, labels in zip(("train", "test"), x, y, strict=True):
+        for part, array in (("images", images), ("labels", labels)):
+            if not isinstance(array, np.ndarray):  # numpy hands out what has no header as bytes
+                raise KaxisError(f"{path}: {split}_{part} is no array")
         if (
             images.dtype != np.uint8
             or images.ndim not in (3, 4)
