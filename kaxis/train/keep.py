@@ -49,8 +49,10 @@ class Kept:
 
     def restore(self, cells: Sequence[Cell], stack: Any, results: Sequence[Any], tasks: Mapping[int, Any]) -> int:
         """Put back what was kept; returns the number of steps done. A file that is damaged, or does not fit, is passed over whole."""
+        if self.folder is None or not self._file(cells).exists():
+            return 0
         before = copy.deepcopy(stack.state())
-        if self.folder is None or before is None or not self._file(cells).exists():
+        if before is None:
             return 0
         try:
             payload = unseal(self._file(cells).read_bytes())
