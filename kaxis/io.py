@@ -17,6 +17,7 @@ __all__ = [
     "file_digest",
     "file_name",
     "read_bounded",
+    "read_stream",
     "seal",
     "sweep",
     "text_digest",
@@ -74,6 +75,14 @@ def read_bounded(file: Path, limit: int = LIMIT) -> bytes:
         if size > limit:
             raise OSError(27, f"{size:,} bytes, {limit:,} at most are read")
         return handle.read()
+
+
+def read_stream(file: Path) -> bytes:
+    """The bytes of a file that somebody named; of a pipe what its writers put in, and nothing where there are none."""
+    handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    os.set_blocking(handle, True)
+    with os.fdopen(handle, "rb") as opened:
+        return opened.read()
 
 
 @contextlib.contextmanager

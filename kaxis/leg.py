@@ -6,6 +6,7 @@ record carries, so there is one table of options and one place that checks them.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -172,6 +173,7 @@ class Leg:
         leg: Leg = known(cls, {"split": "interleaved", **options} if options.get("source") == "digits" else options)
         if leg.source not in CATALOG and not leg.source.startswith(OWN):
             raise KaxisError(f"source '{leg.source}' is not {hint(leg.source, CATALOG)}")
+        leg._check_size()
         for text in leg.learners if leg.rules else ():
             placeholder(text)
         return leg
@@ -186,14 +188,11 @@ class Leg:
         rows = tuple(learners.parse(text).name for text in self.learners)
         if not rows:
             raise KaxisError("learners: name at least one")
-        if repeated := [row for row in rows if rows.count(row) > 1]:
+        if repeated := [row for row, count in Counter(rows).items() if count > 1]:
             raise KaxisError(f"learners: {repeated[0]} is given twice")
         if max(self.seeds) >= 2**63:
             raise KaxisError(f"seeds = {max(self.seeds)}: below 2^63")
-        if (cells := len(K) * len(rows) * len(self.seeds)) > MOST_CELLS:
-            raise KaxisError(
-                f"{len(K)} K x {len(rows)} learners x {len(self.seeds)} seeds are {cells:,} cells, {MOST_CELLS:,} at most"
-            )
+        replace(self, K=K)._check_size()
         leg = replace(self, K=K, learners=rows)
         if self.net != "mlp" and not real:
             raise KaxisError(f"net = {self.net}: needs images; the source '{self.source}' has none")
@@ -207,6 +206,14 @@ class Leg:
         for row in rows:
             leg._learner(row)
         return leg
+
+    def _check_size(self) -> None:
+        """KaxisError for a grid that nobody can have meant."""
+        sizes = {"K": len(self.K), "learners": len(self.learners), "seeds": len(self.seeds)}
+        if (cells := math.prod(sizes.values())) > MOST_CELLS:
+            raise KaxisError(
+                f"{' x '.join(f'{n:,} {name}' for name, n in sizes.items())} are {cells:,} cells, {MOST_CELLS:,} at most"
+            )
 
     def _net(self) -> dict[str, Any]:
         if self.net == "mlp":

@@ -53,7 +53,9 @@ def integers(value: object) -> tuple[int, ...]:
                 raise KaxisError(f"'{item}': {last - first + 1:,} numbers, {MOST:,} at most")
             out.extend(range(first, last + 1))
         else:
-            raise KaxisError(f"'{item}' is not a whole number or a range such as 0-4")
+            raise KaxisError(f"'{item[:80]}' is not a whole number or a range such as 0-4")
+        if len(out) > MOST:
+            raise KaxisError(f"{len(out):,} numbers and more, {MOST:,} at most")
     return tuple(out)
 
 
@@ -74,7 +76,7 @@ def read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(read_bounded(file).decode("utf-8-sig").replace("\r\n", "\n"))
     except OSError as error:
         raise KaxisError(f"{file}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, a number of thousands of digits
         raise KaxisError(f"{file}: {error}") from None
     except RecursionError:
         raise KaxisError(f"{file}: nested too deeply") from None

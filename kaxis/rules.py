@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kaxis.errors import KaxisError
+from kaxis.io import read_bounded
 from kaxis.learners import RULE_SETTINGS, SETTINGS, TABLE, Learner, register
 
 __all__ = [
@@ -90,7 +91,12 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory does not suffice."""
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
+    if not isinstance(error, RuntimeError):
+        return isinstance(error, MemoryError)
+    try:
+        return any(sign in str(error) for sign in OUT_OF_MEMORY)
+    except Exception:  # whose text cannot be had
+        return False
 
 
 def _told(error: BaseException, file: str, name: str) -> str:
@@ -107,12 +113,11 @@ def _told(error: BaseException, file: str, name: str) -> str:
         where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"
     else:
         where = os.path.basename(file) if file else f"learner '{name}'"
-    what = (
-        f"exits with {error.code!r}"
-        if isinstance(error, SystemExit)
-        else f"{type(error).__name__}: {error}".rstrip(": ")
-    )
-    return f"{where}: {what}"
+    try:
+        what = f"exits with {error.code!r}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+    except Exception:  # its own text raises
+        what = type(error).__name__
+    return f"{where}: {what.rstrip(': ')}"
 
 
 def _rung(**kind: Any) -> Callable[..., Any]:
@@ -201,7 +206,7 @@ def load_rules(files: Iterable[str]) -> None:
     for file in files:
         path = Path(file)
         try:
-            code = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            code = hashlib.sha256(read_bounded(path)).hexdigest()[:16]
         except OSError as error:
             raise KaxisError(f"rules {file}: {error.strerror}") from None
         if RULES.keys() >= _loaded.get((str(path.resolve()), code), {""}):

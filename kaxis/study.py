@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -52,8 +53,7 @@ class Plan:
 
 def check_split(low: Sequence[int], high: Sequence[int]) -> None:
     """Refuse a low-high contrast in which a K appears twice."""
-    both = [*low, *high]
-    if twice := [k for k in both if both.count(k) > 1]:
+    if twice := [k for k, count in Counter([*low, *high]).items() if count > 1]:
         raise KaxisError(f"low {list(low)} and high {list(high)}: K = {twice[0]} appears twice")
 
 
@@ -81,7 +81,8 @@ class Study:
             raise KaxisError("leg: write one or more [[leg]] tables")
         plan = Plan.of(options["plan"]) if options.get("plan") is not None else None
         study = cls(name, tuple(Leg.of({**shared, **leg}) for leg in legs), plan)
-        if plan and (absent := [k for k in (*plan.low, *plan.high) if not any(k in leg.K for leg in study.legs)]):
+        known_K = {k for leg in study.legs for k in leg.K}
+        if plan and (absent := [k for k in (*plan.low, *plan.high) if k not in known_K]):
             raise KaxisError(f"plan: K = {absent[0]} is in no leg")
         return study
 
@@ -121,6 +122,8 @@ class Study:
             return cls.of(name, {**options, "leg": [{**leg, **(changes or {})} for leg in legs]})
         except KaxisError as error:
             raise KaxisError(f"study file {path}: {error}") from None
+        except RecursionError:
+            raise KaxisError(f"study file {path}: nested too deeply") from None
 
     def cells(self) -> list[Cell]:
         """The distinct cells of all legs, in order."""

@@ -474,6 +474,17 @@ def test_tables_as_people_write_them(text: str, tmp_path: Path) -> None:
     assert float(effect.effect_normalised.sel(source="t", K=5)) == pytest.approx(12.5)
 
 
+def test_a_table_may_come_through_a_pipe_and_an_empty_one_hangs_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p")
+    with pytest.raises(KaxisError, match="has no column 'K'"):
+        read_csv(tmp_path / "p")
+    read, write = os.pipe()
+    os.write(write, f"{HEAD}\n5,A,0,.5\n".encode())
+    os.close(write)
+    assert read_csv(f"/dev/fd/{read}").sizes["K"] == 1
+    os.close(read)
+
+
 @pytest.mark.parametrize("first", [2**53, 2**60, 9007199254740993, 2**63 - 3])
 def test_large_seeds_are_paired_as_they_are(first: int, tmp_path: Path) -> None:
     lines = [f"5,A,{first},.5", f"5,B,{first + 1},.9", f"5,A,{first + 2},.5", f"5,B,{first + 2},.7"]

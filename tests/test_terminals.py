@@ -317,6 +317,12 @@ def test_a_hangup_that_nohup_turned_off_stays_off(tmp_path: Path) -> None:
         ("run {brackets}", "nested too deeply"),
         ("run {binary}", "study file"),
         ("run {list}", "leg"),
+        ("run {dots}", "nested too deeply"),
+        ("run {digits}", "study file"),
+        ("run {learners}", "is given twice"),
+        ("run {plan}", "is in no leg"),
+        ("analyze coverage --tilt nan", "tilt = nan"),
+        ("analyze coverage --draws 1000000000000", "draws = 1000000000000"),
         ("audit {brackets}", "nested too deeply"),
     ],
 )
@@ -324,7 +330,13 @@ def test_immoderate_command_lines_are_one_line_at_once(line: str, says: str, tmp
     (tmp_path / "brackets.toml").write_text("a = " + "[" * 100_000)
     (tmp_path / "binary.toml").write_bytes(b"\x00\xff" * 50)
     (tmp_path / "list.toml").write_text("source = 'digits'\nleg = [1, 2]")
-    names = {n: tmp_path / f"{n}.toml" for n in ("brackets", "binary", "list")}
+    (tmp_path / "dots.toml").write_text(".".join(["K", *["a"] * 5_000]) + " = 1")
+    (tmp_path / "digits.toml").write_text(f"K = {'1' * 5_000}")
+    (tmp_path / "learners.toml").write_text(f"source = 'digits'\nlearners = {['bp'] * 30_000}")
+    plan = ", ".join(map(str, range(20, 75_020)))
+    (tmp_path / "plan.toml").write_text(f"source = 'digits'\n[plan]\nlow = [3]\nhigh = [{plan}]")
+    kinds = ("brackets", "binary", "list", "dots", "digits", "learners", "plan")
+    names = {n: tmp_path / f"{n}.toml" for n in kinds}
     started = time.monotonic()
     code, _, err = cli(*(word.format(**names) for word in line.split()))
     assert time.monotonic() - started < 10
@@ -370,6 +382,7 @@ class M(torch.nn.Module):
         ("return self.out(x) @ x", "line 10: RuntimeError"),
         ("return [][0]", "line 10: IndexError"),
         ("return self.loss(x, y)", "line 10: RecursionError"),
+        ("raise type('Mute', (ValueError,), {'__str__': lambda s: 1 / 0})", "line 10: Mute"),
     ],
 )
 def test_an_error_in_a_rule_is_its_authors_and_fails_its_cells_alone(body: str, says: str, tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ ALTERED = [
     ("reason", "diverged"),
     ("reason", 3),
     ("curves.step", [10, 0]),
+    ("curves.step", [0, 10**30]),
     ("curves.test_accuracy", [0.1]),
     ("curves.train_loss", 7),
     ("data.chance", 1.5),
@@ -251,8 +252,42 @@ def test_one_bad_file_is_named_and_skipped(kind: str, folder: str, fill: Fill, c
 
 
 @pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("K",), 10**30),
+        (("seed",), 10**30),
+        (("learner", "settings"), 3),
+        (("learner", "members"), 10**30),
+        (("train", "batch_size"), 0),
+        (("learner",), []),
+        (("source",), {}),
+        (("source", "name"), ""),
+    ],
+)
+def test_a_configuration_that_none_can_have_is_skipped(
+    place: tuple[str, ...], value: Any, fill: Fill, cli: Cli
+) -> None:
+    """A record under the right name for it."""
+    store, cell = fill(noisy()), the_cell()
+    record = json.loads(record_file(store, cell).read_text())
+    inside = record["config"]
+    for name in place[:-1]:
+        inside = inside[name]
+    inside[place[-1]] = value
+    record["provenance"].pop("digest")
+    file = record_file(store, Cell(record["config"]))
+    file.write_text(json.dumps(record))
+    for verb in (["status"], ["analyze", "paired"], ["cube"]):
+        code, _, err = cli(*verb, "--store", store.path)
+        assert (code, "fault" in err) == (0, False)
+    assert any(file.name in p for p in load_cube(store).attrs["problems"])
+
+
+@pytest.mark.parametrize(
     "change",
     [
+        {"seeds": [f"{i}-{i + 99_999}" for i in range(0, 10**9, 100_000)][:200]},
+        {"seeds": "0-9999", "K": list(range(2, 12)) * 1000},
         {"learners": ["nobodys_rule"]},
         {"learners": ["dtg_ff[shape=round]"]},
         {"seeds": "0-1000000000"},

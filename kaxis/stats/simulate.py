@@ -88,7 +88,8 @@ def coverage(
     """
     if kind not in KINDS and kind != "as-published":
         raise KaxisError(f"interval '{kind}' is not {hint(kind, [*KINDS, 'as-published'])}")
-    if n < 2 or K < 2 or draws < 1 or min(icc, tilt) < 0 or icc + tilt > 1 or shrink < 0:
+    shares = icc >= 0 and tilt >= 0 and icc + tilt <= 1 and 0 <= shrink < math.inf  # false for NaN
+    if not (2 <= n <= 10_000 and 2 <= K <= 10_000 and 1 <= draws <= 1_000_000 and shares):
         raise KaxisError(
             f"n = {n}, K = {K}, draws = {draws}, icc = {icc}, tilt = {tilt}, shrink = {shrink}: two seeds and two K or more, "
             "shares from 0 that add up to 1 at most, spread from 0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import re
@@ -14,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from kaxis.errors import KaxisError, hint
+from kaxis.io import read_stream
 
 __all__ = ["cube_from_rows", "read_csv"]
 
@@ -35,7 +37,7 @@ def read_csv(path: str | os.PathLike[str]) -> xr.Dataset:
     """
     path = Path(path).expanduser()
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(read_stream(path).decode("utf-8-sig"), newline="") as file:
             reader = csv.reader(file, strict=True)
             heads = [name.strip() for name in next((row for row in reader if any(map(str.strip, row))), [])]
             _check_heads(heads, str(path))

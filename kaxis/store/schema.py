@@ -16,7 +16,7 @@ __all__ = ["doubt", "fault"]
 Fraction = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(1)]
 Loss = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(1e30)]
 Positive = Annotated[float, Strict(), AllowInfNan(False), Gt(0), Le(1e30)]
-Count = Annotated[int, Strict(), Ge(0)]
+Count = Annotated[int, Strict(), Ge(0), Le(2**62)]
 Text = Annotated[str, Strict()]
 Looks = list[Fraction | None]
 Losses = list[Loss | None]
@@ -85,19 +85,20 @@ class Named(TypedDict):
 
 
 class Learner(Named):
-    members: Annotated[int, Strict(), Ge(1)]
+    members: Annotated[int, Strict(), Ge(1), Le(10**6)]
     inference: Text
+    settings: NotRequired[dict[Text, Any]]
 
 
 class Training(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    batch_size: Annotated[int, Strict(), Ge(1)]
+    batch_size: Annotated[int, Strict(), Ge(1), Le(2**62)]
 
 
 class Config(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
     source: Named
-    K: Annotated[int, Strict(), Ge(2)]
+    K: Annotated[int, Strict(), Ge(2), Le(10**9)]
     seed: Annotated[int, Strict(), Ge(0), Le(2**63 - 1)]
     learner: Learner
     net: Named
