@@ -106,7 +106,8 @@ plots.save(*plots.slope_steps(kept), ROOT / "figures", "slope_steps")
 
 # %%
 effect = kaxis.paired(cube, learner="dtg_ff", baseline="bp_deepsup")
-plots.save(*plots.k_conflict(effect, paper=True), ROOT / "figures", "k_conflict")
+shown = effect.sel(source=[s for s in effect.source.values if s != "digits/interleaved"])
+plots.save(*plots.k_conflict(shown, paper=True), ROOT / "figures", "k_conflict")
 for source, name in zip(real.source.values, ("all", "per_class", "train_total"), strict=True):
     slope = kaxis.contrast(cube.sel(source=[source]), learner="dtg_ff", baseline="bp_deepsup")
     plots.save(*plots.paired(cube, effect, str(source), slope), ROOT / "figures", f"cifar100_paired_{name}")
