@@ -39,13 +39,18 @@ LIMIT = 64 * 2**20
 def whole_file(file: Path) -> Iterator[Path]:
     """A name beside `file` to write to; what stands there takes the place of `file` when the block ends well, and goes when it does not.
 
+    A link is followed. A pipe or device is refused: it would be replaced.
+
     Raises
     ------
     OSError
         If it cannot be written, also where `file` is a folder.
     """
+    file = Path(os.path.realpath(file)) if file.is_symlink() else file
     if file.is_dir():
         raise IsADirectoryError(21, "is a folder", str(file))
+    if file.exists() and not file.is_file():
+        raise OSError(22, "no regular file", str(file))
     part = file.with_name(f"{file.stem[:100]}-{uuid.uuid4().hex}{PART}")
     try:
         yield part

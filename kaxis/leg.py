@@ -28,6 +28,7 @@ from kaxis.sources.knobs import NEUTRAL
 __all__ = ["Leg"]
 
 MOST_CELLS = 1_000_000
+MOST_LEARNERS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +186,8 @@ class Leg:
                 raise KaxisError(f"{name} = {values}: 0 or more, at least one")
             if twice := [value for value, count in Counter(values).items() if count > 1]:
                 raise KaxisError(f"{name}: {twice[0]} is given twice")
+        if len(self.learners) > MOST_LEARNERS:
+            raise KaxisError(f"learners: {len(self.learners):,} are named, {MOST_LEARNERS:,} at most")
         rows = tuple(learners.parse(text).name for text in self.learners)
         if not rows:
             raise KaxisError("learners: name at least one")

@@ -184,6 +184,17 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_text(tmp_path, "x")
 
 
+def test_an_output_goes_where_a_link_points_and_replaces_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("target")
+    write_text(tmp_path / "link", "x")
+    assert (tmp_path / "target").read_text() == "x"
+    assert (tmp_path / "link").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        write_text(tmp_path / "pipe", "x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_cube_is_replaced_while_another_reads_it(tmp_path: Path, fill: Fill, cli: Cli) -> None:
     store, file = fill(noisy()), tmp_path / "l.nc"
     assert cli("cube", "--store", store.path, "--out", file)[0] == 0
@@ -319,9 +330,11 @@ def test_a_hangup_that_nohup_turned_off_stays_off(tmp_path: Path) -> None:
         ("run {list}", "leg"),
         ("run {dots}", "nested too deeply"),
         ("run {digits}", "study file"),
-        ("run {learners}", "is given twice"),
+        ("run {learners}", "30,000 are named"),
         ("run {plan}", "is in no leg"),
         ("analyze coverage --tilt nan", "tilt = nan"),
+        ("run {many}", "30,000 are named"),
+        ("run {true}", "steps = true"),
         ("analyze coverage --draws 1000000000000", "draws = 1000000000000"),
         ("audit {brackets}", "nested too deeply"),
     ],
@@ -335,7 +348,9 @@ def test_immoderate_command_lines_are_one_line_at_once(line: str, says: str, tmp
     (tmp_path / "learners.toml").write_text(f"source = 'digits'\nlearners = {['bp'] * 30_000}")
     plan = ", ".join(map(str, range(20, 75_020)))
     (tmp_path / "plan.toml").write_text(f"source = 'digits'\n[plan]\nlow = [3]\nhigh = [{plan}]")
-    kinds = ("brackets", "binary", "list", "dots", "digits", "learners", "plan")
+    (tmp_path / "many.toml").write_text(f"source = 'digits'\nlearners = {[f'bp[lr={i}]' for i in range(1, 30_001)]}")
+    (tmp_path / "true.toml").write_text("source = 'digits'\nsteps = true")
+    kinds = ("brackets", "binary", "list", "dots", "digits", "learners", "plan", "many", "true")
     names = {n: tmp_path / f"{n}.toml" for n in kinds}
     started = time.monotonic()
     code, _, err = cli(*(word.format(**names) for word in line.split()))

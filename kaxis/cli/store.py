@@ -20,7 +20,7 @@ def check(*, store: StorePath = None, json: Json = False) -> int:
 
     Example: kaxis store check --store studies/results/main
     """
-    from kaxis.io import unseal
+    from kaxis.io import read_bounded, unseal
     from kaxis.store.schema import doubt
 
     place = open_store(store)
@@ -42,7 +42,7 @@ def check(*, store: StorePath = None, json: Json = False) -> int:
     for folder in ("weights", "checkpoints"):
         for file in sorted((place.path / folder).glob("*.pt")):
             try:
-                if unseal(file.read_bytes()) is None:
+                if unseal(read_bounded(file, 2**40)) is None:
                     unsealed += 1
                 else:
                     sealed += 1

@@ -214,11 +214,22 @@ def _read(file: Path) -> dict[str, Any] | None:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise Damaged("not a whole kaxis record (no configuration)") from None
     if wrong := fault(record):
-        raise Damaged(f"damaged, {wrong}", cell)
+        raise Damaged(f"damaged, {wrong}", None if wrong.startswith("config") else cell)
+    if b"\\ud" in raw and _no_text(record):
+        raise Damaged("damaged, a text in it is none", None)
     digest = record["provenance"].get("digest")
     if digest is not None and digest != text_digest(raw, str(digest)):
         raise Damaged("damaged, its content is not what its digest says", cell)
     return dict(record)
+
+
+def _no_text(record: Mapping[str, Any]) -> bool:
+    """Whether half a character stands somewhere, which no file can take."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _write(file: Path, text: str) -> None:
