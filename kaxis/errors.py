@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["KaxisError", "hint", "visible"]
+__all__ = ["KaxisError", "hint", "out_of_memory", "visible"]
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -49,3 +49,16 @@ def hint(value: object, allowed: Iterable[str]) -> str:
     names = list(allowed)
     close = difflib.get_close_matches(str(value), names, n=1)
     return f"one of: {', '.join(names)}" + (f" (did you mean '{close[0]}'?)" if close else "")
+
+
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory does not suffice."""
+    if not isinstance(error, RuntimeError):
+        return isinstance(error, MemoryError)
+    try:
+        return any(sign in str(error) for sign in OUT_OF_MEMORY)
+    except Exception:  # its own text raises
+        return False

@@ -106,7 +106,7 @@ def validated(kind: type[Any], options: Mapping[str, Any]) -> Any:
     """As `known`, for keys that are known to exist."""
     for each in fields(kind):
         if isinstance(options.get(each.name), bool) and "bool" not in str(each.type):  # else true would be 1
-            raise KaxisError(f"{each.name} = {str(options[each.name]).lower()}: not one of true and false")
+            raise KaxisError(f"{each.name} = {str(options[each.name]).lower()}: a number or a text, not true or false")
     try:
         return TypeAdapter(kind).validate_python(dict(options))
     except ValidationError as error:

@@ -16,10 +16,11 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, out_of_memory
 from kaxis.io import read_bounded
 from kaxis.learners import RULE_SETTINGS, SETTINGS, TABLE, Learner, register
 
@@ -30,7 +31,6 @@ __all__ = [
     "RuleError",
     "authors_code",
     "load_rules",
-    "out_of_memory",
     "placeholder",
     "rule",
     "rule_config",
@@ -84,19 +84,6 @@ def authors_code(made: Rule) -> Iterator[None]:
         if out_of_memory(error):
             raise
         raise RuleError(_told(error, made.file, made.name)) from None
-
-
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory does not suffice."""
-    if not isinstance(error, RuntimeError):
-        return isinstance(error, MemoryError)
-    try:
-        return any(sign in str(error) for sign in OUT_OF_MEMORY)
-    except Exception:  # whose text cannot be had
-        return False
 
 
 def _told(error: BaseException, file: str, name: str) -> str:
@@ -190,7 +177,7 @@ _loaded: dict[tuple[str, str], set[str]] = {}
 """Files of rules that were run, by path and hash, with the names that they defined."""
 
 _beside: dict[str, str] = {}
-"""Modules that files of rules imported from their own folders, with the folder."""
+"""Modules that files of rules import from their own folders, with the folder."""
 
 
 def load_rules(files: Iterable[str]) -> None:
@@ -211,31 +198,27 @@ def load_rules(files: Iterable[str]) -> None:
             raise KaxisError(f"rules {file}: {error.strerror}") from None
         if RULES.keys() >= _loaded.get((str(path.resolve()), code), {""}):
             continue
-        before = dict(RULES)
+        before, path_before = dict(RULES), list(sys.path)
         folder = str(path.resolve().parent)
         for name in [name for name, home in _beside.items() if home != folder]:
             sys.modules.pop(name, None)  # another folder's module of that name is not this one's
             del _beside[name]
-        if folder not in sys.path:
-            sys.path.insert(0, folder)  # stays: a rule may import when it is built
-        there = set(sys.modules)
+        sys.path.insert(0, folder)
         _loading.append((str(path), code))
         try:
             runpy.run_path(str(path))
-        except KaxisError:
-            raise
-        except KeyboardInterrupt:
+        except (KaxisError, KeyboardInterrupt):
             raise
         except BaseException as error:
             raise KaxisError(f"rules {file}: {_told(error, str(path), '')}") from None
         finally:
             _loading.pop()
-            sys.path.remove(folder)
-            sys.path.append(folder)
+            # A rule may import when it is built, so its folder stays, behind what was there.
+            sys.path[:] = path_before if folder in path_before else [*path_before, folder]
         if before == RULES:
             raise KaxisError(f"rules {file}: defines none; decorate a class with @kaxis.rule('name')")
         mine = {name for name, made in RULES.items() if made is not before.get(name)}
-        if siblings := _siblings(set(sys.modules) - there, folder):
+        if siblings := _siblings(path, folder):
             _beside.update(dict.fromkeys(siblings, folder))
             whole = hashlib.sha256(code.encode())
             for name in sorted(siblings):
@@ -244,16 +227,27 @@ def load_rules(files: Iterable[str]) -> None:
         _loaded[str(path.resolve()), code] = mine
 
 
-def _siblings(names: Iterable[str], folder: str) -> dict[str, Path]:
-    """Those of some modules whose files lie in a folder, without what is installed below it, and without this package."""
-    out = {}
-    for name in names:
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file and os.path.isabs(file) and file.startswith(folder + os.sep) and name.partition(".")[0] != "kaxis":
-            inside = Path(file).relative_to(folder).parts
-            if not {"site-packages", "dist-packages"} & set(inside) and os.path.isfile(file):
-                out[name] = Path(file)
-    return out
+def _siblings(path: Path, folder: str) -> dict[str, Path]:
+    """Modules beside a file that it imports, directly or through each other, at the top or inside a function; this package is none.
+
+    Read from the code, so that it does not matter what else has been imported.
+
+    Raises
+    ------
+    KaxisError
+        If another file has been imported under the name of one of them.
+    """
+    finder = ModuleFinder([folder], excludes=["kaxis"])
+    finder.run_script(str(path))
+    files = {name: getattr(module, "__file__", None) for name, module in finder.modules.items() if name != "__main__"}
+    found = {name: Path(file) for name, file in files.items() if file}
+    for name, file in found.items():
+        there = getattr(sys.modules.get(name), "__file__", None)
+        if there and os.path.realpath(there) != os.path.realpath(file):
+            raise KaxisError(
+                f"rules {path}: imports {file.name}, but {there} has been imported under that name; rename one"
+            )
+    return found
 
 
 def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:

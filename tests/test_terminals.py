@@ -471,6 +471,38 @@ def test_a_rule_may_import_files_beside_it_and_they_are_part_of_it(
     assert codes[0] != codes[1]
 
 
+def test_the_hash_of_a_rule_does_not_know_what_was_imported_before(tmp_path: Path) -> None:
+    """Two files of one folder share a module; each by itself, and the second after the first, has one hash."""
+    from kaxis.learners import TABLE
+    from kaxis.rules import RULES, load_rules
+
+    (tmp_path / "shared_part.py").write_text("SCALE = 1")
+    body = "from shared_part import SCALE; return SCALE * self.out(x).square().mean()"
+    for name in ("rule_one", "rule_two"):
+        (tmp_path / f"{name}.py").write_text(RULE.format(name=name, body=body))
+    ask = (
+        "import sys; from kaxis.rules import RULES, load_rules; load_rules(sys.argv[1:]); print(RULES['rule_two'].code)"
+    )
+    files = [str(tmp_path / f"{n}.py") for n in ("rule_one", "rule_two")]
+    codes = [
+        subprocess.run([sys.executable, "-c", ask, *f], capture_output=True, text=True, check=True).stdout
+        for f in (files, files[1:])
+    ]
+    (tmp_path / "shared_part.py").write_text("SCALE = 2")
+    codes.append(subprocess.run([sys.executable, "-c", ask, *files], capture_output=True, text=True, check=True).stdout)
+    assert codes[0] == codes[1] != codes[2]
+    before = list(sys.path)
+    try:
+        load_rules(files)
+        assert sys.path == [*before, str(tmp_path)]
+    finally:
+        sys.path[:] = before
+        for name in ("rule_one", "rule_two"):
+            TABLE.pop(name, None)
+            RULES.pop(name, None)
+        sys.modules.pop("shared_part", None)
+
+
 def test_settings_of_a_rule_are_finite(tmp_path: Path) -> None:
     with pytest.raises(KaxisError, match="weight = nan: a finite number"):
         Leg.of({"source": "digits", "learners": ["ff_hybrid[weight=nan]"]})

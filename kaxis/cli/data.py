@@ -157,6 +157,7 @@ def show(
         raise KaxisError(f"--columns {columns}: 1 to 100 images a class")
     from kaxis.leg import Leg
     from kaxis.plots.contact import contact_sheet
+    from kaxis.plots.style import style
     from kaxis.sources.load import load_task
 
     leg = Leg.of({"source": name, "K": K, "labels": labels, "size": size, "seeds": seed, "learners": "bp"})
@@ -164,7 +165,9 @@ def show(
     if augmented and task.statistics == ((), ()):
         raise KaxisError(f"{name}: has no images to augment")
     made = io.BytesIO()
-    contact_sheet(task, columns=columns, seed=seed if augmented else None).savefig(made, format="png", dpi=120)
+    sheet = contact_sheet(task, columns=columns, seed=seed if augmented else None)
+    with style():
+        sheet.savefig(made, format="png", dpi=120)
     file = out / f"{file_name(name)}_{labels.replace(':', '')}{'_augmented' if augmented else ''}.png"
     try:
         out.mkdir(parents=True, exist_ok=True)

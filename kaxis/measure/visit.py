@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from kaxis.errors import out_of_memory
 from kaxis.measure.subject import Subject
-from kaxis.rules import out_of_memory
 from kaxis.train.precision import cpu_matmul, one_thread, product_rate, reuse_memory
 
 __all__ = ["Visit", "rate", "visit"]

@@ -33,7 +33,7 @@ def contact_sheet(task: Task, *, columns: int = 8, seed: int | None = None) -> F
     images = _augmented(task, picks, seed) if seed is not None else [task.features[task.train_rows[p]] for p in picks]
     brightest = max(int(block.max()) for block in images) if seed is None else 255
     scale = 16 if brightest <= 16 else 255  # digits count ink from 0 to 16
-    with style(), rc_context({"figure.constrained_layout.use": False, "savefig.bbox": "standard"}):
+    with style(), rc_context({"figure.constrained_layout.use": False}):
         figure = Figure(figsize=(1.9 + 0.62 * columns, 0.66 * len(names)))
         grid = figure.subplots(len(names), columns, squeeze=False)
         for k, (row, block) in enumerate(zip(grid, images, strict=True)):

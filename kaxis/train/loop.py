@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kaxis.cell import Cell
-from kaxis.errors import KaxisError
-from kaxis.rules import out_of_memory
+from kaxis.errors import KaxisError, out_of_memory
 from kaxis.sources.load import load_task
 from kaxis.sources.task import Task
 from kaxis.train.conv import ConvStack
