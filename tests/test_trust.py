@@ -100,6 +100,7 @@ ALTERED = [
     ("metrics.test_accuracy", 0.501),  # a changed digit: its curve says otherwise
     ("metrics.test_loss", math.inf),
     ("metrics.train_loss", -1.0),
+    ("metrics.selected_step", 7),
     ("metrics.layer_test_accuracy", [0.5, "x"]),
     ("metrics", {}),
     ("metrics", []),
@@ -194,6 +195,15 @@ def test_records_of_older_versions_stay_valid_and_are_counted(fill: Fill, cli: C
     found = json.loads(out)
     assert (found["records"], len(found["without_digest"])) == (30, 30)
     assert any("no whole number of 10 samples" in p for p in found["problems"])
+    assert store.read(cell) is not None
+
+
+def test_whatever_a_finished_training_may_show_can_be_read_again(fill: Fill) -> None:
+    """A test loss has no limit: only the training loss decides that a cell has diverged."""
+    store, cell = fill(noisy()), the_cell()
+    made = fake_result(0.9, 0.8)
+    made["metrics"]["test_loss"] = made["curves"]["test_loss"][-1] = 3e38
+    store.write(cell, made)
     assert store.read(cell) is not None
 
 

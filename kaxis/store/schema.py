@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 __all__ = ["doubt", "fault"]
 
 Fraction = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(1)]
-Loss = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(1e30)]
+Loss = Annotated[float, Strict(), AllowInfNan(False), Ge(0)]
 Positive = Annotated[float, Strict(), AllowInfNan(False), Gt(0), Le(1e30)]
 Count = Annotated[int, Strict(), Ge(0), Le(2**62)]
 Text = Annotated[str, Strict()]
@@ -174,7 +174,9 @@ def _disagreement(record: Mapping[str, Any]) -> str | None:
             return f"curves.{name} has {len(values)} entries for {len(steps)} steps"
     if not steps:
         return "curves.step is empty"
-    at = steps.index(metrics["selected_step"]) if metrics.get("selected_step") in steps else len(steps) - 1
+    if metrics.get("selected_step", steps[-1]) not in steps:
+        return f"metrics.selected_step = {metrics['selected_step']}: no step that was looked at"
+    at = steps.index(metrics.get("selected_step", steps[-1]))
     for name in (*NEEDED, "held_accuracy"):
         if name in metrics and name in curves and metrics[name] != curves[name][at]:
             return f"metrics.{name} = {metrics[name]}, its curve ends with {curves[name][at]}"
