@@ -87,9 +87,7 @@ def _choose(source: Mapping[str, Any], images: Any, names: tuple[str, ...], K: i
 @lru_cache(maxsize=2)
 def prepare(name: str, kind: str, folder: Path, size: int | None = None) -> NDArray[np.float32]:
     """Read a real source and fit its features, once; a later call in any process finds them in the user's cache."""
-    import pooch
-
     from kaxis.sources.features import features
-    from kaxis.sources.images import load_images
+    from kaxis.sources.images import cache_dir, load_images
 
-    return features(load_images(name, folder, size), kind, Path(pooch.os_cache("kaxis")))
+    return features(load_images(name, folder, size), kind, cache_dir())
