@@ -79,7 +79,7 @@ def canonical(name: str) -> str:
     path = Path(os.path.abspath(_place(name, folder)))
     below = path.relative_to(folder) if path.is_relative_to(folder) and path != folder else path
     # A relative name that another place answers to first, from where we stand, would be ambiguous.
-    return f"{kind}:{below if _place(f'{kind}:{below}', folder) == path else path}"
+    return f"{kind}:{below if os.path.abspath(_place(f'{kind}:{below}', folder)) == str(path) else path}"
 
 
 def inspect(name: str) -> SourceInfo:
