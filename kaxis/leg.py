@@ -156,6 +156,10 @@ class Leg:
             "vgg: local layers step one by one, as published at first (each convolution twice), or on one summed loss [interleaved]"
         ),
     ] = None
+    kernels: Annotated[
+        Literal["fused", "plain"] | None,
+        Help("vgg: a layer as one operation with 16-bit dropout masks, or step by step as before version 0.2 [fused]"),
+    ] = None
     select: Annotated[
         Literal["last", "best"] | None,
         Help("report the last step, or the best on held-out samples, of 20 looks (mlp) or each epoch (vgg) [last]"),
@@ -229,6 +233,8 @@ class Leg:
         if self.net != "mlp":
             keys = ("lr_min", "precision", "accumulate", "activation_checkpointing", "local_step", "select")
             out |= {"augment": list(self.augment or ()), **{k: getattr(self, k) for k in keys}}
+            if self.kernels == "fused":  # records from before this option do not name theirs
+                out["kernels"] = "fused"
         elif self.select == "best":  # named only where it differs, as below
             out["select"] = "best"
         return out

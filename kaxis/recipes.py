@@ -48,6 +48,7 @@ CONV: dict[str, Any] = {
     "accumulate": 1,
     "activation_checkpointing": False,
     "local_step": "interleaved",
+    "kernels": "fused",
     "select": "last",
 }
 """Options from ``depth_only`` on exist for conv nets alone."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kaxis.nets import fused
 from kaxis.nets.draws import linear, readout
 from kaxis.nets.plan import layers
 from kaxis.streams import stream
@@ -98,35 +99,64 @@ class VGG(nn.Module):
         return low + (high - low) * torch.sigmoid(self.alphas[str(i)])
 
     def activation(self, i: int, h_BCSS: Tensor) -> Tensor:
-        return F.relu(self.convs[i](h_BCSS))
+        return F.relu(self.convs[i](h_BCSS), inplace=True)
 
     def goodness(self, i: int, a_BCSS: Tensor) -> Tensor:
         """What a head of layer i would read, before normalisation and temperature: the pooled a^power, or its mean (B, 1)."""
         g = a_BCSS * a_BCSS if self.learner["power"] == "2" else a_BCSS
         if self.learner["goodness"] == "scalar":
             return g.mean((1, 2, 3))[:, None]
-        # Flattened as it lies in memory, so that the backward pass stays channels-last.
-        return _pooled(g, self.plan[i].goodness_side).permute(0, 2, 3, 1).flatten(1)
+        return _flat(_pooled(g, self.plan[i].goodness_side))
 
     def head(self, i: int, a_BCSS: Tensor) -> Tensor:
         """Logits (B, K) of layer i, in float32 whatever the activation is in."""
         with torch.autocast(a_BCSS.device.type, enabled=False):
-            g_BG = self.goodness(i, a_BCSS.float())
-            if str(i) in self.goodness_norms:
-                g_BG = self.goodness_norms[str(i)](g_BG)
-            logits: Tensor = self.heads[str(i)](g_BG / self.temperature(i))
-            return logits
+            return self._read(i, self.goodness(i, a_BCSS.float()))
+
+    def _read(self, i: int, g_BG: Tensor) -> Tensor:
+        if str(i) in self.goodness_norms:
+            g_BG = self.goodness_norms[str(i)](g_BG)
+        logits: Tensor = self.heads[str(i)](g_BG / self.temperature(i))
+        return logits
+
+    def layer(self, i: int, h_BCSS: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """`activation`, `head` (None without one) and `pooled` in one; a local learner's pooling waits for its backward pass."""
+        layer, headed, device = self.plan[i], i in self.headed, h_BCSS.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else h_BCSS.dtype
+        whole = headed and self.learner["goodness"] == "vector" and layer.side % layer.goodness_side == 0
+        a, g, p = fused.layer(
+            h_BCSS.to(dtype),
+            *(p.to(dtype) for p in self.convs[i].parameters()),
+            head=layer.goodness_side if whole else 0,
+            squared=self.learner["power"] == "2",
+            pool=layer.pool and not self.local,
+        )
+        logits = None
+        if g is not None:
+            with torch.autocast(device, enabled=False):
+                logits = self._read(i, _flat(g))
+        elif headed:
+            logits = self.head(i, a)
+        return a, logits, a if p is None else p
 
     def onward(self, i: int, a_BCSS: Tensor, mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
         """The next layer's input; `mask` gives a layer's dropout mask (already divided by the share kept)."""
-        if self.plan[i].pool:
-            a_BCSS = F.avg_pool2d(a_BCSS, 2)
-        kind = self.learner["norm"]
-        if kind != "none":  # channels are the last dimension in memory
-            x, shape = a_BCSS.permute(0, 2, 3, 1), (a_BCSS.shape[1],)
-            x = F.layer_norm(x, shape, eps=EPS) if kind == "layernorm" else F.rms_norm(x, shape, eps=EPS)
-            a_BCSS = x.permute(0, 3, 1, 2)
-        return a_BCSS if mask is None or not self.dropout else a_BCSS * mask(i, a_BCSS)
+        return self.normed(i, F.avg_pool2d(a_BCSS, 2) if self.plan[i].pool else a_BCSS, mask)
+
+    def normed(self, i: int, p_BCSS: Tensor, mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
+        """The next layer's input from what is already pooled."""
+        kind, x, own = self.learner["norm"], p_BCSS.permute(0, 2, 3, 1), False  # channels last, as in memory
+        if kind != "none":
+            own, shape = True, (x.shape[-1],)
+            if kind == "rmsnorm":
+                x = F.rms_norm(x, shape, eps=EPS)
+            else:  # torch's kernel is twice as fast with a weight; the numbers are the same, but a gradient's are not
+                ones = None if torch.is_grad_enabled() and x.requires_grad else x.new_ones(shape)
+                x = F.layer_norm(x, shape, ones, eps=EPS)
+        if mask is not None and self.dropout:
+            drawn = mask(i, p_BCSS).permute(0, 2, 3, 1)
+            x = x.mul_(drawn) if own else x * drawn
+        return x.permute(0, 3, 1, 2)
 
     def classify(self, pooled: list[Tensor], mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
         """Logits (B, K) of the concat classifier from the average-pooled layers 1 and up."""
@@ -168,6 +198,11 @@ class VGG(nn.Module):
                 own += [self.alphas[str(i)]] if str(i) in self.alphas else []
             out.append(own)
         return out + ([[*self.concat.parameters()]] if self.concat else [])
+
+
+def _flat(g_BCGG: Tensor) -> Tensor:
+    """Flattened as it lies in memory, so that the backward pass stays channels-last."""
+    return g_BCGG.permute(0, 2, 3, 1).flatten(1)
 
 
 def _pooled(x_BCSS: Tensor, goal: int) -> Tensor:

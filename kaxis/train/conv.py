@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from kaxis.cell import Cell
+from kaxis.nets.fused import kept
 from kaxis.nets.plan import conv_counts
 from kaxis.nets.vgg import CONCAT_DROPOUT, VGG
 from kaxis.sources.augment import augment, draws, normalised
@@ -66,6 +67,7 @@ class ConvStack:
             for net in self.nets
         ]
         self.headed = self.nets[0].headed
+        self.kernels = self.train.get("kernels", "plain")
         self.learned_t = self.learner["temperature"] == "learned"
         self.loss: Tensor | None = None
         if self.feed.streamed:
@@ -149,6 +151,7 @@ class ConvStack:
                 local_step=self.train["local_step"],
                 checkpointing=self.train["activation_checkpointing"],
                 precision=self.train["precision"],
+                kernels=self.kernels,
             )
         return total
 
@@ -165,6 +168,8 @@ class ConvStack:
         def mask(i: int, like: Tensor) -> Tensor:
             keep = 1 - (CONCAT_DROPOUT if i == len(net.plan) else net.dropout)
             generator.manual_seed(key + i)
+            if self.kernels == "fused":
+                return kept(like, keep, generator)
             drawn = torch.empty_like(like, dtype=torch.float32, requires_grad=False).bernoulli_(
                 keep, generator=generator
             )
@@ -205,8 +210,15 @@ class ConvStack:
 
         if "steps" in self.train:
             return checkpoints(self.steps)
-        ends = [math.ceil(e * self.n / self.batch) for e in range(1, math.ceil(self.train["epochs"]))]
-        return sorted({0, *(e for e in ends if e < self.steps), self.steps})
+        return sorted({0, *(e for e in self._epoch_ends() if e < self.steps), self.steps})
+
+    def trains_at(self) -> set[int]:
+        """When training images are looked at too, a third of an epoch's work: at the end, and with epochs after four fifths of them."""
+        late = [] if "steps" in self.train else self._epoch_ends()[math.ceil(0.8 * self.train["epochs"]) - 1 :][:1]
+        return {*late, self.steps}
+
+    def _epoch_ends(self) -> list[int]:
+        return [math.ceil(e * self.n / self.batch) for e in range(1, math.ceil(self.train["epochs"]))]
 
     def note(self, done: int) -> str:
         loss = "-" if self.loss is None else f"{float(self.loss):.3f}"

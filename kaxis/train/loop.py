@@ -183,12 +183,12 @@ def _train(
 def _evaluate(stack: Any, tasks: dict[int, Task], results: list[Result], step: int) -> None:
     """Accuracy and cross-entropy of every cell's inference rule, and each head's test accuracy, appended to its curves.
 
-    A conv net's training images are looked at once, at the end (a third of an epoch's work), unless the best epoch is asked for.
+    A conv net's training images are looked at when it says so, or every time where the best epoch is asked for.
     """
     conv = isinstance(stack, ConvStack)
     last = step == stack.steps
     splits = [s for s in ("train", "test", "held") if s != "held" or any(len(t.y_held) for t in tasks.values())]
-    if conv and not last and not any(r.best for r in results):
+    if conv and step not in stack.trains_at() and not any(r.best for r in results):
         splits.remove("train")
     seen: list[dict[str, tuple[float, float]]] = [{} for _ in results]
     layers: list[list[float]] = [[] for _ in results]

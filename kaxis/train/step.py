@@ -45,6 +45,7 @@ def gradients(
     local_step: str = "interleaved",
     checkpointing: bool = False,
     precision: str = "float32",
+    kernels: str = "fused",
     look: Callable[[str, Tensor], None] = lambda name, loss: None,
 ) -> Tensor:
     """Add the gradient of a batch's loss to the parameters, calling ``done(layer)`` as soon as a layer's is whole.
@@ -67,6 +68,8 @@ def gradients(
         Forget what global learners need for their backward pass, and compute it again there.
     precision : {"float32", "bfloat16"}
         Of convolutions and what lies between them; heads are float32.
+    kernels : {"fused", "plain"}
+        A layer as one operation (`kaxis.nets.fused`), or operation by operation.
     look : callable
         Shown each loss by name (``0`` for the lowest layer's, ``concat`` for the classifier's) before anything goes back.
 
@@ -82,8 +85,11 @@ def gradients(
     def block(i: int, h: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """What goes up, the head's loss, the average-pooled activation."""
         with cast():
-            a = net.activation(i, h)
-            logits = net.head(i, a) if i in net.headed else None
+            if kernels == "fused":
+                a, logits, up = net.layer(i, h)
+            else:
+                up = a = net.activation(i, h)
+                logits = net.head(i, a) if i in net.headed else None
         loss = None if logits is None else share * F.cross_entropy(logits, y_B, label_smoothing=smoothing)
         if one_by_one:  # outside autocast, whose copies of the weights would outlive the step
             assert loss is not None
@@ -98,7 +104,9 @@ def gradients(
             pooled = a.mean((2, 3)) if net.concat and i else None
             if i + 1 == depth:
                 return None, loss, pooled
-            return net.onward(i, a.detach() if net.local else a, mask), loss, pooled
+            if net.local:
+                return net.onward(i, a.detach(), mask), loss, pooled
+            return (net.normed if kernels == "fused" else net.onward)(i, up, mask), loss, pooled
 
     h: Tensor | None = x_BCSS
     losses, pools = [], []
