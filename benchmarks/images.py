@@ -1,11 +1,14 @@
 """Images a second of every learner on VGG8 at 32 px and VGG11 at 224 px, beside a plain PyTorch loop of the same recipe.
 
-python benchmarks/images.py                 # two-core size, ten minutes: width 0.25
+python benchmarks/images.py                             # two-core size, ten minutes: width 0.25
+python benchmarks/images.py --net vgg8 --size 16 --width 0.125
 python benchmarks/images.py --width 1 --device cuda
 
 The plain loop: one module in PyTorch's default layout, a DataLoader that augments image by image, torch's own threads,
 one network after another; local learners as first published (each convolution twice, a step between).
-kaxis: on a CPU a process a core, one thread each, as `kaxis run` uses the machine. Both sides in one run; ratios, not seconds.
+kaxis: on a CPU a process a core, one thread each, as `kaxis run` uses the machine. Both sides take turns, and medians are
+compared. The floor is the rate of large products, measured before and after each of kaxis's samples by all its processes at
+once, with the library that multiplies for them; where it moves by more than a tenth, no share of it is printed.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
+from collections.abc import Iterator
+from itertools import chain, repeat
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,10 +33,11 @@ from kaxis.nets.plan import conv_counts
 from kaxis.nets.vgg import VGG
 from kaxis.sources.task import Task
 from kaxis.train.conv import ConvStack
-from kaxis.train.precision import one_thread, product_rate, reuse_memory
+from kaxis.train.precision import cpu_matmul, one_thread, product_rate, reuse_memory
 
 LEARNERS = ("bp", "bp_deepsup", "bp_concat", "local_ce", "dtg_ff", "bp_ensemble")
-K, IMAGES = 10, 512
+DEFAULT = (("vgg8", 32, 128), ("vgg11", 224, 16))
+K, IMAGES, SAMPLES = 10, 512, 5
 
 
 def task(size: int) -> Task:
@@ -46,22 +53,29 @@ def stack(learner: str, net: str, size: int, width: float, batch: int, device: s
     return ConvStack([cell], [(0, m) for m in range(cell.config["learner"]["members"])], {0: task(size)}, device)
 
 
-def rate(arguments: tuple[Any, ...]) -> float:
-    """Images a second of one process, an image of an ensemble counted once."""
+_built: dict[tuple[Any, ...], tuple[ConvStack, Iterator[Any]]] = {}
+
+
+def rate(arguments: tuple[Any, ...]) -> tuple[float, float, float]:
+    """Images a second of one process, an image of an ensemble counted once; large products a second before and after."""
     *what, device, seconds = arguments
     reuse_memory()
-    with one_thread():
-        s = stack(*what, device)
-        batches = s.batches(0)
-        for _ in range(2):
-            s.step(next(batches))
+    with one_thread(), cpu_matmul():
+        if tuple(what) not in _built:
+            s = stack(*what, device)
+            _built[tuple(what)] = s, s.batches(0)
+            for _ in range(2):
+                s.step(next(_built[tuple(what)][1]))
+        s, batches = _built[tuple(what)]
+        before = product_rate(device)[0]
         started, steps = time.perf_counter(), 0
         while time.perf_counter() - started < seconds:
             s.step(next(batches))
             steps += 1
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return steps * s.batch / (time.perf_counter() - started)
+            if device == "cuda":
+                torch.cuda.synchronize()
+        ours = steps * s.batch / (time.perf_counter() - started)
+        return ours, before, product_rate(device)[0]
 
 
 class Plain(Dataset[tuple[torch.Tensor, int]]):
@@ -89,27 +103,33 @@ class Plain(Dataset[tuple[torch.Tensor, int]]):
         return x, int(self.y[i])
 
 
-def plain_rate(learner: str, net: str, size: int, width: float, batch: int, device: str, seconds: float) -> float:
+def plain_rates(
+    learner: str, net: str, size: int, width: float, batch: int, device: str, seconds: float
+) -> Iterator[float]:
+    """One sample after another of the plain loop, in images a second."""
     options = {"source": "cifar10", "net": net, "size": size, "width": width, "learners": learner}
     config = Leg.of(options).cells()[0].config
-    members = config["learner"]["members"]
     shape = {"K": K, "size": size, "net": config["net"], "learner": config["learner"]}
+    members = config["learner"]["members"]
     nets = [VGG(0, m, concat=learner == "bp_concat", **shape).to(device) for m in range(members)]
     optimizers = [[torch.optim.AdamW(g, lr=2e-4, weight_decay=1e-3) for g in n.groups()] for n in nets]
     loader = DataLoader(Plain(task(size)), batch_size=batch, shuffle=True, drop_last=True)
-    started = time.perf_counter()
-    done = skipped = 0
+    endless = chain.from_iterable(repeat(loader))
+
+    def step() -> None:
+        x, y = next(endless)
+        for n, own in zip(nets, optimizers, strict=True):
+            plain_step(n, own, x.to(device), y.to(device))
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    step()  # warms up
     while True:
-        for x, y in loader:
-            for n, own in zip(nets, optimizers, strict=True):
-                plain_step(n, own, x.to(device), y.to(device))
-            done += batch
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if not skipped:  # the first step warms up
-                started, skipped = time.perf_counter(), done
-            elif time.perf_counter() - started > seconds:
-                return (done - skipped) / (time.perf_counter() - started)
+        started, steps = time.perf_counter(), 0
+        while time.perf_counter() - started < seconds:
+            step()
+            steps += 1
+        yield steps * batch / (time.perf_counter() - started)
 
 
 def plain_step(net: VGG, optimizers: list[torch.optim.AdamW], x: torch.Tensor, y: torch.Tensor) -> None:
@@ -140,30 +160,44 @@ def plain_step(net: VGG, optimizers: list[torch.optim.AdamW], x: torch.Tensor, y
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--net", help="one net instead of both, with --size and --batch")
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each sample")
     parser.add_argument("--learners", nargs="*", default=LEARNERS)
     a = parser.parse_args()
     processes = cores() if a.device == "cpu" else 1
-    floor = product_rate(a.device)[0] * processes
-    print(f"{processes} processes on {a.device}, width {a.width}; large products {floor / 1e9:.0f} GFLOP/s on all")
-    print(f"{'net':6} {'learner':12} {'plain img/s':>12} {'kaxis img/s':>12} {'ratio':>6} {'of the floor':>13}")
+    print(
+        f"{processes} processes on {a.device}, width {a.width}, medians of {SAMPLES} samples of {a.seconds:g} s each, in turns"
+    )
+    print(
+        f"{'net':6} {'px':>4} {'learner':12} {'plain img/s':>12} {'kaxis img/s':>12} {'ratio':>6} {'GFLOP/s':>8} {'of the floor':>13}"
+    )
     context = multiprocessing.get_context("spawn")
-    for net, size, batch in (("vgg8", 32, 128), ("vgg11", 224, 16)):
+    for net, size, batch in ((a.net, a.size, a.batch),) if a.net else DEFAULT:
         for learner in a.learners:
             what = (learner, net, size, a.width, batch)
-            plain = plain_rate(*what, a.device, a.seconds)
-            if processes > 1:
-                with context.Pool(processes) as pool:
-                    ours = sum(pool.map(rate, [(*what, a.device, a.seconds)] * processes))
-            else:
-                ours = rate((*what, a.device, a.seconds))
-            config = Leg.of({"source": "cifar10", "net": net, "size": size, "width": a.width, "learners": learner})
-            c = config.cells()[0].config
+            plain = plain_rates(*what, a.device, a.seconds)
+            plains, ours, floors = [], [], []
+            with context.Pool(processes) as pool:
+                pool.map(rate, [(*what, a.device, 0.5)] * processes, chunksize=1)  # builds and warms up
+                for _ in range(SAMPLES):
+                    plains.append(next(plain))
+                    each = pool.map(rate, [(*what, a.device, a.seconds)] * processes, chunksize=1)
+                    ours.append(sum(e[0] for e in each))
+                    floors += [sum(e[1] for e in each), sum(e[2] for e in each)]
+            leg = Leg.of({"source": "cifar10", "net": net, "size": size, "width": a.width, "learners": learner})
+            c = leg.cells()[0].config
             flops = conv_counts(K=K, size=size, batch=1, net=c["net"], learner=c["learner"])["flops_step"]
-            share = ours * flops / floor
-            print(f"{net:6} {learner:12} {plain:12.1f} {ours:12.1f} {ours / plain:6.2f} {share:13.0%}", flush=True)
+            spread = (max(floors) - min(floors)) / median(floors)
+            share = f"{median(ours) * flops / median(floors):.0%}" if spread <= 0.1 else f"moved {spread:.0%}"
+            print(
+                f"{net:6} {size:4} {learner:12} {median(plains):12.1f} {median(ours):12.1f} "
+                f"{median(ours) / median(plains):6.2f} {median(floors) / 1e9:8.0f} {share:>13}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kaxis.leg import Leg
+from kaxis.nets import fused
 from kaxis.nets.plan import conv_counts, layers
 from kaxis.nets.vgg import VGG
 from kaxis.train.step import cosine, gradients
@@ -126,6 +129,76 @@ def test_every_learner_agrees_with_plain_pytorch(learner: str) -> None:
     net.float()  # heads compute in float32; so do the comparison's
     x, y = batch(dtype=torch.float32)
     same(taken(net, x, y, masks(net)), by_hand(net, x, y, masks(net)), tolerance=2e-4)
+
+
+VARIANTS = [
+    *ROWS,
+    "dtg_ff[power=1]",
+    "dtg_ff[goodness=scalar]",
+    "dtg_ff[goodness_norm=batchnorm]",
+    "dtg_ff[norm=rmsnorm]",
+    "bp_deepsup[norm=none]",
+    "bp_deepsup[power=2]",
+]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("size", [16, 32])
+@pytest.mark.parametrize("learner", VARIANTS)
+def test_fused_layers_are_the_plain_ones_to_rounding(learner: str, size: int, precision: str) -> None:
+    net = build(learner, torch.float32, size)
+    x, y = batch(dtype=torch.float32, size=size)
+    how = {"precision": precision, "local_step": "summed"}
+    ours, plain = (taken(net, x, y, masks(net), kernels=kernels, **how) for kernels in ("fused", "plain"))
+    same(ours, plain, tolerance=2e-5 if precision == "float32" else 0.05)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("used", [u for u in product([False, True], repeat=3) if any(u)])
+def test_the_pass_back_through_a_fused_layer_is_autograds(used: tuple[bool, bool, bool], squared: bool) -> None:
+    """Whichever of the activation, its head's mean and its pooled map have a gradient."""
+    draw = torch.Generator().manual_seed(0)
+    x, W, b, *weights = (
+        torch.randn(shape, generator=draw)
+        for shape in ((3, 4, 8, 8), (6, 4, 3, 3), (6,), (3, 6, 8, 8), (3, 6, 2, 2), (3, 6, 4, 4))
+    )
+    x = x.to(memory_format=torch.channels_last)
+
+    def whole(outs: tuple[Tensor | None, ...]) -> Tensor:
+        return torch.stack([(o * w).sum() for o, w, u in zip(outs, weights, used, strict=True) if u]).sum()  # type: ignore[operator]
+
+    leaves = [t.clone().requires_grad_() for t in (x, W, b)]
+    ours = torch.autograd.grad(whole(fused.layer(*leaves, head=2, squared=squared, pool=True)), leaves)
+    leaves = [t.double().requires_grad_() for t in (x, W, b)]
+    a = F.relu(F.conv2d(*leaves, padding=1))
+    g, p = F.avg_pool2d(a**2 if squared else a, 4), F.avg_pool2d(a, 2)
+    for one, other in zip(ours, torch.autograd.grad(whole((a, g, p)), leaves), strict=True):
+        torch.testing.assert_close(one, other.float(), rtol=1e-4, atol=1e-5)
+
+
+@given(
+    keep=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**62),
+    shape=st.sampled_from([(3, 5), (200, 500), (2, 3, 5, 5), (40, 8, 16, 16)]),
+)
+def test_masks_of_16_bits_keep_the_share_asked_for(keep: float, seed: int, shape: tuple[int, ...]) -> None:
+    like = torch.empty(shape)
+    if len(shape) == 4:
+        like = like.to(memory_format=torch.channels_last)
+    mask = fused.kept(like, keep, torch.Generator().manual_seed(seed))
+    assert mask.shape == like.shape
+    assert mask.stride() == like.stride()
+    share = round(keep * 2**16) / 2**16
+    assert set(mask.unique().tolist()) <= {0.0, torch.tensor(1.0).div(share).item()}
+    if mask.numel() > 50_000:
+        spread = (share * (1 - share) / mask.numel()) ** 0.5
+        assert abs(float((mask > 0).double().mean()) - share) < 6 * spread
+    assert torch.equal(mask, fused.kept(like, keep, torch.Generator().manual_seed(seed)))
+
+
+def test_cells_from_before_the_fused_form_are_known_as_they_were() -> None:
+    assert "kernels" not in config("bp", kernels="plain")["train"]
+    assert config("bp")["train"]["kernels"] == "fused"
 
 
 def test_vgg8_has_the_published_shape() -> None:

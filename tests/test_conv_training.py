@@ -271,6 +271,16 @@ def test_the_best_epoch_is_chosen_on_held_out_images(source: str) -> None:
     assert last["curves"]["train_accuracy"][0] is None
 
 
+def test_training_images_are_looked_at_after_four_fifths_and_at_the_end(source: str) -> None:
+    (result,) = results(cells(source, ["bp"], epochs=5))
+    curves = result["curves"]
+    seen = [
+        step for step, accuracy in zip(curves["step"], curves["train_accuracy"], strict=True) if accuracy is not None
+    ]
+    assert seen == curves["step"][-2:]
+    assert curves["step"][-2] == pytest.approx(0.8 * curves["step"][-1], abs=1)
+
+
 def test_a_diverging_net_fails_with_its_reason(source: str) -> None:
     (result,) = results(cells(source, ["bp"], lr=1e6, clip=0))
     assert result["status"] == "failed"

@@ -57,7 +57,7 @@ def layer(
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, W: Tensor, b: Tensor, head: int, squared: bool, pool: bool
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         a = torch.conv2d(x, W, b, padding=1).relu_()
@@ -73,8 +73,8 @@ class _Layer(torch.autograd.Function):
         return a, g, p
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, da: Gradient, dg: Gradient, dp: Gradient) -> tuple[Gradient, ...]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, da: Gradient, dg: Gradient, dp: Gradient) -> tuple[Gradient, ...]:
         x, W, a = ctx.saved_tensors
         dh = _through_relu(a, da, dg, dp, squared=ctx.squared)
         if dh is None:

@@ -231,11 +231,11 @@ class ConvStack:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        for net, kept in zip(self.nets, state["nets"], strict=True):
-            net.load_state_dict(kept)
+        for net, was in zip(self.nets, state["nets"], strict=True):
+            net.load_state_dict(was)
         for optimizers, many in zip(self.optimizers, state["optimizers"], strict=True):
-            for optimizer, kept in zip(optimizers, many, strict=True):
-                optimizer.load_state_dict(kept)
+            for optimizer, was in zip(optimizers, many, strict=True):
+                optimizer.load_state_dict(was)
 
 
 @lru_cache(maxsize=16)  # an epoch and the next, for a few members
