@@ -205,20 +205,27 @@ class ConvStack:
         return conv_counts(K=self.K, size=self.size, batch=self.batch, net=self.net_config, learner=learner)
 
     def evaluate_at(self) -> list[int]:
-        """Every epoch's end, or with a number of steps their logarithmic grid."""
+        """At most 20 evenly spaced ends of epochs (every one, where the best counts), or of a number of steps their logarithmic grid."""
         from kaxis.train.loop import checkpoints
 
         if "steps" in self.train:
             return checkpoints(self.steps)
-        return sorted({0, *(e for e in self._epoch_ends() if e < self.steps), self.steps})
+        return sorted({0, *self._epoch_ends()})
 
     def trains_at(self) -> set[int]:
         """When training images are looked at too, a third of an epoch's work: at the end, and with epochs after four fifths of them."""
-        late = [] if "steps" in self.train else self._epoch_ends()[math.ceil(0.8 * self.train["epochs"]) - 1 :][:1]
-        return {*late, self.steps}
+        if "steps" in self.train:
+            return {self.steps}
+        ends = self._epoch_ends()
+        return {ends[math.ceil(0.8 * len(ends)) - 1], self.steps}
 
     def _epoch_ends(self) -> list[int]:
-        return [math.ceil(e * self.n / self.batch) for e in range(1, math.ceil(self.train["epochs"]))]
+        from kaxis.train.loop import LOOKS
+
+        epochs = math.ceil(self.train["epochs"])
+        looks = epochs if self.train["select"] == "best" else min(epochs, LOOKS)
+        ends = (math.ceil(round(epochs * i / looks) * self.n / self.batch) for i in range(1, looks + 1))
+        return [min(e, self.steps) for e in ends]
 
     def note(self, done: int) -> str:
         loss = "-" if self.loss is None else f"{float(self.loss):.3f}"

@@ -34,7 +34,7 @@ TICK = 50  # steps between progress reports
 
 
 LOOKS = 20
-"""Times that an MLP looks at its held-out samples, where the best look counts."""
+"""Times that an MLP looks at its held-out samples, where the best look counts, and that a conv net of many epochs looks at its test images."""
 
 
 def checkpoints(steps: int, *, best: bool = False) -> list[int]:
