@@ -21,7 +21,7 @@ from kaxis.stats.arrays import estimate
 from kaxis.store.cube import select
 from kaxis.store.records import Store
 from kaxis.train.keep import load_weights
-from kaxis.train.loop import hits_of, kind_of, log_probability
+from kaxis.train.loop import kind_of, log_probability, right_of
 from kaxis.train.precision import cpu_matmul, one_thread
 from kaxis.train.stack import CHUNK
 
@@ -180,7 +180,7 @@ def _layers(store: Store, cell: Cell, record: Mapping[str, Any], data: Path | No
         x = normalised(x, *task.statistics) if conv else x[None]
         logits = net.logits(x)
         heads_MKB = [z.T[None] for z in logits] if conv else list(logits)
-        hits += hits_of(log_probability(heads_MKB, len(net.headed), config["learner"]["inference"]), labels)
+        hits += right_of(log_probability(heads_MKB, len(net.headed), config["learner"]["inference"]), labels).sum()
         for i, z in zip(net.headed, logits, strict=False):
             heads[i].append((z if conv else z[0].T)[:n].argmax(1).numpy())
         for i, a in enumerate(net.activations(x)):

@@ -11,6 +11,9 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import AllowInfNan, ConfigDict, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from kaxis.errors import KaxisError
+from kaxis.outcomes import unpack
+
 __all__ = ["doubt", "fault"]
 
 Fraction = Annotated[float, Strict(), AllowInfNan(False), Ge(0), Le(1)]
@@ -112,6 +115,7 @@ class Record(TypedDict):
     reason: Text
     metrics: Metrics
     curves: Curves
+    test_right: NotRequired[Text]
     data: Data
     counts: Counts
     provenance: Provenance
@@ -180,7 +184,20 @@ def _disagreement(record: Mapping[str, Any]) -> str | None:
     for name in (*NEEDED, "held_accuracy"):
         if name in metrics and name in curves and metrics[name] != curves[name][at]:
             return f"metrics.{name} = {metrics[name]}, its curve ends with {curves[name][at]}"
-    return None
+    return _miscounted(record) if "test_right" in record else None
+
+
+def _miscounted(record: Mapping[str, Any]) -> str | None:
+    n, accuracy = record["data"]["n_test"], record["metrics"]["test_accuracy"]
+    try:
+        right = int(unpack(record["test_right"], n).sum())
+    except KaxisError as error:
+        return f"test_right: {error}"
+    return (
+        None
+        if right == round(accuracy * n)
+        else f"test_right: {right} of {n} samples, and yet test_accuracy = {accuracy}"
+    )
 
 
 def doubt(record: Mapping[str, Any]) -> str | None:

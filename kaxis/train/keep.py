@@ -59,15 +59,17 @@ class Kept:
             if payload is None:  # of an older version, without a digest
                 return 0
             kept = torch.load(io.BytesIO(payload), map_location=stack.device, weights_only=True)
-            done, curves = kept["done"], [kept["results"][result.cell.id] for result in results]
+            done, seen = kept["done"], [kept["results"][result.cell.id] for result in results]
+            if any(one.keys() != result.state().keys() for one, result in zip(seen, results, strict=True)):
+                return 0  # an older version's
             if kept["stamp"] != self._stamp(tasks) or not 0 < done < stack.steps:
                 return 0
             stack.load(kept["stack"])
         except Exception:  # damaged in whatever way: start anew
             stack.load(before)
             return 0
-        for result, (reason, values, layers) in zip(results, curves, strict=True):
-            result.reason, result.curves, result.layers = reason, values, layers
+        for result, one in zip(results, seen, strict=True):
+            result.load(one)
         return int(done)
 
     def save(
@@ -79,7 +81,7 @@ class Kept:
         state = stack.state()
         if state is None:
             return
-        seen = {r.cell.id: (r.reason, r.curves, r.layers) for r in results}
+        seen = {r.cell.id: r.state() for r in results}
         kept = {"stamp": self._stamp(tasks), "done": done, "stack": state, "results": seen}
         try:
             _write(self._file(cells), kept)

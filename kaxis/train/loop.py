@@ -28,7 +28,7 @@ from kaxis.train.result import Result
 from kaxis.train.rule import RuleStack
 from kaxis.train.stack import DenseStack
 
-__all__ = ["checkpoints", "hits_of", "kind_of", "log_probability", "networks_of", "train"]
+__all__ = ["checkpoints", "kind_of", "log_probability", "networks_of", "right_of", "train"]
 
 TICK = 50  # steps between progress reports
 
@@ -192,8 +192,10 @@ def _evaluate(stack: Any, tasks: dict[int, Task], results: list[Result], step: i
         splits.remove("train")
     seen: list[dict[str, tuple[float, float]]] = [{} for _ in results]
     layers: list[list[float]] = [[] for _ in results]
+    outcomes = [np.empty(0, bool) for _ in results]
     for split in splits:
         sums = [np.zeros(2) for _ in results]
+        right: list[list[NDArray[np.bool_]]] = [[] for _ in results]
         hits = [np.zeros(len(stack.headed)) for _ in results]
         total = [0 for _ in results]
         for heads, labels in stack.evaluate(split):
@@ -201,17 +203,19 @@ def _evaluate(stack: Any, tasks: dict[int, Task], results: list[Result], step: i
                 y = labels[result.networks[0]]
                 own = [h[result.networks] for h in heads]
                 log_p = log_probability(own, len(stack.headed), result.cell.config["learner"]["inference"])
-                sums[r] += hits_of(log_p, y), -float(log_p.cpu().numpy()[y, np.arange(len(y))].sum(dtype=np.float64))
+                right[r].append(right_of(log_p, y))
+                sums[r] += right[r][-1].sum(), -float(log_p.cpu().numpy()[y, np.arange(len(y))].sum(dtype=np.float64))
                 total[r] += len(y)
                 if split == "test" and (last or conv):
-                    hits[r] += [hits_of(h[0], y) for h in own[: len(stack.headed)]]
+                    hits[r] += [right_of(h[0], y).sum() for h in own[: len(stack.headed)]]
         for r in range(len(results)):
             seen[r][split] = tuple((sums[r] / total[r]).tolist())
             if split == "test":
                 layers[r] = (hits[r] / total[r]).tolist()
-    for result, one, by_layer in zip(results, seen, layers, strict=True):
+                outcomes[r] = np.concatenate(right[r])
+    for result, one, by_layer, own_right in zip(results, seen, layers, outcomes, strict=True):
         if not result.reason:
-            result.add(step, one, by_layer, stack.temperatures(result.networks[0]))
+            result.add(step, one, by_layer, stack.temperatures(result.networks[0]), own_right)
 
 
 def log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Tensor:
@@ -229,6 +233,7 @@ def log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Ten
     return log_p.logsumexp(0) - math.log(len(z)) if len(z) > 1 else log_p[0]
 
 
-def hits_of(score_KB: Tensor, y: NDArray[np.int64]) -> int:
-    """How many columns, padding left out, have their largest entry in the row of the label."""
-    return int((score_KB.max(0).indices[: len(y)].cpu().numpy() == y).sum())
+def right_of(score_KB: Tensor, y: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which columns, padding left out, have their largest entry in the row of the label."""
+    right: NDArray[np.bool_] = score_KB.max(0).indices[: len(y)].cpu().numpy() == y
+    return right

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kaxis import streams
 from kaxis.cell import Cell
+from kaxis.outcomes import pack
 from kaxis.sources.task import Task
 
 __all__ = ["DIVERGED", "Result"]
 
 DIVERGED = 1e4
 """Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log K."""
+
+STATE = ("reason", "curves", "layers", "right")
 
 
 class Result:
@@ -26,15 +31,21 @@ class Result:
             k: [] for k in ("step", "train_accuracy", "train_loss", "test_accuracy", "test_loss")
         }
         self.layers: list[float] = []
+        self.right = ""
 
     @property
     def best(self) -> bool:
         return self.cell.config["train"].get("select") == "best"
 
     def add(
-        self, step: int, seen: dict[str, tuple[float, float]], layers: list[float], temperatures: list[float]
+        self,
+        step: int,
+        seen: dict[str, tuple[float, float]],
+        layers: list[float],
+        temperatures: list[float],
+        right: NDArray[np.bool_],
     ) -> None:
-        """One checkpoint: accuracy and loss of each split that was looked at."""
+        """One checkpoint: accuracy and loss of each split that was looked at; which test samples are right."""
         earlier = [loss for loss in self.curves["train_loss"] if loss is not None] or self.curves["test_loss"]
         start = earlier[0] if earlier else math.inf
         for split, (_, loss) in seen.items():
@@ -46,10 +57,21 @@ class Result:
             for name, value in zip(("accuracy", "loss"), seen.get(split, (None, None)), strict=True):
                 self.curves.setdefault(f"{split}_{name}", []).append(value)
         self.layers = layers
+        held = self.curves.get("held_accuracy", [])
+        if not self.best or held[-1] > max(held[:-1], default=-1.0):
+            self.right = pack(right)
         if self.cell.config["net"]["name"] != "mlp":
             self.curves.setdefault("layer_test_accuracy", []).append(layers)
         if temperatures:
             self.curves.setdefault("temperature", []).append(temperatures)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {name: getattr(self, name) for name in STATE}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        for name in STATE:
+            setattr(self, name, state[name])
 
     def refused(self, reason: str) -> dict[str, Any]:
         """The record of a cell whose learner could not be built or stepped."""
@@ -80,6 +102,7 @@ class Result:
             "reason": self.reason,
             "metrics": metrics,
             "curves": self.curves,
+            **({} if self.reason else {"test_right": self.right}),
             "data": facts,
             "streams": streams.keys(self.cell.config),
             "counts": stack.counts(self.cell.config["learner"]),
