@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from kaxis.sources.catalog import source_label
+from kaxis.sources.knobs import fine_classes
+from kaxis.streams import SHARED
 
 __all__ = ["FORMAT", "Cell"]
 
@@ -49,6 +51,53 @@ class Cell:
     def id(self) -> str:
         """The hash of the configuration: the name of the cell's record."""
         return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()[:20]
+
+    @cached_property
+    def streams(self) -> dict[str, int | str]:
+        """Which streams the cell draws from, each with its key: K where it is redrawn at every K, else "shared".
+
+        `init`, `head`, `readout` and `order` are further keyed by member, the first three by layer too.
+
+        Examples
+        --------
+        >>> from kaxis.leg import Leg
+        >>> Leg.of({"source": "digits", "K": 3, "learners": "bp"}).cells()[0].streams
+        {'classes': 'shared', 'init': 'shared', 'head': 3, 'order': 'shared'}
+        """
+        config, K = self.config, self.K
+        source, learner = config["source"], config["learner"]
+        used: dict[str, int | str] = {}
+        if source["name"] == "synthetic":
+            key = SHARED if source["nested_teacher"] else fine_classes(source, K)
+            used |= dict.fromkeys(("inputs", "teacher"), key)
+            if source["label_noise"]:
+                used["label_noise"] = key
+            if source.get("superclasses"):
+                used["superclasses"] = key
+            if "balance" in source or "margin" in source:
+                used["pool"] = key
+            if source.get("labels", "fine").startswith("merge:"):
+                used["merge"] = SHARED
+            if source.get("holdout"):
+                used["holdout"] = SHARED
+        else:
+            if source["labels"].startswith("merge:"):
+                used["merge"] = SHARED
+            if not source["classes"]:
+                used["classes"] = SHARED
+            if source["per_class"] or source["train_total"]:
+                used["sample"] = SHARED
+            if source.get("holdout"):
+                used["holdout"] = SHARED
+        if "rule" in learner:
+            return used | {"init": SHARED, "rule": K, "order": SHARED}
+        drawn = learner["readout"] == "fixed" or learner["start"] == "draw"
+        used |= {"init": SHARED, "readout" if drawn else "head": K, "order": SHARED}
+        if config["net"]["name"] != "mlp":
+            if "concat" in (learner["heads"], learner["inference"]):
+                used["concat"] = K
+            used |= {"augment": SHARED, "dropout": SHARED}
+        return used
 
     def __str__(self) -> str:
         return f"{self.source} K={self.K} {self.learner} seed {self.seed}"

@@ -15,7 +15,8 @@ from kaxis.errors import KaxisError
 from kaxis.learners import TABLE
 from kaxis.measure.profile import WAIT, Profile
 from kaxis.nets.plan import conv_counts, counts
-from kaxis.sources.catalog import set_name, source_info
+from kaxis.sources.catalog import set_name
+from kaxis.sources.lookup import source_info
 from kaxis.store.records import Store
 from kaxis.study import Study
 from kaxis.workers import Job, Progress, in_processes, provenance, steps_of, work

@@ -22,8 +22,9 @@ from kaxis.options import Float, Help, Integers, Strings, known, strings, valida
 from kaxis.recipes import check_training, recipe
 from kaxis.rules import load_rules, placeholder, rule_config
 from kaxis.sources.asked import check_source
-from kaxis.sources.catalog import CATALOG, OWN, TEACHER_DEFAULTS, canonical
+from kaxis.sources.catalog import CATALOG, OWN, TEACHER_DEFAULTS
 from kaxis.sources.knobs import NEUTRAL
+from kaxis.sources.lookup import canonical
 
 __all__ = ["Leg"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import platform
@@ -26,8 +25,9 @@ from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.measure.profile import Profile, profiler
 from kaxis.rules import RuleError, load_rules
-from kaxis.sources.catalog import n_classes, source_info
+from kaxis.sources.lookup import n_classes, source_info
 from kaxis.store.records import Store
+from kaxis.train.schedule import step_count
 
 __all__ = ["Job", "Progress", "in_processes", "provenance", "steps_of", "work"]
 
@@ -123,18 +123,17 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
 
 def steps_of(cell: Cell) -> int:
     """Optimizer steps of a cell; where epochs are asked for, from the catalogued number of images (for progress alone)."""
-    train, source = cell.config["train"], cell.config["source"]
-    if "steps" in train:
-        return int(train["steps"])
+    source = cell.config["source"]
     info = source_info(source["name"])
     if not info.real:
         images = (source.get("per_class") or 0) * cell.K or source["n_train"]
-        return max(1, math.ceil(train["epochs"] * images / train["batch_size"]))
-    views = n_classes(source["name"], source.get("labels", "fine")) or cell.K
-    images = source.get("train_total") or (
-        source["per_class"] * cell.K if source.get("per_class") else info.train * cell.K / views
-    )
-    return max(1, math.ceil(train["epochs"] * images * (1 - source.get("holdout", 0)) / train["batch_size"]))
+    else:
+        views = n_classes(source["name"], source.get("labels", "fine")) or cell.K
+        images = source.get("train_total") or (
+            source["per_class"] * cell.K if source.get("per_class") else info.train * cell.K / views
+        )
+        images *= 1 - source.get("holdout", 0)
+    return step_count(cell.config["train"], images)
 
 
 def provenance(device: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from kaxis.leg import Leg
 from kaxis.nets import fused
 from kaxis.nets.plan import conv_counts, layers
 from kaxis.nets.vgg import VGG
-from kaxis.train.step import cosine, gradients
+from kaxis.train.schedule import cosine
+from kaxis.train.step import gradients
 
 K, SIZE = 5, 32
 ROWS = [

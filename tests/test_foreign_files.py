@@ -23,7 +23,8 @@ from kaxis.errors import KaxisError
 from kaxis.leg import Leg
 from kaxis.sources import readers
 from kaxis.sources.archives import ARCHIVES, _Unpack, data_dir
-from kaxis.sources.images import cached, load_images
+from kaxis.sources.cache import cached
+from kaxis.sources.images import load_images
 from kaxis.sources.own import left_out
 from kaxis.sources.readers import decode
 from kaxis.stats.effects import paired

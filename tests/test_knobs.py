@@ -11,9 +11,10 @@ from kaxis.errors import KaxisError
 from kaxis.leg import Leg
 from kaxis.sources.catalog import TEACHER_DEFAULTS
 from kaxis.sources.matching import TOLERANCE, Probe, matched
+from kaxis.sources.synthetic import teacher_task
 from kaxis.sources.task import Task
-from kaxis.sources.teacher import Teacher, teacher_task
-from kaxis.streams import keys, stream
+from kaxis.sources.teacher import Teacher
+from kaxis.streams import stream
 
 from .test_cli import kaxis
 
@@ -158,7 +159,7 @@ def test_noise_comes_last_and_on_the_view() -> None:
 def test_records_name_the_streams() -> None:
     options = {"source": "synthetic", "learners": "bp", "superclasses": 5, "teacher_classes": 20, "labels": "merge:4"}
     (cell,) = Leg.of({**options, "margin": "above:0.5", "seeds": 0, "K": 4}).cells()
-    used = keys(cell.config)
+    used = cell.streams
     assert {k: used[k] for k in ("inputs", "teacher", "superclasses", "pool", "merge")} == {
         "inputs": 20, "teacher": 20, "superclasses": 20, "pool": 20, "merge": "shared",
     }  # fmt: skip
@@ -198,7 +199,7 @@ def test_real_sources_have_no_such_knobs() -> None:
 
 
 def test_too_rare_a_class_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kaxis.sources.teacher.MOST_DRAWS", 1)
+    monkeypatch.setattr("kaxis.sources.synthetic.MOST_DRAWS", 1)
     with pytest.raises(
         KaxisError, match=r"balance = uniform: K = 40 seed 0 drew \d+ samples of class \d+, which needs"
     ):

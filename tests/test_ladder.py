@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from kaxis.errors import KaxisError
 from kaxis.leg import Leg
+from kaxis.nets.start import Start
 from kaxis.rules import LADDER, RULES
 from kaxis.train.ladder import Ladder, first_layer_for_every_label
 from kaxis.train.loop import train
-from kaxis.train.rule import Start
 
 START = (0, 0, 3, 7, 5, 3, "cpu")  # seed, member, K, inputs, width, depth
 

@@ -76,7 +76,7 @@ def test_a_rule_gets_the_seeds_own_data_order_and_hidden_layers(tmp_path: Path) 
     task = load_task(cells["plain"].config["source"], 3, 1)
     x = torch.from_numpy(task.features[task.train_rows])
     from kaxis.nets.mlp import MLPStack
-    from kaxis.train.rule import Start
+    from kaxis.nets.start import Start
 
     stack = MLPStack(
         [(1, 0)], K=3, inputs=64, width=16, depth=2, learner=cells["bp_deepsup"].config["learner"], device="cpu"
@@ -181,7 +181,7 @@ def test_dropout_depends_on_the_cell_alone(tmp_path: Path) -> None:
 
 def test_predsim_against_its_equations() -> None:
     load_rules([str(PREDSIM)])
-    from kaxis.train.rule import Start
+    from kaxis.nets.start import Start
 
     module = RULES["predsim"].build(Start(0, 0, 3, 6, 5, 2, "cpu"), beta=0.7)
     rng = torch.Generator().manual_seed(0)

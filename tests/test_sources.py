@@ -21,11 +21,12 @@ from kaxis.leg import Leg
 from kaxis.sources import images as images_module
 from kaxis.sources.catalog import TEACHER_DEFAULTS
 from kaxis.sources.classes import CIFAR100_COARSE, CIFAR100_FINE
-from kaxis.sources.images import ARCHIVES, Archive, Images, load_images
+from kaxis.sources.image_set import Images
+from kaxis.sources.images import ARCHIVES, Archive, load_images
 from kaxis.sources.load import load_task
 from kaxis.sources.relabel import draw_classes, draw_sample, label_view
+from kaxis.sources.synthetic import teacher_task
 from kaxis.sources.task import label_facts
-from kaxis.sources.teacher import teacher_task
 
 TEACHER = {"name": "synthetic", **TEACHER_DEFAULTS, "n_train": 2000, "n_test": 500}
 

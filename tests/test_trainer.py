@@ -14,8 +14,9 @@ from kaxis.cell import Cell
 from kaxis.leg import Leg
 from kaxis.sources.load import load_task
 from kaxis.train.feed import Feed, Order
-from kaxis.train.loop import checkpoints, networks_of, train
+from kaxis.train.loop import networks_of, train
 from kaxis.train.result import DIVERGED
+from kaxis.train.schedule import checkpoints
 
 from .reference import PlainMLP
 

@@ -12,7 +12,8 @@ from cyclopts import App, Parameter
 from kaxis.cli.report import console
 from kaxis.errors import KaxisError, hint
 from kaxis.io import file_name, whole_file
-from kaxis.sources.catalog import CATALOG, OWN, source_info
+from kaxis.sources.catalog import CATALOG, OWN
+from kaxis.sources.lookup import source_info
 
 __all__ = ["app"]
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kaxis.errors import KaxisError
-from kaxis.sources.catalog import TEACHER_DEFAULTS, n_classes, source_info, validate_features, validate_subset
+from kaxis.sources.catalog import TEACHER_DEFAULTS, validate_features, validate_subset
 from kaxis.sources.knobs import NEUTRAL, available_classes, check_knobs
+from kaxis.sources.lookup import n_classes, source_info
 
 __all__ = ["check_source"]
 

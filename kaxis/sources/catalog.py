@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kaxis.errors import KaxisError, hint
-from kaxis.sources.knobs import NEUTRAL, available_classes
+from kaxis.sources.knobs import NEUTRAL
 
 __all__ = [
     "AUGMENTATIONS",
     "CATALOG",
     "OWN",
     "SourceInfo",
-    "canonical",
-    "n_classes",
     "set_name",
-    "source_info",
     "source_label",
     "validate_features",
     "validate_subset",
@@ -122,32 +119,6 @@ OWN = ("folder:", "npz:")
 """Prefixes of a user's own sets."""
 
 
-def canonical(name: str) -> str:
-    """A source's one name: of a set of your own, whichever way its path is written; of another, its own."""
-    if not name.startswith(OWN):
-        return name
-    from kaxis.sources import own
-
-    return own.canonical(name)
-
-
-def source_info(name: str) -> SourceInfo:
-    """A source by name; for ``folder:PATH`` and ``npz:PATH`` the disk is asked.
-
-    Raises
-    ------
-    KaxisError
-        For an unknown name, or an own set that is not there or not laid out as it should be.
-    """
-    if name.startswith(OWN):
-        from kaxis.sources.own import inspect
-
-        return inspect(name)
-    if name not in CATALOG:
-        raise KaxisError(f"source '{name}' is not {hint(name, [*CATALOG, *(f'{p}PATH' for p in OWN)])}")
-    return CATALOG[name]
-
-
 def set_name(source: Mapping[str, Any]) -> str:
     """What `kaxis.sources.images.load_images` calls the set of a configuration: its name and, where it has several, the split.
 
@@ -157,32 +128,6 @@ def set_name(source: Mapping[str, Any]) -> str:
     ('cifar10', 'digits/writers')
     """
     return "/".join([source["name"], *([source["split"]] if "split" in source else [])])
-
-
-def n_classes(name: str, view: str) -> int | None:
-    """Classes of a source under a label view; None for a source with as many as asked for.
-
-    Raises
-    ------
-    KaxisError
-        For an unknown source or view, or ``merge:N`` with N outside 2 .. classes.
-
-    Examples
-    --------
-    >>> n_classes("cifar100", "merge:20"), n_classes("cifar100", "fine"), n_classes("synthetic", "fine")
-    (20, 100, None)
-    """
-    views = source_info(name).views
-    if not views:  # the teacher's views: `kaxis.sources.knobs`
-        return available_classes(view, None)
-    if view in views:
-        return views[view]
-    if match := re.fullmatch(r"merge:(\d+)", view):
-        groups = int(match[1])
-        if not 2 <= groups <= views["fine"]:
-            raise KaxisError(f"labels 'merge:{groups}': {name} can be merged into 2 to {views['fine']} groups")
-        return groups
-    raise KaxisError(f"labels '{view}': {name} has {hint(view, [*views, 'merge:N'])}")
 
 
 def validate_features(text: str) -> str:

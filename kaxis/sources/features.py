@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kaxis.errors import KaxisError
-from kaxis.sources.images import Images, as_written, keep
+from kaxis.sources.cache import as_written, keep
+from kaxis.sources.image_set import Images
 
 __all__ = ["features"]
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import multiprocessing
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,52 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
-from kaxis.io import file_digest, sweep, whole_file, write_text
 from kaxis.sources import readers
 from kaxis.sources.archives import ARCHIVES, Archive, download, missing_files
-from kaxis.sources.catalog import OWN, source_info
+from kaxis.sources.cache import cached, md5_of
+from kaxis.sources.catalog import OWN
 from kaxis.sources.classes import CIFAR100_COARSE, CLASSES
+from kaxis.sources.image_set import Images
+from kaxis.sources.lookup import source_info
+from kaxis.sources.own import load_own
 
-__all__ = [
-    "Images",
-    "as_written",
-    "cache_dir",
-    "cached",
-    "channel_statistics",
-    "keep",
-    "load_images",
-    "md5_of",
-    "square_pixels",
-]
-
-
-@dataclass(frozen=True)
-class Images:
-    """A whole image set.
-
-    Parameters
-    ----------
-    pixels : array, shape (N, H, W, C), uint8
-        Training images first; C is 1 or 3.
-    n_train : int
-    labels : dict of str to array of int64, shape (N,)
-        One entry a label view of the file (``fine``, ``coarse``).
-    names : dict of str to tuple of str
-        Class names of each view.
-    checksums : dict of str to str
-        MD5 of each file that was read; empty for embedded data.
-    """
-
-    pixels: NDArray[np.uint8]
-    n_train: int
-    labels: dict[str, NDArray[np.int64]]
-    names: dict[str, tuple[str, ...]]
-    checksums: dict[str, str]
-
-    @property
-    def flat(self) -> NDArray[np.uint8]:
-        """Pixels as rows, shape (N, C * H * W), channel by channel."""
-        return self.pixels.transpose(0, 3, 1, 2).reshape(len(self.pixels), -1)
+__all__ = ["channel_statistics", "load_images", "square_pixels"]
 
 
 @lru_cache(maxsize=2)
@@ -85,8 +45,6 @@ def load_images(name: str, folder: Path, size: int | None = None) -> Images:
     if name.split("/")[0] == "digits":
         return _digits(by_writer=name == "digits/writers")
     if name.startswith(OWN) or name == "imagenet100":
-        from kaxis.sources.own import load_own
-
         return load_own(name, folder, size or source_info(name).size or 224)
     archive = ARCHIVES[name]
     if missing := missing_files(name, folder):
@@ -149,76 +107,6 @@ def _checksums(archive: Archive, folder: Path) -> dict[str, str]:
         if official and out[file] != official:
             warnings.warn(f"{file}: MD5 {out[file]} is not the official {official}; used as it is", stacklevel=3)
     return out
-
-
-def md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def cached(key: str, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]) -> NDArray[np.uint8]:
-    """A uint8 array from the user's cache, mapped into memory so that processes share it and it need not fit.
-
-    What is not there is filled into a file, which takes its name when it is whole. Beside it stands its digest: one that does not
-    agree is made again.
-
-    Raises
-    ------
-    KaxisError
-        If the cache cannot take it.
-    """
-    path = cache_dir() / "images" / f"{key}.npy"
-    with contextlib.suppress(OSError, ValueError):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if array.shape == shape and array.dtype == np.uint8 and as_written(path):
-            return array
-
-    def write(part: Path) -> None:
-        out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-        fill(out)
-        out.flush()
-
-    try:
-        keep(path, write)
-    except OSError as error:
-        size = np.prod(shape) / 2**30
-        raise KaxisError(
-            f"{path.parent}: {size:.1f} GiB of decoded images cannot be kept there ({error.strerror or error}); $XDG_CACHE_HOME moves it"
-        ) from None
-    return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def cache_dir() -> Path:
-    """The user's cache."""
-    import pooch
-
-    return Path(pooch.os_cache("kaxis"))
-
-
-def keep(path: Path, write: Callable[[Path], None]) -> None:
-    """Have a file of the cache written, whole or not at all, with its digest beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path.parent)
-    with whole_file(path) as part:
-        write(part)
-        digest = file_digest(part)
-    state = path.stat()
-    write_text(path.with_suffix(".sha256"), f"{digest} {state.st_size} {state.st_mtime_ns}\n")
-
-
-def as_written(path: Path) -> bool:
-    """Whether a file of the cache is what was written there: by its digest; in a worker, whose parent has looked, by size and time."""
-    try:
-        digest, size, changed = path.with_suffix(".sha256").read_text("utf-8").split()
-        state = path.stat()
-        if multiprocessing.parent_process() is not None and (str(state.st_size), str(state.st_mtime_ns)) == (
-            size,
-            changed,
-        ):
-            return True
-        return file_digest(path) == digest
-    except (OSError, ValueError):
-        return False
 
 
 @lru_cache(maxsize=2)

@@ -35,7 +35,7 @@ def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = 
         If the files are missing or damaged, or a class has too few images.
     """
     if source["name"] == "synthetic":
-        from kaxis.sources.teacher import teacher_task
+        from kaxis.sources.synthetic import teacher_task
 
         return teacher_task(source, K, seed)
     from kaxis.sources import relabel
@@ -87,7 +87,8 @@ def _choose(source: Mapping[str, Any], images: Any, names: tuple[str, ...], K: i
 @lru_cache(maxsize=2)
 def prepare(name: str, kind: str, folder: Path, size: int | None = None) -> NDArray[np.float32]:
     """Read a real source and fit its features, once; a later call in any process finds them in the user's cache."""
+    from kaxis.sources.cache import cache_dir
     from kaxis.sources.features import features
-    from kaxis.sources.images import cache_dir, load_images
+    from kaxis.sources.images import load_images
 
     return features(load_images(name, folder, size), kind, cache_dir())

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
-
-if TYPE_CHECKING:
-    from kaxis.sources.teacher import Teacher
+from kaxis.sources.teacher import Teacher
 
 __all__ = ["TOLERANCE", "Probe", "matched"]
 

@@ -18,8 +18,9 @@ from kaxis.errors import KaxisError
 from kaxis.io import read_bounded
 from kaxis.sources import readers
 from kaxis.sources.archives import data_dir
+from kaxis.sources.cache import cached, md5_of
 from kaxis.sources.catalog import SourceInfo
-from kaxis.sources.images import Images, cached, md5_of
+from kaxis.sources.image_set import Images
 
 __all__ = ["canonical", "inspect", "left_out", "load_own"]
 

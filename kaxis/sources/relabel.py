@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError, hint
-from kaxis.sources.images import Images
+from kaxis.sources.image_set import Images
 from kaxis.streams import stream
 
 __all__ = ["draw_classes", "draw_sample", "hold_out", "label_view"]

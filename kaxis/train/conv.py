@@ -20,7 +20,8 @@ from kaxis.sources.augment import augment, draws, normalised
 from kaxis.sources.task import Task
 from kaxis.streams import stream
 from kaxis.train.feed import Feed, Order
-from kaxis.train.step import Mask, cosine, gradients
+from kaxis.train.schedule import LOOKS, checkpoints, cosine, step_count
+from kaxis.train.step import Mask, gradients
 
 __all__ = ["ConvStack"]
 
@@ -53,8 +54,7 @@ class ConvStack:
         self.task = tasks[networks[0][0]]
         self.size = self.feed.features.shape[1]
         self.E, self.batch, self.n = len(networks), self.train["batch_size"], len(self.task.y_train)
-        length = self.train.get("steps")
-        self.steps: int = length or max(1, math.ceil(self.train["epochs"] * self.n / self.batch))
+        self.steps = step_count(self.train, self.n)
         # At one size every chunk has as many images, so that no result hangs on the set.
         self.chunk = max(8, 512 * 32 * 32 // self.size**2)
         concat = any("concat" in (c.config["learner"]["heads"], c.config["learner"]["inference"]) for c in cells)
@@ -206,8 +206,6 @@ class ConvStack:
 
     def evaluate_at(self) -> list[int]:
         """At most 20 evenly spaced ends of epochs (every one, where the best counts), or of a number of steps their logarithmic grid."""
-        from kaxis.train.loop import checkpoints
-
         if "steps" in self.train:
             return checkpoints(self.steps)
         return sorted({0, *self._epoch_ends()})
@@ -220,8 +218,6 @@ class ConvStack:
         return {ends[math.ceil(0.8 * len(ends)) - 1], self.steps}
 
     def _epoch_ends(self) -> list[int]:
-        from kaxis.train.loop import LOOKS
-
         epochs = math.ceil(self.train["epochs"])
         looks = epochs if self.train["select"] == "best" else min(epochs, LOOKS)
         ends = (math.ceil(round(epochs * i / looks) * self.n / self.batch) for i in range(1, looks + 1))

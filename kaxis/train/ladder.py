@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kaxis.errors import KaxisError
-from kaxis.train.rule import Start
+from kaxis.nets.start import Start
 
 __all__ = ["Ladder", "first_layer_for_every_label"]
 

@@ -28,27 +28,9 @@ from kaxis.train.result import Result
 from kaxis.train.rule import RuleStack
 from kaxis.train.stack import DenseStack
 
-__all__ = ["checkpoints", "kind_of", "log_probability", "networks_of", "right_of", "train"]
+__all__ = ["kind_of", "log_probability", "networks_of", "right_of", "train"]
 
 TICK = 50  # steps between progress reports
-
-
-LOOKS = 20
-"""Times that an MLP looks at its held-out samples, where the best look counts, and that a conv net of many epochs looks at its test images."""
-
-
-def checkpoints(steps: int, *, best: bool = False) -> list[int]:
-    """Steps after which a run is evaluated: the start, 1 and 3 times powers of ten from 100 on, the end; or, where the best counts, the start and 20 evenly spaced ones.
-
-    Examples
-    --------
-    >>> checkpoints(8000)
-    [0, 100, 300, 1000, 3000, 8000]
-    """
-    if best:
-        return sorted({round(steps * i / LOOKS) for i in range(LOOKS + 1)})
-    grid = {m * 10**e for e in range(2, 10) for m in (1, 3) if m * 10**e < steps}
-    return sorted({0, steps} | grid)
 
 
 def networks_of(cells: Sequence[Cell]) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from kaxis.nets.plan import conv_counts
-from kaxis.sources.catalog import source_info
+from kaxis.sources.lookup import source_info
 
 __all__ = ["activation_bytes", "free_bytes", "memory_advice"]
 

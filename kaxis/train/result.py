@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kaxis import streams
 from kaxis.cell import Cell
 from kaxis.outcomes import pack
 from kaxis.sources.task import Task
@@ -82,7 +81,7 @@ class Result:
             "metrics": {},
             "curves": self.curves,
             "data": {},
-            "streams": streams.keys(self.cell.config),
+            "streams": self.cell.streams,
             "counts": {},
         }
 
@@ -104,6 +103,6 @@ class Result:
             "curves": self.curves,
             **({} if self.reason else {"test_right": self.right}),
             "data": facts,
-            "streams": streams.keys(self.cell.config),
+            "streams": self.cell.streams,
             "counts": stack.counts(self.cell.config["learner"]),
         }

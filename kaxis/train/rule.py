@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,45 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.nets.draws import linear
+from kaxis.nets.start import Start
 from kaxis.rules import RULES, RuleError, authors_code
 from kaxis.sources.task import Task
 from kaxis.streams import stream
 from kaxis.train.feed import Feed
+from kaxis.train.schedule import step_count
 from kaxis.train.stack import CHUNK, Brief
 
-__all__ = ["RuleStack", "Start"]
-
-
-class Start:
-    """What a rule is built from: sizes, and initial numbers from the seed's own streams.
-
-    Attributes
-    ----------
-    inputs, width, depth, K : int
-    device : str
-    """
-
-    def __init__(self, seed: int, member: int, K: int, inputs: int, width: int, depth: int, device: str) -> None:
-        self.inputs, self.width, self.depth, self.K, self.device = inputs, width, depth, K, device
-        self._seed, self._member = seed, member
-
-    def hidden(self, layer: int) -> torch.nn.Linear:
-        """Hidden layer 0 .. depth - 1 as every other learner of the seed starts it."""
-        n = self.inputs if layer == 0 else self.width
-        return self._linear(f"init/{self._member}/{layer}", "shared", n, self.width)
-
-    def linear(self, purpose: str, inputs: int, outputs: int) -> torch.nn.Linear:
-        """A further layer, drawn as `torch.nn.Linear` is, from a stream of the purpose's name."""
-        return self._linear(f"rule/{self._member}/{purpose}", self.K, inputs, outputs)
-
-    def _linear(self, purpose: str, key: object, inputs: int, outputs: int) -> torch.nn.Linear:
-        made = torch.nn.Linear(inputs, outputs, device=self.device)
-        W, b = linear(stream(self._seed, purpose, key), outputs, inputs)
-        with torch.no_grad():
-            made.weight.copy_(torch.from_numpy(W))
-            made.bias.copy_(torch.from_numpy(b[:, 0]))
-        return made
+__all__ = ["RuleStack"]
 
 
 class RuleStack(Brief):
@@ -82,7 +51,7 @@ class RuleStack(Brief):
         self.device, self.feed = device, Feed(networks, tasks, device)
         self.batch, self.inputs = train["batch_size"], self.feed.features.shape[1]
         self.n = len(tasks[seed].y_train)
-        self.steps = train.get("steps") or max(1, math.ceil(train["epochs"] * self.n / self.batch))
+        self.steps = step_count(train, self.n)
         start = Start(seed, member, cells[0].K, self.inputs, shape["width"], shape["depth"], device)
         torch.manual_seed(int(stream(seed, f"rule/{member}", cells[0].K).integers(2**63)))
         with authors_code(made):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from kaxis.nets.mlp import MLPStack
 from kaxis.nets.plan import counts
 from kaxis.sources.task import Task
 from kaxis.train.feed import Feed
+from kaxis.train.schedule import checkpoints, step_count
 
 __all__ = ["Brief", "DenseStack"]
 
@@ -28,8 +28,6 @@ class Brief:
     best: bool
 
     def evaluate_at(self) -> list[int]:
-        from kaxis.train.loop import checkpoints
-
         return checkpoints(self.steps, best=self.best)
 
     def note(self, done: int) -> str:
@@ -56,7 +54,7 @@ class DenseStack(Brief):
         self.learner, train = config["learner"], config["train"]
         self.E, self.batch = len(networks), train["batch_size"]
         self.n = len(tasks[networks[0][0]].y_train)
-        self.steps = train.get("steps") or max(1, math.ceil(train["epochs"] * self.n / self.batch))
+        self.steps = step_count(train, self.n)
         self.inputs = self.feed.features.shape[1]
         shape = config["net"]
         self.size = {"K": cells[0].K, "inputs": self.inputs, "width": shape["width"], "depth": shape["depth"]}

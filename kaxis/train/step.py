@@ -6,7 +6,6 @@ computed before the step (the paper's pipelined step). Global ones sum their hea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -17,21 +16,10 @@ from torch.utils.checkpoint import checkpoint
 
 from kaxis.nets.vgg import CONCAT_SMOOTHING, VGG
 
-__all__ = ["Mask", "cosine", "gradients"]
+__all__ = ["Mask", "gradients"]
 
 Mask = Callable[[int, Tensor], Tensor]
 """A layer's dropout mask, already divided by the share kept."""
-
-
-def cosine(step: int, steps: int, lr: float, lr_min: float) -> float:
-    """Learning rate of a step, from `lr` at 0 down to `lr_min` at `steps`.
-
-    Examples
-    --------
-    >>> cosine(0, 10, 0.1, 0.0), round(cosine(5, 10, 0.1, 0.0), 3), cosine(10, 10, 0.1, 0.0)
-    (0.1, 0.05, 0.0)
-    """
-    return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def gradients(
