@@ -109,7 +109,7 @@ def _told(error: BaseException, file: str, name: str) -> str:
 
 def _rung(**kind: Any) -> Callable[..., Any]:
     def build(start: Any, **settings: Any) -> Any:
-        from kaxis.train.ladder import Ladder  # torch, not before it is needed
+        from kaxis.nets.ladder import Ladder  # torch, not before it is needed
 
         return Ladder(start, **kind, **settings)
 
@@ -126,7 +126,7 @@ LADDER: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
     "ff_hybrid_ln": ({**_PAPERS, "classifier": "layernorm"}, {"weight": 1.0}),
     "ff_hybrid_bn": ({**_PAPERS, "classifier": "batchnorm"}, {"weight": 1.0}),
 }
-"""The Forward-Forward MLPs (`kaxis.train.ladder`): what makes each, and what may be set in brackets. Each differs from the one that it
+"""The Forward-Forward MLPs (`kaxis.nets.ladder`): what makes each, and what may be set in brackets. Each differs from the one that it
 is compared with in one thing: ff_bn and ff_mean from ff, ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from ff_hybrid."""
 
 RULES: dict[str, Rule] = {
