@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from kaxis.errors import KaxisError
 from kaxis.leg import Leg
+from kaxis.nets.ladder import Ladder, first_layer_for_every_label
 from kaxis.nets.start import Start
 from kaxis.rules import LADDER, RULES
-from kaxis.nets.ladder import Ladder, first_layer_for_every_label
 from kaxis.train.loop import train
 
 START = (0, 0, 3, 7, 5, 3, "cpu")  # seed, member, K, inputs, width, depth
