@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mypy import api
 
 from kaxis.leg import Leg
 
@@ -62,3 +63,18 @@ def test_table_rows_and_intervals_of_the_findings_come_from_the_analyses(
     assert [row for row in rows if row not in printed] == []
     intervals = re.findall(r"[+-]\d+\.\d+ \[[+-]\d+\.\d+, [+-]\d+\.\d+\]", text)
     assert [i for i in intervals if i not in printed] == []
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_the_public_names(tmp_path: Path) -> None:
+    import kaxis
+
+    file = tmp_path / "use.py"
+    file.write_text("import kaxis\n" + "".join(f"reveal_type(kaxis.{name})\n" for name in sorted(kaxis.__all__)))
+    out, error, code = api.run(["--config-file", str(ROOT / "pyproject.toml"), "--no-incremental", str(file)])
+    assert code == 0, out + error
+    shown = [
+        line.partition('Revealed type is "')[2].rstrip('"') for line in out.splitlines() if "Revealed type" in line
+    ]
+    assert len(shown) == len(kaxis.__all__)
+    assert "Any" not in {x.removeprefix("typing.") for x in shown}
