@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # a command's help lists options and draws nothing
+    import numpy as np
 
 __all__ = ["SHARED", "stream"]
 
@@ -32,5 +34,7 @@ def stream(seed: int, purpose: str, key: object = SHARED) -> np.random.Generator
     >>> bool(stream(0, "order").random() == stream(0, "teacher", 5).random())
     False
     """
+    import numpy as np
+
     digest = hashlib.blake2b(f"kaxis/{seed}/{purpose}/{key}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
