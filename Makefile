@@ -21,10 +21,10 @@ study: .venv/ready
 	@echo '  $(BIN)/kaxis run cifar100 --K 5 10 50 --seeds 0-4 --features pca:32 && $(BIN)/kaxis figure k-conflict --paper --out runs/figures'
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: .venv/ready
 	$(BIN)/ruff check .

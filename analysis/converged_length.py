@@ -20,7 +20,9 @@ for record in kaxis.Store(ROOT / "studies/results/converged").records():
         own[cell.config["train"]["epochs"]] = train[1] - train[0], test[1] - test[0], test[1]
 
 # %%
-print("| source | K | learner | epochs | last fifth: train, pp | test, pp | test, % | at twice the length, pp | settled |")
+print(
+    "| source | K | learner | epochs | last fifth: train, pp | test, pp | test, % | at twice the length, pp | settled |"
+)
 print("|---" * 9 + "|")
 for (source, K, learner), lengths in sorted(runs.items()):
     if len(lengths) < 2:
@@ -28,7 +30,13 @@ for (source, K, learner), lengths in sorted(runs.items()):
     for epochs, (train, test, final) in sorted(lengths.items()):
         gain = lengths[2 * epochs][2] - final if 2 * epochs in lengths else None
         settled = abs(train) < MOVE and abs(test) < MOVE
-        verdict = "yes" if settled and gain is not None and abs(gain) < DOUBLE else "not known" if settled and gain is None else "no"
+        verdict = (
+            "yes"
+            if settled and gain is not None and abs(gain) < DOUBLE
+            else "not known"
+            if settled and gain is None
+            else "no"
+        )
         print(
             f"| {source} | {K} | {learner} | {epochs:g} | {train:+.2f} | {test:+.2f} | {final:.1f} | "
             f"{'-' if gain is None else f'{gain:+.2f}'} | {verdict} |"

@@ -30,7 +30,7 @@ import torch
 
 from kaxis.cli import main
 from kaxis.errors import KaxisError
-from kaxis.execute import run
+from kaxis.execute.runner import run
 from kaxis.io import unseal, write_text
 from kaxis.leg import Leg
 from kaxis.sources import readers

@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from kaxis.execute import cores
+from kaxis.execute.provenance import cores
 from kaxis.leg import Leg
 from kaxis.nets.plan import conv_counts
 from kaxis.nets.vgg import VGG

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from kaxis.execute import STACK
+from kaxis.execute.grouping import STACK
 from kaxis.leg import Leg
 from kaxis.nets.mlp import MLPStack
 from kaxis.nets.plan import counts

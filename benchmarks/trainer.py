@@ -22,7 +22,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from kaxis.cell import Cell
-from kaxis.execute import cores, run
+from kaxis.execute.provenance import cores
+from kaxis.execute.runner import run
 from kaxis.sources.load import load_task
 from kaxis.store.records import Store
 from kaxis.study import Study

@@ -1,6 +1,6 @@
 from .cell import Cell as Cell
 from .errors import KaxisError as KaxisError
-from .execute import run as run
+from .execute.runner import run as run
 from .learners import Learner as Learner
 from .learners import register as register
 from .leg import Leg as Leg

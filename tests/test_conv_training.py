@@ -19,7 +19,8 @@ import torch
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.execute import flops, run, stacks_of
+from kaxis.execute.grouping import flops, stacks_of, steps_of
+from kaxis.execute.runner import run
 from kaxis.leg import Leg
 from kaxis.sources import own
 from kaxis.sources.images import channel_statistics, load_images, square_pixels
@@ -30,7 +31,6 @@ from kaxis.train.conv import ConvStack
 from kaxis.train.feed import Order
 from kaxis.train.loop import train
 from kaxis.train.memory import activation_bytes, memory_advice
-from kaxis.workers import steps_of
 
 from .test_images import write_npz
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kaxis import plots
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.execute import run
+from kaxis.execute.runner import run
 from kaxis.measure.diagnose import BINS, ESTIMATORS, diagnose, diagnose_rows, known_case
 from kaxis.stats.information import fano_bound, gaussian_mixture, histogram, ksg, label_entropy, probe_error
 from kaxis.store.records import Store

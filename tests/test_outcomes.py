@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaxis.errors import KaxisError
-from kaxis.execute import run
+from kaxis.execute.runner import run
 from kaxis.outcomes import pack, unpack
 from kaxis.sources.load import load_task
 from kaxis.store.records import Store

@@ -266,7 +266,7 @@ def test_a_file_that_is_not_the_official_one_is_used_with_a_warning_and_recorded
 
 @pytest.mark.usefixtures("archives")
 def test_a_store_keeps_results_of_two_versions_of_the_files_apart(tmp_path: Path) -> None:
-    from kaxis.execute import run
+    from kaxis.execute.runner import run
     from kaxis.sources.load import prepare
     from kaxis.store.records import Store
     from kaxis.study import Study

@@ -22,7 +22,7 @@ from PIL import Image
 from kaxis import plots
 from kaxis.cli.report import Report, console
 from kaxis.errors import KaxisError, visible
-from kaxis.execute import run
+from kaxis.execute.runner import run
 from kaxis.io import file_name, whole_file, write_text
 from kaxis.leg import Leg
 from kaxis.stats.effects import paired

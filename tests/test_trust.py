@@ -16,7 +16,7 @@ import torch
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.execute import run
+from kaxis.execute.runner import run
 from kaxis.io import read_bounded, seal, sweep, unseal
 from kaxis.leg import Leg
 from kaxis.measure.diagnose import diagnose
@@ -490,8 +490,9 @@ def test_weights_of_another_shape_are_not_spread_over_the_net(with_weights: tupl
 
 def test_a_run_without_weights_leaves_those_of_another(with_weights: tuple[Store, Cell]) -> None:
     """Two runs at once, one with --weights: the other trains the cell too, and deletes nothing."""
-    from kaxis.execute import stacks_of
-    from kaxis.workers import Job, provenance, work
+    from kaxis.execute.grouping import stacks_of
+    from kaxis.execute.provenance import provenance
+    from kaxis.execute.worker import Job, work
 
     store, cell = with_weights
     record_file(store, cell).unlink()  # as it is while both train

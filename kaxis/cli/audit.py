@@ -95,9 +95,8 @@ def audit(
     if study is not None and given:
         raise KaxisError(f"{study}: a file of audits stands alone; put {next(iter(given))} into it")
     asked = [Asked.of(given)] if study is None else asked_by(study)
-    from kaxis.execute import device_of
+    from kaxis.execute.provenance import device_of, provenance
     from kaxis.measure.audit import audit as run
-    from kaxis.workers import provenance
 
     where = device_of(device)
     rows = [row for one in asked for row in run(one, device=where)]

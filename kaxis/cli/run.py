@@ -20,7 +20,8 @@ from kaxis.options import Help
 from kaxis.study import Study
 
 if TYPE_CHECKING:
-    from kaxis.execute import Progress, Summary
+    from kaxis.execute.progress import Progress
+    from kaxis.execute.runner import Summary
 
 __all__ = ["run"]
 
@@ -58,6 +59,7 @@ def run(
     *,
     options: Annotated[Options | None, Parameter(name="*")] = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    on: str | None = None,
     jobs: int | None = None,
     store: StorePath = None,
     data: Path | None = None,
@@ -81,6 +83,8 @@ def run(
         A set (`kaxis data list`), folder:PATH, npz:PATH, or a study file (*.toml); flags go over the file's own values.
     device
         Where to train; auto takes a GPU if there is one.
+    on
+        Where: processes of this machine (by default), serial (one after another, in this process), or a backend that is installed.
     jobs
         Processes, one thread each; by default one a core.
     data
@@ -113,7 +117,7 @@ def run(
     target = open_store(store)
     if dry_run:
         return _dry_run(study, target, jobs, device)
-    from kaxis.execute import run as execute
+    from kaxis.execute.runner import run as execute
     from kaxis.measure.profile import Profile
 
     trace = Profile(profile) if profile else None
@@ -125,6 +129,7 @@ def run(
             summary = execute(
                 study,
                 target,
+                on=on,
                 jobs=jobs,
                 device=device,
                 data=data,
@@ -153,7 +158,7 @@ def _dearest(operations: list[dict[str, Any]]) -> None:
 
 
 def _dry_run(study: Study, store: Any, jobs: int | None, device: str) -> int:
-    from kaxis.execute import flops
+    from kaxis.execute.grouping import flops
 
     cells = study.cells()
     done = [store.has(cell) for cell in cells]
@@ -168,7 +173,7 @@ def _estimate(operations: float, jobs: int | None, device: str) -> str:
     """Arithmetic left, and how long that takes at half the rate of large products, measured here and now."""
     if not operations:
         return ""
-    from kaxis.execute import cores
+    from kaxis.execute.provenance import cores
     from kaxis.train.precision import product_rate
 
     processes = jobs or cores()

@@ -1,30 +1,26 @@
-"""Run a study: cells into stacks, stacks onto processes, records into the store."""
+"""Run a study: cells into stacks, stacks onto a backend, records into the store."""
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.learners import TABLE
+from kaxis.execute.backends import BACKENDS
+from kaxis.execute.grouping import STACK, networks, stacks_of, steps_of
+from kaxis.execute.progress import Progress
+from kaxis.execute.provenance import cores, device_of, provenance
+from kaxis.execute.worker import Job
 from kaxis.measure.profile import WAIT, Profile
-from kaxis.nets.plan import conv_counts, counts
 from kaxis.sources.catalog import set_name
 from kaxis.sources.lookup import source_info
 from kaxis.store.records import Store
 from kaxis.study import Study
-from kaxis.workers import Job, Progress, in_processes, provenance, steps_of, work
 
-__all__ = ["Progress", "Summary", "cores", "device_of", "flops", "run", "stacks_of"]
-
-STACK = 5
-"""Networks trained side by side on a CPU: enough to fill a product, few enough to stay in cache (`benchmarks/`)."""
+__all__ = ["Summary", "run"]
 
 
 @dataclass(frozen=True)
@@ -38,67 +34,11 @@ class Summary:
     seconds: float
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
-    """Cells that are trained alike, in groups of at most `limit` networks (a cell's members stay together), dearest first."""
-    alike: dict[str, list[Cell]] = {}
-    for cell in cells:
-        learner = {k: v for k, v in cell.config["learner"].items() if k not in ("name", "inference", "members")}
-        # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself; a rule is one module.
-        together = cell.config["net"]["name"] == "mlp" and "steps" in cell.config["train"] and "rule" not in learner
-        key = {**cell.config, "seed": None if together else cell.seed, "learner": learner}
-        alike.setdefault(json.dumps(key, sort_keys=True), []).append(cell)
-    stacks = []
-    for group in alike.values():
-        by_seed: dict[int, list[Cell]] = {}
-        for cell in group:
-            by_seed.setdefault(cell.seed, []).append(cell)
-        stack: list[Cell] = []
-        for same_seed in by_seed.values():
-            if stack and _networks([*stack, *same_seed]) > limit:
-                stacks.append(stack)
-                stack = []
-            stack = [*stack, *same_seed]
-        stacks.append(stack)
-    return sorted(stacks, key=_cost, reverse=True)
-
-
-def _networks(cells: Sequence[Cell]) -> int:
-    return sum({c.seed: max(d.config["learner"]["members"] for d in cells if d.seed == c.seed) for c in cells}.values())
-
-
-def _cost(cells: Sequence[Cell]) -> float:
-    """Multiply-adds of a stack, near enough to put long ones first."""
-    cell = max(cells, key=lambda c: c.config["learner"]["members"])
-    return flops(cell) / cell.config["learner"]["members"] * _networks(cells)
-
-
-def flops(cell: Cell) -> float:
-    """Arithmetic of training a cell, from its configuration alone."""
-    config = cell.config
-    shape: dict[str, Any] = {"K": cell.K, "batch": config["train"]["batch_size"], "learner": config["learner"]}
-    if config["net"]["name"] == "mlp":
-        source = config["source"]
-        kind = source.get("features", "")
-        info = source_info(source["name"])
-        pixels = (source.get("size") or info.size or 0) ** 2 * info.channels
-        inputs = source.get("input_dim") or (int(kind[4:]) if kind.startswith("pca:") else pixels)
-        net = {k: config["net"][k] for k in ("width", "depth")}
-        if "rule" in config["learner"]:  # what it costs is its own affair: as backprop with a head on every layer
-            shape["learner"] = TABLE["bp_deepsup"].switches()
-        return counts(**shape, **net, inputs=inputs)["flops_step"] * steps_of(cell)
-    size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
-    return conv_counts(**shape, net=config["net"], size=size)["flops_step"] * steps_of(cell)
-
-
 def run(
     study: Study,
     store: Store,
     *,
+    on: str | None = None,
     jobs: int | None = None,
     device: str = "auto",
     data: Path | None = None,
@@ -114,6 +54,8 @@ def run(
     ----------
     study : Study
     store : Store
+    on : str, optional
+        A backend (`kaxis.execute.backends`) and what it runs on, as ``NAME:ADDRESS``; by default ``processes``, and ``serial`` where one does.
     jobs : int, optional
         Processes, one thread each; by default one a core on a CPU, one on a GPU.
     device : {"auto", "cpu", "cuda"}
@@ -140,6 +82,10 @@ def run(
         For what the user can mend: data, device, store. Cells finished by then stay finished.
     """
     started = time.monotonic()
+    name, _, address = (on or "processes").partition(":")
+    backend = BACKENDS[name]
+    if profile and on not in (None, "serial"):
+        raise KaxisError(f"profile: traces --on serial, not {on}")
     device = device_of(device)
     store.prepare(weights=weights)
     checksums = _prepare_sources(study, data)
@@ -153,34 +99,14 @@ def run(
     stacks = stacks_of(wanted, STACK if device == "cpu" else 1024)
     if profile and stacks and steps_of(stacks[0][0]) <= WAIT:
         raise KaxisError(f"profile: {stacks[0][0]} has {steps_of(stacks[0][0])} steps; more than {WAIT} are needed")
-    progress = Progress(len(wanted), network_steps=sum(_networks(s) * steps_of(s[0]) for s in stacks))
+    progress = Progress(len(wanted), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
     jobs = min(len(stacks), 1 if profile else jobs or (cores() if device == "cpu" else 1))
-
-    if jobs == 1:
-
-        def tick(network_steps: int, images: int, note: str) -> None:
-            progress.advance(network_steps, images, note)
-            on_progress(progress)
-
-        for stack in stacks:
-            progress.cells_done += work(job, stack, tick)
-            on_progress(progress)
-            job = replace(job, profile=None)
-    elif jobs:
-        in_processes(job, stacks, jobs, progress, on_progress)
+    if on is None and jobs == 1:
+        backend = BACKENDS["serial"]
+    if stacks:
+        backend(job, stacks, progress, jobs=jobs, address=address)
     failed = tuple(_failures(store, cells))
     return Summary(len(cells), len(cells) - len(wanted), len(wanted), failed, time.monotonic() - started)
-
-
-def device_of(name: str) -> str:
-    """``cpu`` or ``cuda`` for a name as typed; ``auto`` takes a GPU if there is one."""
-    if name == "cpu":
-        return name
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise KaxisError("device cuda: this machine or this build of torch has no CUDA; use cpu")
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str]]:

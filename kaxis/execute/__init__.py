@@ -1,0 +1,1 @@
+"""Cells into stacks, stacks onto a backend, records into the store."""

@@ -1,0 +1,119 @@
+"""Processes of this machine, one thread each, that take the next stack when they are ready."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from kaxis.cell import Cell
+from kaxis.errors import KaxisError
+from kaxis.execute.progress import Progress
+from kaxis.execute.worker import Job, work
+
+__all__ = ["run"]
+
+
+@dataclass
+class Worker:
+    """A process, the pipe to it, and what it trains."""
+
+    process: SpawnProcess
+    pipe: Connection
+    stack: list[Cell]
+
+    def give(self, stack: list[Cell] | None) -> bool:
+        """Hand over the next stack; without one the process ends."""
+        self.stack = stack or []
+        self.pipe.send(stack)
+        return bool(stack)
+
+
+def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int, address: str = "") -> None:
+    if address:
+        raise KaxisError(f"--on processes:{address}: processes have no address; --jobs says how many")
+    waiting = iter(stacks)
+    workers = {w.pipe: w for w in (_start(job) for _ in range(min(jobs, len(stacks))))}
+    try:
+        busy = {pipe for pipe, worker in workers.items() if worker.give(next(waiting, None))}
+        while busy:
+            for pipe in wait_for(list(busy)):
+                assert isinstance(pipe, Connection)
+                worker = workers[pipe]
+                for kind, what in _said(worker):
+                    if kind == "steps":
+                        progress.advance(*what)
+                    elif kind == "cells":
+                        progress.finish(what)
+                        if not worker.give(next(waiting, None)):
+                            busy.discard(pipe)
+                    else:
+                        raise what
+    except BaseException:
+        for worker in workers.values():
+            worker.process.kill()
+        raise
+    finally:
+        for worker in workers.values():
+            worker.process.join()
+            worker.pipe.close()
+
+
+def _said(worker: Worker) -> Iterator[tuple[str, Any]]:
+    """What a worker has said by now."""
+    try:
+        while worker.pipe.poll():
+            yield worker.pipe.recv()
+    except (EOFError, ConnectionError):
+        more = f" and {n} more cell{'s' * (n > 1)}" if (n := len(worker.stack) - 1) else ""
+        raise KaxisError(
+            f"a worker process ended early, with {worker.stack[0]}{more}: killed, out of memory (fewer --jobs, a smaller --batch-size), or started "
+            "from a script without an `if __name__ == '__main__':` guard; run it again to go on",
+            exit_code=1,
+        ) from None
+
+
+def _start(job: Job) -> Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(job, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that its end is the pipe's
+    return Worker(process, ours, [])
+
+
+def _serve(job: Job, pipe: Connection) -> None:
+    """What a worker does: train what comes, and say so."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the parent decides
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    warnings.filterwarnings("ignore", message=".*(is not the official|: left out:)")  # the parent has said so
+    threading.Thread(target=_follow, daemon=True).start()
+    from kaxis.train.precision import reuse_memory
+
+    reuse_memory()
+    tick: Callable[..., None] = lambda *steps: pipe.send(("steps", steps))  # noqa: E731
+    while stack := pipe.recv():
+        try:
+            pipe.send(("cells", work(job, stack, tick)))
+        except Exception as error:
+            error.add_note("".join(traceback.format_exception(error)))
+            pipe.send(("error", error))
+            return
+
+
+def _follow() -> None:
+    """A killed parent leaves no orphans behind."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait_for([parent.sentinel])
+    os._exit(1)

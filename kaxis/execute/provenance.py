@@ -1,0 +1,65 @@
+"""What made a record: versions, commit, device; and what there is to make it on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import kaxis
+from kaxis.errors import KaxisError
+
+__all__ = ["cores", "device_of", "provenance"]
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device_of(name: str) -> str:
+    """``cpu`` or ``cuda`` for a name as typed; ``auto`` takes a GPU if there is one."""
+    if name == "cpu":
+        return name
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise KaxisError("device cuda: this machine or this build of torch has no CUDA; use cpu")
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def provenance(device: str) -> dict[str, Any]:
+    import torch
+
+    gpu = {"gpu": torch.cuda.get_device_name()} if device == "cuda" else {}
+    packages = {name: version(name) for name in ("kaxis", "torch", "numpy", "scikit-learn")}
+    return {
+        "versions": {"python": platform.python_version(), **packages},
+        "git": _git(),
+        "device": device,
+        **gpu,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": 1,
+    }
+
+
+def _git() -> dict[str, Any]:
+    """Commit of the checkout that holds this package, and whether it has uncommitted changes; empty elsewhere."""
+    package = Path(kaxis.__file__).parent
+
+    def git(*args: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(package), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "cell.py")
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--untracked-files=no", ".")),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return {}

@@ -1,0 +1,90 @@
+"""Training one stack and keeping its records: what every backend calls, in whatever process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kaxis.cell import Cell
+from kaxis.execute.grouping import steps_of
+from kaxis.measure.profile import Profile, profiler
+from kaxis.rules import RuleError, load_rules
+from kaxis.store.records import Store
+
+__all__ = ["Job", "work"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every stack of a run has in common."""
+
+    store: Path
+    device: str
+    data: Path | None
+    force: bool
+    provenance: dict[str, Any]
+    keep_every: float
+    rules: tuple[str, ...] = ()
+    weights: bool = False
+    profile: Profile | None = None
+
+    def lacks(self, store: Store, cell: Cell) -> bool:
+        """Whether the cell is still to be trained."""
+        record = None if self.force else store.read(cell)
+        if record is None:
+            return True
+        return self.weights and record["status"] == "done" and not store.weights(cell).exists()
+
+
+def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> int:
+    """Train a stack and keep its records; returns the number of cells. Cells that another run finished meanwhile are skipped."""
+    import torch
+
+    from kaxis.train.keep import Kept
+    from kaxis.train.loop import networks_of, train
+    from kaxis.train.result import Result
+
+    load_rules(job.rules)  # a worker starts with the package's own table
+    store = Store(job.store)
+    todo = [cell for cell in stack if job.lacks(store, cell)]
+    if spared := len(networks_of(stack)) - len(networks_of(todo)):
+        tick(spared * steps_of(stack[0]), 0, "")
+    if not todo:
+        return len(stack)
+    started = time.monotonic()
+    keep = job.store / "checkpoints"
+    if job.force:
+        Kept(keep, 0).forget(todo)
+        for cell in todo if not job.weights else ():
+            store.weights(cell).unlink(missing_ok=True)  # of an earlier training
+    try:
+        with profiler(job.profile, job.device) as after_step:
+            results, backend = train(
+                todo,
+                data=job.data,
+                device=job.device,
+                tick=tick,
+                keep=keep,
+                keep_every=job.keep_every,
+                made_by=job.provenance,
+                weights=store.weights if job.weights else None,
+                after_step=after_step,
+            )
+    except RuleError as error:  # its author's to mend; the other learners' cells go on
+        results, backend = [Result(cell, []).refused(str(error)) for cell in todo], ""
+    seconds = time.monotonic() - started
+    for cell, result in zip(todo, results, strict=True):
+        own = {
+            "backend": backend,
+            "torch_deterministic": torch.are_deterministic_algorithms_enabled(),
+            "stack_cells": len(todo),
+            "stack_seconds": round(seconds, 3),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        store.write(cell, {**result, "provenance": {**job.provenance, **own}})
+    Kept(keep, 0).forget(todo)
+    return len(stack)

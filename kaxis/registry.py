@@ -1,0 +1,67 @@
+"""Things that can be added: one module each in a folder of the package, or an entry point of an installed package."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar, cast
+
+from kaxis.errors import KaxisError, hint
+
+__all__ = ["Registry"]
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """What there is of one kind, by name; a name's code is imported when it is asked for.
+
+    Parameters
+    ----------
+    kind : str
+        What one is, in words.
+    package : str
+        Whose modules they are: a module's name is its thing's.
+    attribute : str
+        What a module gives.
+    group : str
+        Entry points of installed packages: their names, and what they give.
+
+    Examples
+    --------
+    >>> from kaxis.execute.backends import BACKENDS
+    >>> sorted(BACKENDS)[:2]
+    ['processes', 'serial']
+    """
+
+    def __init__(self, kind: str, package: str, attribute: str, group: str) -> None:
+        self.kind, self.package, self.attribute, self.group = kind, package, attribute, group
+
+    def _own(self) -> list[str]:
+        found = importlib.import_module(self.package)
+        return sorted(m.name for m in pkgutil.iter_modules(found.__path__) if not m.name.startswith("_"))
+
+    def _added(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group)}
+
+    def __getitem__(self, name: str) -> T:
+        """Raises `KaxisError` for a name that is not there, or code that does not import."""
+        if name in self._own():
+            return cast(T, getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute))
+        if point := self._added().get(name):
+            try:
+                return cast(T, point.load())
+            except Exception as error:
+                raise KaxisError(f"{self.kind} '{name}' ({point.value}): {type(error).__name__}: {error}") from None
+        raise KaxisError(f"{self.kind} '{name}' is not {hint(name, self)}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own() or name in self._added()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._own(), *sorted(self._added())]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
