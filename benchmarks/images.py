@@ -63,7 +63,7 @@ def rate(arguments: tuple[Any, ...]) -> tuple[float, float, float]:
     with one_thread(), cpu_matmul():
         if tuple(what) not in _built:
             s = stack(*what, device)
-            _built[tuple(what)] = s, s.batches(0)
+            _built[tuple(what)] = s, s.batches.draw(0)
             for _ in range(2):
                 s.step(next(_built[tuple(what)][1]))
         s, batches = _built[tuple(what)]

@@ -52,6 +52,16 @@ class Cell:
         """The hash of the configuration: the name of the cell's record."""
         return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()[:20]
 
+    @property
+    def conv(self) -> bool:
+        """Whether its net sees images."""
+        return bool(self.config["net"]["name"] != "mlp")
+
+    @property
+    def rule(self) -> bool:
+        """Whether its learner is code (`kaxis.rules`)."""
+        return "rule" in self.config["learner"]
+
     @cached_property
     def streams(self) -> dict[str, int | str]:
         """Which streams the cell draws from, each with its key: K where it is redrawn at every K, else "shared".
@@ -89,11 +99,12 @@ class Cell:
                 used["sample"] = SHARED
             if source.get("holdout"):
                 used["holdout"] = SHARED
-        if "rule" in learner:
-            return used | {"init": SHARED, "rule": K, "order": SHARED}
+        if self.rule:
+            used |= {"init": SHARED, "rule": K, "order": SHARED}
+            return used | ({"augment": SHARED} if self.conv else {})
         drawn = learner["readout"] == "fixed" or learner["start"] == "draw"
         used |= {"init": SHARED, "readout" if drawn else "head": K, "order": SHARED}
-        if config["net"]["name"] != "mlp":
+        if self.conv:
             if "concat" in (learner["heads"], learner["inference"]):
                 used["concat"] = K
             used |= {"augment": SHARED, "dropout": SHARED}

@@ -29,7 +29,7 @@ CONV_SETTINGS = ("weight_decay", "label_smoothing", "goodness", "goodness_norm")
 SETTINGS = ("lr", "clip", "norm", "readout_scale", "readout_bias", "t_min", "t_max", *CONV_SETTINGS)
 """Settings of a run that may also be set for one learner alone, in brackets."""
 
-RULE_SETTINGS = ("lr", "clip")
+RULE_SETTINGS = ("lr", "clip", "weight_decay")
 """Those that reach a learner that is code."""
 
 

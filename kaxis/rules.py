@@ -1,6 +1,6 @@
 """Learners that are code: a module of yours with a loss and logits, out of a Python file of yours.
 
-A rule trains the MLP in its own way and is else like every learner: the same data, batch order and initial hidden layers for one seed,
+A rule trains a net in its own way and is else like every learner: the same data, batch order and initial hidden layers for one seed,
 the same records, pairing, resuming and figures. See docs/add_a_learner.md.
 """
 
@@ -45,14 +45,17 @@ class Rule:
     ----------
     name : str
     build : callable
-        ``build(start, **settings)`` gives a `torch.nn.Module` with ``loss(x_BD, y_B)``, a scalar to be minimised that does its own
-        detaching, and ``logits(x_BD)``, a list of (B, K) tensors, one a head, which are summed to predict.
+        ``build(start, **settings)`` gives a `torch.nn.Module` with ``loss(x, y_B)``, a scalar to be minimised that does its own
+        detaching, and ``logits(x)``, a list of (B, K) tensors, one a head, which are summed to predict; x is (B, inputs), for conv nets
+        (B, 3, S, S). ``groups()``, if there is one, gives lists of parameters, each with an optimizer and a clip of its own.
     settings : mapping of str to float
         Names that may be set in brackets, with their defaults.
     code : str
         Hash of the file and of those beside it that it imports, part of every cell's configuration: an edited rule is another learner.
     file : str
         Where it stands; empty for those of the package.
+    mlp : bool
+        Whether it is for MLPs alone.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Rule:
     settings: Mapping[str, float]
     code: str = ""
     file: str = ""
+    mlp: bool = False
 
 
 class RuleError(KaxisError):
@@ -131,7 +135,7 @@ is compared with in one thing: ff_bn and ff_mean from ff, ff_margin from ff_mean
 
 RULES: dict[str, Rule] = {
     # A record names the code that made it: the meaning of a threshold, and where ff_bn normalises, changed with version 0.2.
-    name: Rule(name, _rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis")
+    name: Rule(name, _rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis", mlp=True)
     for name, (kind, settings) in LADDER.items()
 }
 _loading: list[tuple[str, str]] = []
@@ -256,12 +260,12 @@ def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     KaxisError
-        For another net than the MLP, or a setting that is no number.
+        For a net that is not the rule's, or a setting that is no number.
     """
-    if options["net"] != "mlp":
-        raise KaxisError(f"learner '{row.name}': rules train the mlp, not {options['net']}")
     base = row.name.partition("[")[0]
     made = RULES.get(base)
+    if made and made.mlp and options["net"] != "mlp":
+        raise KaxisError(f"learner '{row.name}': trains the mlp, not {options['net']}")
     try:
         given = {k: float(v) for k, v in row.overrides.items()}
     except ValueError:
@@ -272,14 +276,12 @@ def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
     own = {k: given.pop(k) if k in given else options[k] for k in RULE_SETTINGS}
     settings = (dict(made.settings) if made else {}) | given
     code = {"rule": base, "code": made.code if made else "", "settings": settings}
-    return {
-        "name": row.name,
-        "members": 1,
-        "inference": "logit_sum",
-        **code,
-        "lr": own["lr"],
-        "clip": own["clip"] or None,
-    }
+    config = {"name": row.name, "members": 1, "inference": "logit_sum", **code, "lr": own["lr"]}
+    config["clip"] = own["clip"] or None
+    if options["net"] != "mlp":
+        return config | {"weight_decay": own["weight_decay"], "norm": options["norm"]}
+    # Named only where it differs, so that older records keep their names.
+    return config | ({"weight_decay": own["weight_decay"]} if own["weight_decay"] else {})
 
 
 def placeholder(text: str) -> None:

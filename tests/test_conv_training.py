@@ -232,8 +232,9 @@ def test_augmented_batches_are_the_same_for_every_learner(source: str) -> None:
 
         stack = ConvStack([cell], [(0, 0)], {0: load_task(cell.config["source"], cell.K, 0, pixels=True)}, "cpu")
         out = hashlib.sha256()
-        for _, (image,), ((picks, numbers),) in stack.batches(0):
-            out.update(stack._seen(image, torch.from_numpy(numbers)).contiguous().numpy().tobytes())
+        for batch in stack.batches.draw(0):
+            ((picks, _),) = batch[2]
+            out.update(stack.batches.one(batch, 0)[0].contiguous().numpy().tobytes())
             out.update(picks.tobytes())
         return out.hexdigest()
 
@@ -245,7 +246,7 @@ def test_batches_from_a_later_step_on_are_those_of_the_whole(source: str) -> Non
     from kaxis.sources.load import load_task
 
     stack = ConvStack([cell], [(0, 0)], {0: load_task(cell.config["source"], cell.K, 0, pixels=True)}, "cpu")
-    whole, late = list(stack.batches(0)), list(stack.batches(3))
+    whole, late = list(stack.batches.draw(0)), list(stack.batches.draw(3))
     for (a, images, details), (b, other_images, others) in zip(whole[3:], late, strict=True):
         assert a == b
         assert torch.equal(images[0], other_images[0])

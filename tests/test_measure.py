@@ -435,8 +435,8 @@ def test_norms_are_those_of_plain_autograd() -> None:
     matrix = locality(subject)
     stack = subject.stack("cpu", steps=2)
     p = {name: t.clone().requires_grad_() for name, t in stack.tensors(0).items()}
-    rows, y = next(stack.batches(0))
-    h = stack.feed.features[rows]
+    rows, y = next(stack.batches.draw(0))
+    h = stack.batches.feed.features[rows]
     for layer in range(4):
         h = torch.relu(h @ p[f"W{layer}"].T + p[f"b{layer}"][:, 0])
         logits = h @ p[f"R{layer}"].T + p[f"c{layer}"][:, 0]

@@ -18,7 +18,7 @@ from kaxis.sources.load import load_task
 from kaxis.store.records import Store
 from kaxis.store.schema import fault
 from kaxis.study import Study
-from kaxis.train.stack import DenseStack
+from kaxis.train.dense import DenseStack
 
 
 @given(st.lists(st.booleans(), max_size=70))

@@ -256,7 +256,11 @@ def test_bad_rules_are_one_line(
     assert error.count("\n") == 1
 
 
-def test_rules_train_the_mlp_alone(tmp_path: Path) -> None:
-    with pytest.raises(KaxisError, match="rules train the mlp, not vgg8"):
-        Leg.of({"source": "cifar10", "net": "vgg8", "rules": [str(write(tmp_path / "m.py"))], "learners": ["plain"]})
+def test_the_ladder_trains_the_mlp_alone() -> None:
+    with pytest.raises(KaxisError, match="learner 'ff_bn': trains the mlp, not vgg8"):
+        Leg.of({"source": "cifar10", "net": "vgg8", "learners": ["ff_bn"]})
+
+
+def test_settings_of_a_rule_are_written_one_way(tmp_path: Path) -> None:
+    load_rules([str(write(tmp_path / "m.py"))])
     assert parse("plain[lr=1e-2,leak=.5]").name == "plain[leak=0.5,lr=0.01]"

@@ -11,7 +11,7 @@ from kaxis import streams
 from kaxis.leg import Leg
 from kaxis.nets import draws, mlp, vgg
 from kaxis.sources import augment, relabel, teacher
-from kaxis.train import conv, feed
+from kaxis.train import batches, conv, feed
 from kaxis.train.loop import train
 
 from .test_images import write_npz
@@ -33,7 +33,7 @@ def test_conv_records_list_the_streams_that_were_drawn(
     learners: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = f"npz:{write_npz(tmp_path / 'x.npz')}"
-    conv._epoch_draws.cache_clear()
+    batches._epoch_draws.cache_clear()
     test_records_list_the_streams_that_were_drawn(
         {"source": source, "learners": learners, "holdout": 0.2, **CONV}, monkeypatch
     )

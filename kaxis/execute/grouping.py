@@ -24,7 +24,7 @@ def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
     for cell in cells:
         learner = {k: v for k, v in cell.config["learner"].items() if k not in ("name", "inference", "members")}
         # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself; a rule is one module.
-        together = cell.config["net"]["name"] == "mlp" and "steps" in cell.config["train"] and "rule" not in learner
+        together = not cell.conv and not cell.rule and "steps" in cell.config["train"]
         key = {**cell.config, "seed": None if together else cell.seed, "learner": learner}
         alike.setdefault(json.dumps(key, sort_keys=True), []).append(cell)
     stacks = []
@@ -56,15 +56,15 @@ def flops(cell: Cell) -> float:
     """Arithmetic of training a cell, from its configuration alone."""
     config = cell.config
     shape: dict[str, Any] = {"K": cell.K, "batch": config["train"]["batch_size"], "learner": config["learner"]}
-    if config["net"]["name"] == "mlp":
+    if cell.rule:  # what it costs is its own affair: as backprop with a head on every layer
+        shape["learner"] = TABLE["bp_deepsup"].switches() | {"goodness": "vector"}
+    if not cell.conv:
         source = config["source"]
         kind = source.get("features", "")
         info = source_info(source["name"])
         pixels = (source.get("size") or info.size or 0) ** 2 * info.channels
         inputs = source.get("input_dim") or (int(kind[4:]) if kind.startswith("pca:") else pixels)
         net = {k: config["net"][k] for k in ("width", "depth")}
-        if "rule" in config["learner"]:  # what it costs is its own affair: as backprop with a head on every layer
-            shape["learner"] = TABLE["bp_deepsup"].switches()
         return counts(**shape, **net, inputs=inputs)["flops_step"] * steps_of(cell)
     size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
     return conv_counts(**shape, net=config["net"], size=size)["flops_step"] * steps_of(cell)

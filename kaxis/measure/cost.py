@@ -73,7 +73,7 @@ def memory_of(subject: Subject, *, real: bool = False) -> dict[str, int]:
         On real tensors; by default fake ones, but for a rule.
     """
     with _stack(subject, real) as stack:
-        batches = stack.batches(0)
+        batches = stack.batches.draw(0)
         # Copies, so that a batch is itself and no view of many that were drawn ahead.
         first, second = (tree_map_only(Tensor, torch.clone, next(batches)) for _ in range(2))
         with Ledger() as ledger:
@@ -106,7 +106,7 @@ def cost_of(subject: Subject, *, real: bool = False) -> Cost:
     with _stack(subject, real) as stack:
         # Counting keeps tensors alive that would be freed, so it has a step of its own.
         with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as step:
-            stack.step(next(stack.batches(0)))
+            stack.step(next(stack.batches.draw(0)))
         flops = step.get_total_flops() / subject.batch
     with _stack(subject, real) as stack, Ledger() as ledger:
         ledger.mark("parameters", (t for n in range(len(stack.networks)) for t in stack.tensors(n).values()))

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.sources.augment import normalised
 from kaxis.sources.load import load_task
 from kaxis.stats import information
 from kaxis.stats.arrays import estimate
 from kaxis.store.cube import select
 from kaxis.store.records import Store
+from kaxis.train.conv import ConvStack
+from kaxis.train.dense import DenseStack
 from kaxis.train.keep import load_weights
-from kaxis.train.loop import kind_of, log_probability, right_of
+from kaxis.train.loop import log_probability, right_of, stack_of
 from kaxis.train.precision import cpu_matmul, one_thread
-from kaxis.train.stack import CHUNK
 
 __all__ = ["BINS", "ESTIMATORS", "diagnose", "diagnose_rows", "known_case"]
 
@@ -161,23 +161,23 @@ def _bits(estimator: str, seen: _Layers, layer: int, K: int) -> float:
 @torch.no_grad()
 def _layers(store: Store, cell: Cell, record: Mapping[str, Any], data: Path | None) -> _Layers:
     config = cell.config
-    conv = config["net"]["name"] != "mlp"
+    conv = cell.conv
     task = load_task(config["source"], cell.K, cell.seed, data, pixels=conv)
     if task.facts.get("checksums") != record["data"].get("checksums"):
         raise KaxisError(f"{cell} in {store.path} was trained on other files than are here now")
-    stack = kind_of(config)([cell], [(cell.seed, 0)], {cell.seed: task}, "cpu")
+    stack = stack_of([cell], [(cell.seed, 0)], {cell.seed: task}, "cpu")
+    assert isinstance(stack, (ConvStack, DenseStack))
     load_weights(store.weights(cell), stack, [0])
-    net = stack.nets[0].eval() if conv else stack.net
+    net: Any = stack.nets[0].eval() if isinstance(stack, ConvStack) else stack.net
     depth = len(net.plan) if conv else net.depth
     # A conv net's only classifier may be the concat one: then no layer has a head.
     heads: dict[int, list[Any]] = {i: [] for i in net.headed}
     kinds: list[list[list[Any]]] = [[[] for _ in range(depth)] for _ in range(3)]
     scalar, goodness, gap = kinds
     hits = 0
-    for rows, (labels,) in stack.feed.chunks("test", stack.chunk if conv else CHUNK):
+    for (x,), (labels,) in stack.batches.seen("test"):
         n = len(labels)
-        x = stack.feed.take(rows)
-        x = normalised(x, *task.statistics) if conv else x[None]
+        x = x if conv else x[None]
         logits = net.logits(x)
         heads_MKB = [z.T[None] for z in logits] if conv else list(logits)
         hits += right_of(log_probability(heads_MKB, len(net.headed), config["learner"]["inference"]), labels).sum()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import singledispatch
 from string import ascii_letters
-from typing import Any
 
 import torch
 import xarray as xr
 from torch import Tensor
 
 from kaxis.measure.subject import Subject
+from kaxis.train.conv import ConvStack
+from kaxis.train.dense import DenseStack
 from kaxis.train.precision import cpu_matmul, one_thread
+from kaxis.train.rule import RuleStack
+from kaxis.train.stack import Stack
 from kaxis.train.step import gradients
 
 __all__ = ["locality", "pattern"]
@@ -42,12 +46,7 @@ def locality(subject: Subject) -> xr.DataArray:
     """
     with one_thread(), cpu_matmul():
         stack = subject.stack("cpu", steps=1)
-        if subject.conv:
-            norms = _of_conv(stack)
-        elif hasattr(stack, "module"):
-            norms = _of_rule(stack)
-        else:
-            norms = _of_mlp(stack)
+        norms = _norms_of(stack)
     layers = list(dict.fromkeys(layer for row in norms.values() for layer in row))
     values = [[row[layer] for layer in layers] for row in norms.values()]
     out = xr.DataArray(values, coords={"loss": list(norms), "layer": layers}, dims=("loss", "layer"))
@@ -80,13 +79,19 @@ def _listed(reached: Mapping[str, set[str]], losses: Iterable[str]) -> str:
     return ", ".join(sorted(set().union(*(reached[loss] for loss in losses))))
 
 
-def _of_conv(stack: Any) -> Norms:
+@singledispatch
+def _norms_of(stack: Stack) -> Norms:
+    """Norms of each loss's gradient by layer."""
+    raise NotImplementedError(type(stack).__name__)
+
+
+@_norms_of.register
+def _of_conv(stack: ConvStack) -> Norms:
     net = stack.nets[0]
-    groups = {str(i): own for i, own in enumerate(net.groups())}
+    groups: dict[str, list[Tensor]] = {str(i): [*own] for i, own in enumerate(net.groups())}
     if net.concat:
         groups["concat"] = groups.pop(str(len(net.plan)))
-    _, (image,), ((picks, _),) = next(stack.batches(0))
-    x, y = stack._seen(image, torch.empty(0)), torch.from_numpy(stack.task.y_train[picks])
+    x, y = stack.batches.one(next(stack.batches.draw(0)), 0)
     norms: Norms = {}
 
     def look(name: str, loss: Tensor) -> None:
@@ -96,14 +101,15 @@ def _of_conv(stack: Any) -> Norms:
     return norms
 
 
-def _of_rule(stack: Any) -> Norms:
+@_norms_of.register
+def _of_rule(stack: RuleStack) -> Norms:
     groups: dict[str, list[Tensor]] = {}
     for name, parameter in stack.module.named_parameters():
         number = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
         groups.setdefault(number[1] if number else name.split(".")[0], []).append(parameter)
-    rows, y = next(stack.batches(0))
-    x, module = stack.feed.features.index_select(0, rows), stack.module.train()
-    losses = module.losses(x, y[0]) if hasattr(module, "losses") else {"total": module.loss(x, y[0])}
+    x, y = stack.batches.one(next(stack.batches.draw(0)), 0)
+    module = stack.module.train()
+    losses = module.losses(x, y) if hasattr(module, "losses") else {"total": module.loss(x, y)}
     return {name: _norms(loss, groups) for name, loss in losses.items()}
 
 
@@ -117,12 +123,14 @@ def _norms(loss: Tensor, groups: Mapping[str, list[Tensor]]) -> dict[str, float]
     }
 
 
-def _of_mlp(stack: Any) -> Norms:
-    net, (rows, y) = stack.net, next(stack.batches(0))
-    x = stack.feed.features.index_select(0, rows).view(stack.E, stack.batch, -1)
+@_norms_of.register
+def _of_mlp(stack: DenseStack) -> Norms:
+    net = stack.net
+    x, y = (t[None] for t in stack.batches.one(next(stack.batches.draw(0)), 0))
     norms: Norms = {}
     for loss in tuple(net.headed):
         net.headed = range(loss, loss + 1)
+        assert net.parameters.grad is not None
         net.parameters.grad.zero_()
         net.gradients(x, y)
         squares = {str(layer): 0.0 for layer in range(net.depth)}

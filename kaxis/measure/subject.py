@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from kaxis.cell import Cell
 from kaxis.learners import parse
 from kaxis.leg import Leg
 from kaxis.measure.asked import Asked
+
+if TYPE_CHECKING:
+    from kaxis.train.stack import Stack
 
 __all__ = ["PUBLISHED", "Subject", "subject", "subjects"]
 
@@ -54,11 +57,11 @@ class Subject:
 
     @property
     def conv(self) -> bool:
-        return bool(self.cell.config["net"]["name"] != "mlp")
+        return self.cell.conv
 
     @property
     def rule(self) -> bool:
-        return "rule" in self.cell.config["learner"]
+        return self.cell.rule
 
     @property
     def batch(self) -> int:
@@ -76,12 +79,12 @@ class Subject:
         config = self.cell.config
         return replace(self, cell=Cell({**config, "train": {**config["train"], "batch_size": batch}}))
 
-    def stack(self, device: str, *, steps: int, noise: bool = True) -> Any:
+    def stack(self, device: str, *, steps: int, noise: bool = True) -> Stack:
         """The trainer's networks, optimizers and data for this configuration, good for so many steps; without `noise` the images are left blank."""
         from kaxis.rules import load_rules
         from kaxis.sources.task import Task
-        from kaxis.train.loop import kind_of
-        from kaxis.train.stack import CHUNK
+        from kaxis.train.batches import CHUNK
+        from kaxis.train.loop import stack_of
 
         load_rules(self.rules)
         # One chunk of a conv net's, which takes a while; eight of an MLP's, as a test set has.
@@ -101,7 +104,7 @@ class Subject:
         networks = [(0, member) for member in range(self.cell.config["learner"]["members"])]
         config = self.cell.config
         cell = Cell({**config, "train": {**config["train"], "steps": steps}})  # batches are drawn ahead, but no further
-        return kind_of(config)([cell], networks, {0: task}, device)
+        return stack_of([cell], networks, {0: task}, device)
 
 
 def subjects(asked: Asked | None = None, **options: Any) -> list[Subject]:
@@ -149,7 +152,9 @@ def _ways(own: Asked) -> list[tuple[str, Mapping[str, Any]]]:
     else:
         out = []
         for name in own.learners:
-            if parse(name).gradient == "local":
+            if parse(name).rule is not None:
+                out += [(name, {}), (name, {"accumulate": 4})]
+            elif parse(name).gradient == "local":
                 out += [(name, {"local_step": way}) for way in ("naive", "summed", "interleaved")]
             else:
                 out += [(name, {}), (name, {"accumulate": 4}), (name, {"activation_checkpointing": True})]

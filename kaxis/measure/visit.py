@@ -71,7 +71,7 @@ def _visit(subject: Subject, device: str, steps: int) -> Visit:
     try:
         with _ready(device):
             stack = subject.stack(device, steps=WARM_UP + steps)
-            batches = stack.batches(0)
+            batches = stack.batches.draw(0)
             for _ in range(WARM_UP):
                 stack.step(next(batches))
             if device == "cuda":

@@ -140,7 +140,8 @@ class Ladder(nn.Module):
         """The classifier's, or the goodness of every label summed over all layers but the first (the only one, if it is)."""
         if self.head is not None:
             return [self.classify(x)]
-        a = self.activation(0, first_layer_for_every_label(self.layers[0], x, self.K).flatten(0, 1))
+        first: torch.nn.Linear = self.layers[0]  # type: ignore[assignment]  # the ladder is of MLPs
+        a = self.activation(0, first_layer_for_every_label(first, x, self.K).flatten(0, 1))
         score = self.goodness(a) if len(self.hidden) == 1 else torch.zeros(len(a), device=x.device)
         for i, layer in enumerate(self.layers[1:], 1):
             a = self.activation(i, layer(self.onward(a)))

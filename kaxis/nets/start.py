@@ -1,41 +1,120 @@
-"""What a learner that is code is built from."""
+"""What a learner that is code is built from: sizes, layers and initial numbers of the seed, on an MLP or on a conv net alike."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from kaxis.nets.draws import linear
+from kaxis.nets.plan import Layer, layers
+from kaxis.nets.vgg import EPS
 from kaxis.streams import stream
 
 __all__ = ["Start"]
 
 
 class Start:
-    """What a rule is built from: sizes, and initial numbers from the seed's own streams.
+    """What a rule is built from. Layer i is ``hidden(i)``, a rectifier, ``read(i)`` for what its head reads, ``up(i)`` for what goes up.
 
     Attributes
     ----------
-    inputs, width, depth, K : int
+    K, depth : int
+        Classes; hidden layers.
+    inputs : int
+        Numbers a sample has, of images their channels.
+    width : int
+        Units of an MLP's hidden layers; of a conv net 0, since its layers differ: see `channels`.
     device : str
     """
 
     def __init__(self, seed: int, member: int, K: int, inputs: int, width: int, depth: int, device: str) -> None:
         self.inputs, self.width, self.depth, self.K, self.device = inputs, width, depth, K, device
         self._seed, self._member = seed, member
+        self._plan: list[Layer] = []
+        self._norm, self._dropout = "none", 0.0
 
-    def hidden(self, layer: int) -> torch.nn.Linear:
-        """Hidden layer 0 .. depth - 1 as every other learner of the seed starts it."""
-        n = self.inputs if layer == 0 else self.width
-        return self._linear(f"init/{self._member}/{layer}", "shared", n, self.width)
+    @classmethod
+    def conv(
+        cls, seed: int, member: int, K: int, *, size: int, net: Mapping[str, Any], norm: str, device: str
+    ) -> Start:
+        """For a conv net on images of `size` pixels."""
+        plan = layers(net, size)
+        made = cls(seed, member, K, plan[0].inputs, 0, len(plan), device)
+        made._plan, made._norm, made._dropout = plan, norm, net["dropout"]
+        return made
 
-    def linear(self, purpose: str, inputs: int, outputs: int) -> torch.nn.Linear:
+    def channels(self, layer: int) -> int:
+        """Units of hidden layer 0 .. depth - 1, of a conv net its channels."""
+        return self._plan[layer].channels if self._plan else self.width
+
+    def features(self, layer: int) -> int:
+        """How many numbers a sample has after ``read(layer)``."""
+        return self._plan[layer].goodness if self._plan else self.width
+
+    def hidden(self, layer: int) -> nn.Module:
+        """Hidden layer 0 .. depth - 1 as every other learner of the seed starts it: a `torch.nn.Linear`, of a conv net a `torch.nn.Conv2d`."""
+        purpose = f"init/{self._member}/{layer}"
+        if not self._plan:
+            return self._linear(purpose, "shared", self.inputs if layer == 0 else self.width, self.width)
+        plan = self._plan[layer]
+        made = nn.Conv2d(plan.inputs, plan.channels, 3, padding=1, device=self.device)
+        W, b = linear(stream(self._seed, purpose), plan.channels, 9 * plan.inputs)
+        with torch.no_grad():
+            made.weight.copy_(torch.from_numpy(W).view_as(made.weight))
+            made.weight.data = made.weight.data.contiguous(memory_format=torch.channels_last)
+            made.bias.copy_(torch.from_numpy(b[:, 0]))  # type: ignore[union-attr]
+        return made
+
+    def read(self, layer: int) -> nn.Module:
+        """From an activation to the vector that a head reads, `features` long: of a conv net the pooled maps, of an MLP the activation."""
+        return Read(self._plan[layer].goodness_side) if self._plan else nn.Identity()
+
+    def up(self, layer: int) -> nn.Module:
+        """From an activation to the next layer's input, as for every learner: of a conv net pooling, normalisation and dropout, of an MLP nothing.
+
+        It detaches nothing: that is the rule's to do.
+        """
+        return Up(self._plan[layer].pool, self._norm, self._dropout) if self._plan else nn.Identity()
+
+    def linear(self, purpose: str, inputs: int, outputs: int) -> nn.Linear:
         """A further layer, drawn as `torch.nn.Linear` is, from a stream of the purpose's name."""
         return self._linear(f"rule/{self._member}/{purpose}", self.K, inputs, outputs)
 
-    def _linear(self, purpose: str, key: object, inputs: int, outputs: int) -> torch.nn.Linear:
-        made = torch.nn.Linear(inputs, outputs, device=self.device)
+    def _linear(self, purpose: str, key: object, inputs: int, outputs: int) -> nn.Linear:
+        made = nn.Linear(inputs, outputs, device=self.device)
         W, b = linear(stream(self._seed, purpose, key), outputs, inputs)
         with torch.no_grad():
             made.weight.copy_(torch.from_numpy(W))
             made.bias.copy_(torch.from_numpy(b[:, 0]))
         return made
+
+
+class Read(nn.Module):
+    """Means over a grid of `side` x `side`, flattened as they lie in memory."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, a_BCSS: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(a_BCSS, self.side).permute(0, 2, 3, 1).flatten(1)
+
+
+class Up(nn.Module):
+    """Average pooling, normalisation over channels without weights, dropout."""
+
+    def __init__(self, pool: bool, norm: str, dropout: float) -> None:
+        super().__init__()
+        self.pool, self.norm, self.dropout = pool, norm, dropout
+
+    def forward(self, a_BCSS: Tensor) -> Tensor:
+        x = (F.avg_pool2d(a_BCSS, 2) if self.pool else a_BCSS).permute(0, 2, 3, 1)
+        if self.norm == "layernorm":
+            x = F.layer_norm(x, x.shape[-1:], eps=EPS)
+        elif self.norm == "rmsnorm":
+            x = F.rms_norm(x, x.shape[-1:], eps=EPS)
+        return F.dropout(x, self.dropout, self.training).permute(0, 3, 1, 2)

@@ -1,13 +1,10 @@
-"""Training conv nets: data, networks and optimizers of one seed, everything a step needs a function of its number alone."""
+"""Training conv nets: the networks and optimizers of one seed, everything a step needs a function of its number alone."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
@@ -16,20 +13,17 @@ from kaxis.cell import Cell
 from kaxis.nets.fused import kept
 from kaxis.nets.plan import conv_counts
 from kaxis.nets.vgg import CONCAT_DROPOUT, VGG
-from kaxis.sources.augment import augment, draws, normalised
 from kaxis.sources.task import Task
 from kaxis.streams import stream
-from kaxis.train.feed import Feed, Order
-from kaxis.train.schedule import LOOKS, checkpoints, cosine, step_count
+from kaxis.train.batches import Batch, Images
+from kaxis.train.stack import Heads, Stack
 from kaxis.train.step import Mask, gradients
 
 __all__ = ["ConvStack"]
 
-Batch = list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
 
-
-class ConvStack:
-    """The networks of one seed and configuration (several for an ensemble), with their optimizers and data.
+class ConvStack(Stack):
+    """The networks of one seed and configuration (several for an ensemble).
 
     Parameters
     ----------
@@ -50,13 +44,8 @@ class ConvStack:
             cells[0].K,
         )
         self.networks, self.device = list(networks), device
-        self.feed = Feed(networks, tasks, device)
-        self.task = tasks[networks[0][0]]
-        self.size = self.feed.features.shape[1]
-        self.E, self.batch, self.n = len(networks), self.train["batch_size"], len(self.task.y_train)
-        self.steps = step_count(self.train, self.n)
-        # At one size every chunk has as many images, so that no result hangs on the set.
-        self.chunk = max(8, 512 * 32 * 32 // self.size**2)
+        self.batches = Images(self.train, networks, tasks, device)
+        self.size, self.E, self.batch = self.batches.size, len(networks), self.batches.batch
         concat = any("concat" in (c.config["learner"]["heads"], c.config["learner"]["inference"]) for c in cells)
         shape = {"K": self.K, "size": self.size, "net": self.net_config, "learner": self.learner, "concat": concat}
         with torch.device(device):
@@ -69,67 +58,16 @@ class ConvStack:
         self.headed = self.nets[0].headed
         self.kernels = self.train.get("kernels", "plain")
         self.learned_t = self.learner["temperature"] == "learned"
-        self.loss: Tensor | None = None
-        if self.feed.streamed:
-            from concurrent.futures import ThreadPoolExecutor
 
-            self._ahead = ThreadPoolExecutor(1)
-
-    # ---- one step ------------------------------------------------------------------------------------------------
-
-    def batches(self, start: int) -> Iterator[tuple[int, list[Tensor], Batch]]:
-        """From step `start` on: its number, and for each network its images (uint8), positions and augmentation draws."""
-        orders = [Order(seed=s, member=m, n=self.n) for s, m in self.networks]
-        for order in orders:
-            order.skip(start * self.batch)
-
-        def draw(step: int) -> tuple[int, list[Tensor], Batch]:
-            picks = [order.next(self.batch) for order in orders]
-            numbers = [self._draws(s, m, step) for s, m in self.networks]
-            images = [self.feed.take(self.feed.rows_of(self.task, "train")[p]) for p in picks]
-            return step, images, list(zip(picks, numbers, strict=True))
-
-        if not self.feed.streamed:
-            for step in range(start, self.steps):
-                yield draw(step)
-            return
-        coming = self._ahead.submit(draw, start)
-        for step in range(start, self.steps):
-            now = coming.result()
-            if step + 1 < self.steps:
-                coming = self._ahead.submit(draw, step + 1)
-            yield now
-
-    def _draws(self, seed: int, member: int, step: int) -> np.ndarray[Any, Any]:
-        """Augmentation draws of a batch; it may straddle epochs."""
-        first = step * self.batch
-        parts = []
-        for epoch in range(first // self.n, (first + self.batch - 1) // self.n + 1):
-            inside = slice(max(0, first - epoch * self.n), min(self.n, first + self.batch - epoch * self.n))
-            parts.append(_epoch_draws(seed, member, epoch, self.n)[inside])
-        return np.concatenate(parts)
-
-    def step(self, batch: tuple[int, list[Tensor], Batch]) -> None:
-        number, images, details = batch
-        lr = cosine(number, self.steps, self.learner["lr"], self.train["lr_min"])
-        for net, optimizers, image, (picks, numbers), who in zip(
-            self.nets, self.optimizers, images, details, self.networks, strict=True
-        ):
+    def step(self, batch: Batch) -> None:
+        lr = self.batches.rate(batch, self.learner["lr"])
+        for network, optimizers in enumerate(self.optimizers):
             for optimizer in optimizers:
                 optimizer.param_groups[0]["lr"] = lr
-            u = torch.from_numpy(numbers).to(self.device)
-            y = torch.from_numpy(self.task.y_train[picks]).to(self.device)
-            self.loss = self._step_one(net, optimizers, image, u, y, (*who, number))
+            self.loss = self._step_one(batch, network)
 
-    def _step_one(
-        self,
-        net: VGG,
-        optimizers: list[torch.optim.AdamW],
-        image: Tensor,
-        u: Tensor,
-        y: Tensor,
-        who: tuple[int, int, int],
-    ) -> Tensor:
+    def _step_one(self, batch: Batch, network: int) -> Tensor:
+        net, optimizers, (seed, member) = self.nets[network], self.optimizers[network], self.networks[network]
         parts, clip = self.train["accumulate"], self.learner["clip"]
         part, total = self.batch // parts, torch.zeros((), device=self.device)
 
@@ -140,12 +78,10 @@ class ConvStack:
             optimizers[i].zero_grad(set_to_none=True)
 
         for k in range(parts):
-            at = slice(k * part, (k + 1) * part)
             total += gradients(
                 net,
-                self._seen(image[at], u[at]),
-                y[at],
-                self._mask(net, *who, k),
+                *self.batches.one(batch, network, slice(k * part, (k + 1) * part)),
+                self._mask(net, seed, member, batch[0], k),
                 finish if k == parts - 1 else lambda i: None,
                 share=1 / parts,
                 local_step=self.train["local_step"],
@@ -154,11 +90,6 @@ class ConvStack:
                 kernels=self.kernels,
             )
         return total
-
-    def _seen(self, image: Tensor, u: Tensor) -> Tensor:
-        if "none" in self.train["augment"]:
-            return normalised(image, *self.task.statistics)
-        return augment(image, u, self.train["augment"], *self.task.statistics)
 
     def _mask(self, net: VGG, seed: int, member: int, step: int, part: int) -> Mask:
         """Dropout masks keyed by step and layer: a resumed run, and an activation computed twice, draw the same."""
@@ -177,16 +108,12 @@ class ConvStack:
 
         return mask
 
-    # ---- what the loop asks --------------------------------------------------------------------------------------
-
-    def evaluate(self, split: str) -> Iterator[tuple[list[Tensor], list[np.ndarray[Any, Any]]]]:
-        """Logits of every head, each (E, K, chunk), and each network's labels, chunk by chunk."""
+    def evaluate(self, split: str) -> Heads:
         for net in self.nets:
             net.eval()
-        for rows, labels in self.feed.chunks(split, self.chunk):
+        for images, labels in self.batches.seen(split):
             heads = []
-            for net, own in zip(self.nets, rows.view(self.E, -1), strict=True):
-                x = normalised(self.feed.take(own), *self.task.statistics)
+            for net, x in zip(self.nets, images, strict=True):
                 with torch.autocast(self.device, torch.bfloat16, enabled=self.train["precision"] == "bfloat16"):
                     heads.append(net.logits(x))
             yield [torch.stack(z).transpose(1, 2) for z in zip(*heads, strict=True)], labels
@@ -194,7 +121,6 @@ class ConvStack:
             net.train()
 
     def tensors(self, network: int) -> dict[str, Tensor]:
-        """What one network predicts with."""
         return dict(self.nets[network].state_dict())
 
     def temperatures(self, network: int) -> list[float]:
@@ -203,29 +129,6 @@ class ConvStack:
 
     def counts(self, learner: dict[str, Any]) -> dict[str, int]:
         return conv_counts(K=self.K, size=self.size, batch=self.batch, net=self.net_config, learner=learner)
-
-    def evaluate_at(self) -> list[int]:
-        """At most 20 evenly spaced ends of epochs (every one, where the best counts), or of a number of steps their logarithmic grid."""
-        if "steps" in self.train:
-            return checkpoints(self.steps)
-        return sorted({0, *self._epoch_ends()})
-
-    def trains_at(self) -> set[int]:
-        """When training images are looked at too, a third of an epoch's work: at the end, and with epochs after four fifths of them."""
-        if "steps" in self.train:
-            return {self.steps}
-        ends = self._epoch_ends()
-        return {ends[math.ceil(0.8 * len(ends)) - 1], self.steps}
-
-    def _epoch_ends(self) -> list[int]:
-        epochs = math.ceil(self.train["epochs"])
-        looks = epochs if self.train["select"] == "best" else min(epochs, LOOKS)
-        ends = (math.ceil(round(epochs * i / looks) * self.n / self.batch) for i in range(1, looks + 1))
-        return [min(e, self.steps) for e in ends]
-
-    def note(self, done: int) -> str:
-        loss = "-" if self.loss is None else f"{float(self.loss):.3f}"
-        return f"epoch {done * self.batch / self.n:.2f} of {self.steps * self.batch / self.n:.4g}, loss {loss}"
 
     def state(self) -> dict[str, Any]:
         return {
@@ -239,8 +142,3 @@ class ConvStack:
         for optimizers, many in zip(self.optimizers, state["optimizers"], strict=True):
             for optimizer, was in zip(optimizers, many, strict=True):
                 optimizer.load_state_dict(was)
-
-
-@lru_cache(maxsize=16)  # an epoch and the next, for a few members
-def _epoch_draws(seed: int, member: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
-    return draws(seed, member, epoch, n)

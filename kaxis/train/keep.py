@@ -18,6 +18,7 @@ import torch
 from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.io import seal, unseal, whole_file
+from kaxis.train.stack import Stack
 
 __all__ = ["Kept", "load_weights", "save_weights"]
 
@@ -47,7 +48,7 @@ class Kept:
         facts = {seed: task.facts for seed, task in tasks.items()}
         return json.dumps([self.made_by, facts], sort_keys=True, default=str)
 
-    def restore(self, cells: Sequence[Cell], stack: Any, results: Sequence[Any], tasks: Mapping[int, Any]) -> int:
+    def restore(self, cells: Sequence[Cell], stack: Stack, results: Sequence[Any], tasks: Mapping[int, Any]) -> int:
         """Put back what was kept; returns the number of steps done. A file that is damaged, or does not fit, is passed over whole."""
         if self.folder is None or not self._file(cells).exists():
             return 0
@@ -62,7 +63,7 @@ class Kept:
             done, seen = kept["done"], [kept["results"][result.cell.id] for result in results]
             if any(one.keys() != result.state().keys() for one, result in zip(seen, results, strict=True)):
                 return 0  # an older version's
-            if kept["stamp"] != self._stamp(tasks) or not 0 < done < stack.steps:
+            if kept["stamp"] != self._stamp(tasks) or not 0 < done < stack.batches.steps:
                 return 0
             stack.load(kept["stack"])
         except Exception:  # damaged in whatever way: start anew
@@ -73,10 +74,10 @@ class Kept:
         return int(done)
 
     def save(
-        self, cells: Sequence[Cell], stack: Any, results: Sequence[Any], tasks: Mapping[int, Any], done: int
+        self, cells: Sequence[Cell], stack: Stack, results: Sequence[Any], tasks: Mapping[int, Any], done: int
     ) -> None:
         """Write, if it is time. A full disk costs the checkpoint, not the run."""
-        if self.folder is None or done == stack.steps or time.monotonic() - self._last < self.every:
+        if self.folder is None or done == stack.batches.steps or time.monotonic() - self._last < self.every:
             return
         state = stack.state()
         if state is None:
@@ -97,7 +98,7 @@ class Kept:
                 self._file(cells).unlink(missing_ok=True)
 
 
-def save_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:
+def save_weights(file: Path, stack: Stack, networks: Sequence[int]) -> None:
     """Write the numbers that a cell's networks predict with. A full disk costs the weights, not the record."""
     tensors = {f"{m}/{name}": t for m, n in enumerate(networks) for name, t in stack.tensors(n).items()}
     try:
@@ -106,7 +107,7 @@ def save_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:
         warnings.warn(f"weights could not be written to {file}: {error}", stacklevel=2)
 
 
-def load_weights(file: Path, stack: Any, networks: Sequence[int]) -> None:
+def load_weights(file: Path, stack: Stack, networks: Sequence[int]) -> None:
     """Put saved numbers into a stack of the same configuration.
 
     Raises

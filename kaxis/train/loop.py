@@ -21,14 +21,15 @@ from kaxis.errors import KaxisError, out_of_memory
 from kaxis.sources.load import load_task
 from kaxis.sources.task import Task
 from kaxis.train.conv import ConvStack
+from kaxis.train.dense import DenseStack
 from kaxis.train.keep import Kept, save_weights
 from kaxis.train.memory import memory_advice
 from kaxis.train.precision import cpu_matmul, one_thread
 from kaxis.train.result import Result
 from kaxis.train.rule import RuleStack
-from kaxis.train.stack import DenseStack
+from kaxis.train.stack import Stack
 
-__all__ = ["kind_of", "log_probability", "networks_of", "right_of", "train"]
+__all__ = ["log_probability", "networks_of", "right_of", "stack_of", "train"]
 
 TICK = 50  # steps between progress reports
 
@@ -38,11 +39,10 @@ def networks_of(cells: Sequence[Cell]) -> list[tuple[int, int]]:
     return list(dict.fromkeys((c.seed, m) for c in cells for m in range(c.config["learner"]["members"])))
 
 
-def kind_of(config: Mapping[str, Any]) -> Any:
-    """The class that trains a configuration's networks."""
-    if config["net"]["name"] != "mlp":
-        return ConvStack
-    return RuleStack if "rule" in config["learner"] else DenseStack
+def stack_of(cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str) -> Stack:
+    """The networks that cells of one configuration train."""
+    kind: type[RuleStack | ConvStack | DenseStack] = ConvStack if cells[0].conv else DenseStack
+    return (RuleStack if cells[0].rule else kind)(cells, networks, tasks, device)
 
 
 Tick = Callable[[int, int, str], None]
@@ -123,37 +123,38 @@ def _train(
 ) -> list[dict[str, Any]]:
     config, K = cells[0].config, cells[0].K
     networks = networks_of(cells)
-    conv = config["net"]["name"] != "mlp"
+    conv = cells[0].conv
     seeds = dict.fromkeys(seed for seed, _ in networks)
     tasks = {seed: load_task(config["source"], K, seed, data, pixels=conv) for seed in seeds}
-    stack: Any = kind_of(config)(cells, networks, tasks, device)
+    stack = stack_of(cells, networks, tasks, device)
+    batches = stack.batches
     results = [
         Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])])
         for cell in cells
     ]
     start = kept.restore(cells, stack, results, tasks)
-    evaluate_at = set(stack.evaluate_at())
+    evaluate_at = set(batches.evaluate_at())
     if start:
-        tick(len(networks) * start, 0, stack.note(start))
+        tick(len(networks) * start, 0, batches.note(start, stack.loss))
     else:
         _evaluate(stack, tasks, results, 0)
     done = ticked = start
     told = 0.0
-    for batch in stack.batches(start):
+    for batch in batches.draw(start):
         stack.step(batch)
         after_step()
         done += 1
         # A conv net's note reads its loss, which makes a GPU wait: there a few times a second is enough.
         often = conv and (device == "cpu" or time.monotonic() - told > 0.2)
-        if often or done == stack.steps or done % TICK == 0:
+        if often or done == batches.steps or done % TICK == 0:
             told = time.monotonic()
-            images = len(networks) * (done - ticked) * stack.batch if conv else 0
-            tick(len(networks) * (done - ticked), images, stack.note(done))
+            images = len(networks) * (done - ticked) * batches.batch if conv else 0
+            tick(len(networks) * (done - ticked), images, batches.note(done, stack.loss))
             ticked = done
         if done in evaluate_at:
             _evaluate(stack, tasks, results, done)
             if all(r.reason for r in results):
-                tick(len(networks) * (stack.steps - done), 0, stack.note(done))
+                tick(len(networks) * (batches.steps - done), 0, batches.note(done, stack.loss))
                 break
         kept.save(cells, stack, results, tasks, done)
     for result in results:
@@ -162,15 +163,14 @@ def _train(
     return [r.as_dict(stack, tasks[r.cell.seed]) for r in results]
 
 
-def _evaluate(stack: Any, tasks: dict[int, Task], results: list[Result], step: int) -> None:
+def _evaluate(stack: Stack, tasks: dict[int, Task], results: list[Result], step: int) -> None:
     """Accuracy and cross-entropy of every cell's inference rule, and each head's test accuracy, appended to its curves.
 
-    A conv net's training images are looked at when it says so, or every time where the best epoch is asked for.
+    Training samples and single heads are looked at when the batches say so.
     """
-    conv = isinstance(stack, ConvStack)
-    last = step == stack.steps
+    every_head = stack.batches.layers_at(step)
     splits = [s for s in ("train", "test", "held") if s != "held" or any(len(t.y_held) for t in tasks.values())]
-    if conv and step not in stack.trains_at() and not any(r.best for r in results):
+    if not stack.batches.trains_at(step):
         splits.remove("train")
     seen: list[dict[str, tuple[float, float]]] = [{} for _ in results]
     layers: list[list[float]] = [[] for _ in results]
@@ -188,7 +188,7 @@ def _evaluate(stack: Any, tasks: dict[int, Task], results: list[Result], step: i
                 right[r].append(right_of(log_p, y))
                 sums[r] += right[r][-1].sum(), -float(log_p.cpu().numpy()[y, np.arange(len(y))].sum(dtype=np.float64))
                 total[r] += len(y)
-                if split == "test" and (last or conv):
+                if split == "test" and every_head:
                     hits[r] += [right_of(h[0], y).sum() for h in own[: len(stack.headed)]]
         for r in range(len(results)):
             seen[r][split] = tuple((sums[r] / total[r]).tolist())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kaxis.cell import Cell
 from kaxis.outcomes import pack
 from kaxis.sources.task import Task
+from kaxis.train.stack import Stack
 
 __all__ = ["DIVERGED", "Result"]
 
@@ -59,7 +60,7 @@ class Result:
         held = self.curves.get("held_accuracy", [])
         if not self.best or held[-1] > max(held[:-1], default=-1.0):
             self.right = pack(right)
-        if self.cell.config["net"]["name"] != "mlp":
+        if self.cell.conv:
             self.curves.setdefault("layer_test_accuracy", []).append(layers)
         if temperatures:
             self.curves.setdefault("temperature", []).append(temperatures)
@@ -85,8 +86,8 @@ class Result:
             "counts": {},
         }
 
-    def as_dict(self, stack: Any, task: Task) -> dict[str, Any]:
-        facts = task.facts | {"epochs": stack.steps * stack.batch / task.facts["n_train"]}
+    def as_dict(self, stack: Stack, task: Task) -> dict[str, Any]:
+        facts = task.facts | {"epochs": stack.batches.steps * stack.batches.batch / task.facts["n_train"]}
         metrics: dict[str, Any] = {}
         if not self.reason:
             held = self.curves.get("held_accuracy", [])

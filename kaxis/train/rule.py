@@ -1,13 +1,16 @@
-"""Training a learner that is code: one network, its module's own loss, under the interface that the loop asks of every kind."""
+"""Training a learner that is code: one network, its module's own loss, on rows of features or on images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import io
+import os
+import pickle
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kaxis.cell import Cell
@@ -16,14 +19,13 @@ from kaxis.nets.start import Start
 from kaxis.rules import RULES, RuleError, authors_code
 from kaxis.sources.task import Task
 from kaxis.streams import stream
-from kaxis.train.feed import Feed
-from kaxis.train.schedule import step_count
-from kaxis.train.stack import CHUNK, Brief
+from kaxis.train.batches import Images, batches_of
+from kaxis.train.stack import Heads, Stack
 
 __all__ = ["RuleStack"]
 
 
-class RuleStack(Brief):
+class RuleStack(Stack):
     """One module. Torch's global generator is seeded by the cell, so that dropout and noise depend on it alone.
 
     Parameters
@@ -40,87 +42,129 @@ class RuleStack(Brief):
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
         config = cells[0].config
-        self.learner, train, shape = config["learner"], config["train"], config["net"]
+        self.learner, self.train, shape = config["learner"], config["train"], config["net"]
         ((seed, member),) = networks
-        self.best = train.get("select") == "best"
         made = RULES.get(self.learner["rule"])
         if made is None or made.code != self.learner["code"]:
             raise KaxisError(f"{cells[0]}: its file of rules is not here or has changed; name it with --rules")
-        self.rule = made
-        self.networks = list(networks)
-        self.device, self.feed = device, Feed(networks, tasks, device)
-        self.batch, self.inputs = train["batch_size"], self.feed.features.shape[1]
-        self.n = len(tasks[seed].y_train)
-        self.steps = step_count(train, self.n)
-        start = Start(seed, member, cells[0].K, self.inputs, shape["width"], shape["depth"], device)
-        torch.manual_seed(int(stream(seed, f"rule/{member}", cells[0].K).integers(2**63)))
+        self.rule, self.K = made, cells[0].K
+        self.networks, self.device = list(networks), device
+        self.batches = batches_of(config, networks, tasks, device)
+        if isinstance(self.batches, Images):
+            start = Start.conv(
+                seed,
+                member,
+                self.K,
+                size=self.batches.size,
+                net=shape,
+                norm=self.learner["norm"],
+                device=device,
+            )
+        else:
+            inputs = self.batches.feed.features.shape[1]
+            start = Start(seed, member, self.K, inputs, shape["width"], shape["depth"], device)
+        torch.manual_seed(int(stream(seed, f"rule/{member}", self.K).integers(2**63)))
         with authors_code(made):
             module = made.build(start, **self.learner["settings"])
             self.module = _checked(module, made.name).to(device)
         trained = [p for p in self.module.parameters() if p.requires_grad]
         if not trained:
             raise RuleError(f"rule '{made.name}': its module has no parameters to train")
-        self.optimizers = [[torch.optim.Adam(trained, lr=self.learner["lr"])]]
-        rows = self.feed.features[: min(2, len(self.feed.features))]
-        with torch.no_grad(), authors_code(made):
-            heads = self.module.logits(rows)
-        wanted = (len(rows), cells[0].K)
+        with authors_code(made):
+            groups = self.module.groups() if hasattr(self.module, "groups") else [trained]
+            self.groups = [list(group) for group in groups]
+        if lost := {id(p) for p in trained} ^ {id(p) for group in self.groups for p in group}:
+            name = next((n for n, p in self.module.named_parameters() if id(p) in lost), "one that is not the module's")
+            raise RuleError(f"rule '{made.name}': groups() is to hold each parameter that is trained; look at {name}")
+        decay = self.learner.get("weight_decay", 0.0)
+        kind, more = (torch.optim.AdamW, {"weight_decay": decay}) if decay else (torch.optim.Adam, {})
+        with authors_code(made):
+            self.optimizers = [[kind(group, lr=self.learner["lr"], **more) for group in self.groups]]
+        self.headed = range(self._heads(made.name))
+        self._plain = _plain(self.module)
+
+    def _heads(self, name: str) -> int:
+        """How many heads the module has, by its logits for two samples.
+
+        Raises
+        ------
+        RuleError
+            If these are no list of (B, K).
+        """
+        x = self.batches.sample(2)
+        with torch.no_grad(), authors_code(self.rule):
+            heads = self.module.logits(x)
+        wanted = (len(x), self.K)
         if not isinstance(heads, (list, tuple)) or not heads or any(getattr(h, "shape", None) != wanted for h in heads):
             raise RuleError(
-                f"rule '{made.name}': logits({tuple(rows.shape)}) gave {_shapes(heads)}; a list of {wanted}, one a head, is wanted"
+                f"rule '{name}': logits({tuple(x.shape)}) gave {_shapes(heads)}; a list of {wanted}, one a head, is wanted"
             )
-        self.headed = range(len(heads))
-
-    def batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.feed.batches(self.steps, self.batch, start)
+        return len(heads)
 
     def state(self) -> dict[str, Any] | None:
-        """None for a file of somebody's: what else its module keeps is not known, so it starts anew."""
-        if self.rule.file:
+        """None for a module that keeps what a checkpoint would miss: it starts anew."""
+        if _plain(self.module) != self._plain:
             return None
-        ((optimizer,),) = self.optimizers
+        cuda = {"cuda": torch.cuda.get_rng_state()} if self.device == "cuda" else {}
         return {
             "module": self.module.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers[0]],
             "random": torch.get_rng_state(),
+            **cuda,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        ((optimizer,),) = self.optimizers
         self.module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, was in zip(self.optimizers[0], state["optimizers"], strict=True):
+            optimizer.load_state_dict(was)
         torch.set_rng_state(state["random"].cpu())
+        if "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"].cpu())
 
-    def step(self, batch: tuple[Tensor, Tensor]) -> None:
-        rows, y = batch
-        ((optimizer,),) = self.optimizers
-        optimizer.zero_grad()
+    def step(self, batch: Any) -> None:
+        lr = self.batches.rate(batch, self.learner["lr"])
+        for optimizer in self.optimizers[0]:
+            optimizer.zero_grad()
+            optimizer.param_groups[0]["lr"] = lr
+        parts = self.train.get("accumulate", 1)
+        part, total = self.batches.batch // parts, torch.zeros((), device=self.device)
+        for k in range(parts):
+            total += self._backward(*self.batches.one(batch, 0, slice(k * part, (k + 1) * part)), 1 / parts)
+        for group, optimizer in zip(self.groups, self.optimizers[0], strict=True):
+            if self.learner["clip"]:
+                nn.utils.clip_grad_norm_(group, self.learner["clip"])
+            optimizer.step()
+        self.loss = total
+
+    def _backward(self, x: Tensor, y: Tensor, share: float) -> Tensor:
         with authors_code(self.rule):
             self.module.train()
-            loss = self.module.loss(self.feed.features.index_select(0, rows), y[0])
+            with self._autocast():
+                loss = self.module.loss(x, y)
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 raise RuleError(
                     f"rule '{self.rule.name}': loss(x, y) gave {_shapes(loss)}; one number, to be minimised, is wanted"
                 )
             if not loss.requires_grad:
                 raise RuleError(f"rule '{self.rule.name}': loss(x, y) depends on no parameter")
-            loss.backward()
-        if self.learner["clip"]:
-            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.learner["clip"])
-        optimizer.step()
+            (loss if share == 1 else share * loss).backward()
+        return share * loss.detach().reshape(())
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.train.get("precision") == "bfloat16")
 
     @torch.no_grad()
-    def evaluate(self, split: str) -> Iterator[tuple[list[Tensor], list[np.ndarray[Any, Any]]]]:
+    def evaluate(self, split: str) -> Heads:
         with authors_code(self.rule):
             self.module.eval()
-        for rows, labels in self.feed.chunks(split, CHUNK):
-            with authors_code(self.rule):
-                heads = self.module.logits(self.feed.features.index_select(0, rows))
+        for (x,), labels in self.batches.seen(split):
+            with authors_code(self.rule), self._autocast():
+                heads = self.module.logits(x)
             yield [h.T[None] for h in heads], labels
 
     def counts(self, learner: dict[str, Any]) -> dict[str, int]:
         """Numbers of the module; FLOPs as torch counts them in one step and one prediction."""
-        x = self.feed.features[: self.batch]
+        x = self.batches.sample(self.batches.batch)
         y = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         with authors_code(self.rule), FlopCounterMode(display=False) as step:
             self.module.loss(x, y).backward()
@@ -138,8 +182,24 @@ class RuleStack(Brief):
     def tensors(self, network: int) -> dict[str, Tensor]:
         return dict(self.module.state_dict())
 
-    def temperatures(self, network: int) -> list[float]:
-        return []
+
+def _plain(module: nn.Module) -> str:
+    """A digest of what a module and those inside it keep beside parameters, buffers and extra state: a checkpoint does not hold it."""
+    digest = hashlib.sha256()
+    for name, part in module.named_modules():
+        if type(part).get_extra_state is not nn.Module.get_extra_state:
+            continue
+        own = {k: v for k, v in vars(part).items() if k not in vars(_EMPTY)}
+        file = io.BytesIO()
+        try:
+            pickle.dump(own, file)
+        except Exception:  # what cannot be written down may change unseen
+            file.write(os.urandom(16))
+        digest.update(name.encode() + file.getvalue())
+    return digest.hexdigest()
+
+
+_EMPTY = nn.Module()
 
 
 def _checked(module: Any, name: str) -> Any:

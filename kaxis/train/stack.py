@@ -1,139 +1,71 @@
-"""Training MLPs: a stack of networks with its optimizer and data."""
+"""What the loop asks of every kind of network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim import Optimizer
 
-from kaxis.cell import Cell
-from kaxis.nets.mlp import MLPStack
-from kaxis.nets.plan import counts
-from kaxis.sources.task import Task
-from kaxis.train.feed import Feed
-from kaxis.train.schedule import checkpoints, step_count
+from kaxis.train.batches import Batches
 
-__all__ = ["Brief", "DenseStack"]
+__all__ = ["Heads", "Stack"]
 
-CHUNK = 512  # rows evaluated at once; a multiple of every vector width
+Heads = Iterator[tuple[list[Tensor], list[NDArray[np.int64]]]]
+"""Chunk by chunk: logits of every head, each (E, K, chunk), and each network's labels."""
 
 
-class Brief:
-    """What is looked at on a fixed grid of steps and says nothing of where it stands."""
+class Stack(ABC):
+    """Networks that train together, with their optimizers and data.
 
-    steps: int
-    best: bool
-
-    def evaluate_at(self) -> list[int]:
-        return checkpoints(self.steps, best=self.best)
-
-    def note(self, done: int) -> str:
-        return ""
-
-
-class DenseStack(Brief):
-    """MLPs of one shape side by side, under the interface that the loop asks of every kind of network.
-
-    Parameters
+    Attributes
     ----------
-    cells : sequence of Cell
-    networks : sequence of (seed, member)
-    tasks : dict of int to Task
+    networks : list of (seed, member)
+    batches : Batches
     device : str
+    headed : sequence of int
+        Layers that have a head, as many as `evaluate` gives first.
+    optimizers : list of list of Optimizer
+        Of each network, or of all in one.
+    loss : Tensor or None
+        Of the last step, where it is at hand.
     """
 
-    def __init__(
-        self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
-    ) -> None:
-        config = cells[0].config
-        self.networks = list(networks)
-        self.device, self.feed = device, Feed(networks, tasks, device)
-        self.learner, train = config["learner"], config["train"]
-        self.E, self.batch = len(networks), train["batch_size"]
-        self.n = len(tasks[networks[0][0]].y_train)
-        self.steps = step_count(train, self.n)
-        self.inputs = self.feed.features.shape[1]
-        shape = config["net"]
-        self.size = {"K": cells[0].K, "inputs": self.inputs, "width": shape["width"], "depth": shape["depth"]}
-        self.net = MLPStack(networks, **self.size, learner=self.learner, device=device)
-        self.headed, self.learned_t = self.net.headed, self.net.learned_t
-        capturable = device == "cuda"
-        decay = self.learner.get("weight_decay", 0.0)
-        kind, more = (torch.optim.AdamW, {"weight_decay": decay}) if decay else (torch.optim.Adam, {})
-        optimizer = kind([self.net.parameters], lr=self.learner["lr"], fused=True, capturable=capturable, **more)
-        self.optimizers = [[optimizer]]
-        self.best = train.get("select") == "best"
-        self._rows = torch.zeros(self.E * self.batch, dtype=torch.int64, device=device)
-        self._y = torch.zeros(self.E, self.batch, dtype=torch.int64, device=device)
-        self._run = self._captured() if device == "cuda" else self._once
+    networks: list[tuple[int, int]]
+    batches: Batches
+    device: str
+    headed: Sequence[int]
+    optimizers: Sequence[Sequence[Optimizer]]
+    loss: Tensor | None = None
 
-    def _once(self) -> None:
-        self.net.gradients(
-            self.feed.features.index_select(0, self._rows).view(self.E, self.batch, self.inputs), self._y
-        )
-        if self.learner["clip"]:
-            self.net.clip(self.learner["clip"])
-        self.optimizers[0][0].step()
+    @abstractmethod
+    def step(self, batch: Any) -> None:
+        """Learn from a batch of `batches`."""
 
-    def batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.feed.batches(self.steps, self.batch, start)
+    @abstractmethod
+    def evaluate(self, split: str) -> Heads:
+        """What the networks say of a split."""
 
-    def state(self) -> dict[str, Any]:
-        ((optimizer,),) = self.optimizers
-        return {"parameters": self.net.parameters.detach(), "optimizer": optimizer.state_dict()["state"]}
+    @abstractmethod
+    def state(self) -> dict[str, Any] | None:
+        """Everything that a training goes on from; None where that is not known."""
 
+    @abstractmethod
     def load(self, state: dict[str, Any]) -> None:
-        """In place, since a captured step reads and writes these very tensors."""
-        ((optimizer,),) = self.optimizers
-        with torch.no_grad():
-            self.net.parameters.copy_(state["parameters"])
-        own = optimizer.state[self.net.parameters]
-        for name, value in state["optimizer"].get(0, {}).items():
-            if name in own:
-                own[name].copy_(value)
-            else:
-                own[name] = value.clone()
-        if not state["optimizer"]:
-            optimizer.state.clear()
+        """Put `state` back."""
 
-    def step(self, batch: tuple[Tensor, Tensor]) -> None:
-        self._rows.copy_(batch[0])
-        self._y.copy_(batch[1])
-        self._run()
-
-    def evaluate(self, split: str) -> Iterator[tuple[list[Tensor], list[np.ndarray[Any, Any]]]]:
-        """Logits of every head, each (E, K, chunk), and each network's labels, chunk by chunk."""
-        readouts = self.net.readouts()
-        for rows, labels in self.feed.chunks(split, CHUNK):
-            yield self.net.logits(self.feed.features.index_select(0, rows).view(self.E, CHUNK, -1), readouts), labels
-
+    @abstractmethod
     def tensors(self, network: int) -> dict[str, Tensor]:
         """What one network predicts with."""
-        return {name: value[network] for name, value in self.net.p.items()}
+
+    @abstractmethod
+    def counts(self, learner: dict[str, Any]) -> dict[str, int]:
+        """Parameters, buffers and arithmetic of a learner on these networks."""
 
     def temperatures(self, network: int) -> list[float]:
-        return [float(self.net.temperature(i)[network, 0, 0]) for i in self.headed] if self.learned_t else []
-
-    def counts(self, learner: dict[str, Any]) -> dict[str, int]:
-        return counts(**self.size, batch=self.batch, learner=learner)
-
-    def _captured(self) -> Callable[[], None]:
-        """The step as one CUDA graph. Warming up trains, so parameters and optimizer state are put back."""
-        before = self.net.parameters.detach().clone()
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self._once()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._once()
-        with torch.no_grad():
-            self.net.parameters.copy_(before)
-            for value in self.optimizers[0][0].state[self.net.parameters].values():
-                value.zero_()
-        return graph.replay
+        """Learned temperatures, lowest layer first."""
+        return []
