@@ -22,9 +22,10 @@ from kaxis.options import Float, Help, Integers, Strings, known, strings, valida
 from kaxis.recipes import check_training, recipe
 from kaxis.rules import load_rules, placeholder, rule_config
 from kaxis.sources.asked import check_source
-from kaxis.sources.catalog import CATALOG, OWN, TEACHER_DEFAULTS
+from kaxis.sources.catalog import CATALOG, TEACHER_DEFAULTS
 from kaxis.sources.knobs import NEUTRAL
 from kaxis.sources.lookup import canonical
+from kaxis.sources.lookup import known as known_source
 
 __all__ = ["Leg"]
 
@@ -177,7 +178,7 @@ class Leg:
     def restored(cls, options: Mapping[str, Any]) -> Leg:
         """A leg that was checked before it was written down; files of rules are not read for it."""
         leg: Leg = known(cls, {"split": "interleaved", **options} if options.get("source") == "digits" else options)
-        if leg.source not in CATALOG and not leg.source.startswith(OWN):
+        if not known_source(leg.source):
             raise KaxisError(f"source '{leg.source}' is not {hint(leg.source, CATALOG)}")
         leg._check_size()
         for text in leg.learners if leg.rules else ():

@@ -6,13 +6,27 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Generic, TypeVar, cast
 
 from kaxis.errors import KaxisError, hint
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "modules"]
 
 T = TypeVar("T")
+
+
+def modules(package: str) -> Iterator[ModuleType]:
+    """The modules of a package, by name.
+
+    Examples
+    --------
+    >>> [module.__name__ for module in modules("kaxis.reference")]
+    []
+    """
+    folder = importlib.import_module(package).__path__
+    for found in sorted(pkgutil.iter_modules(folder), key=lambda m: m.name):
+        yield importlib.import_module(f"{package}.{found.name}")
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -22,12 +36,12 @@ class Registry(Mapping[str, T], Generic[T]):
     ----------
     kind : str
         What one is, in words.
-    package : str
-        Whose modules they are: a module's name is its thing's.
-    attribute : str
-        What a module gives.
     group : str
         Entry points of installed packages: their names, and what they give.
+    package : str, optional
+        Whose modules are there too: a module's name is its thing's.
+    attribute : str, optional
+        What a module gives.
 
     Examples
     --------
@@ -36,12 +50,11 @@ class Registry(Mapping[str, T], Generic[T]):
     ['processes', 'serial']
     """
 
-    def __init__(self, kind: str, package: str, attribute: str, group: str) -> None:
-        self.kind, self.package, self.attribute, self.group = kind, package, attribute, group
+    def __init__(self, kind: str, group: str, package: str = "", attribute: str = "") -> None:
+        self.kind, self.group, self.package, self.attribute = kind, group, package, attribute
 
     def _own(self) -> list[str]:
-        found = importlib.import_module(self.package)
-        return sorted(m.name for m in pkgutil.iter_modules(found.__path__) if not m.name.startswith("_"))
+        return [module.__name__.rpartition(".")[2] for module in modules(self.package)] if self.package else []
 
     def _added(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}

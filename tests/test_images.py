@@ -21,9 +21,10 @@ from kaxis.errors import KaxisError
 from kaxis.leg import Leg
 from kaxis.sources import archives, own, relabel
 from kaxis.sources import images as images_module
-from kaxis.sources.archives import ARCHIVES, Archive
+from kaxis.sources.archives import ARCHIVES
 from kaxis.sources.augment import augment, draws, normalised
 from kaxis.sources.images import channel_statistics, load_images, square_pixels
+from kaxis.sources.info import Archive
 from kaxis.sources.load import load_task
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

@@ -20,11 +20,11 @@ from kaxis.errors import KaxisError
 from kaxis.leg import Leg
 from kaxis.sources import images as images_module
 from kaxis.sources.catalog import TEACHER_DEFAULTS
-from kaxis.sources.classes import CIFAR100_COARSE, CIFAR100_FINE
 from kaxis.sources.image_set import Images
 from kaxis.sources.images import ARCHIVES, Archive, load_images
 from kaxis.sources.load import load_task
 from kaxis.sources.relabel import draw_classes, draw_sample, label_view
+from kaxis.sources.sets.cifar import CIFAR100_COARSE, CIFAR100_FINE
 from kaxis.sources.synthetic import teacher_task
 from kaxis.sources.task import label_facts
 
@@ -170,7 +170,7 @@ def test_no_test_digit_is_of_a_writer_who_trains() -> None:
     """Writers wrote the same sequence of digits one after the other: the split is where it starts anew."""
     from sklearn.datasets import load_digits
 
-    from kaxis.sources.images import WRITERS
+    from kaxis.sources.sets.digits import WRITERS
 
     y = load_digits().target
     assert (y[WRITERS : WRITERS + 100] == y[:100]).all()

@@ -108,7 +108,8 @@ def test_a_set_with_dollars_and_brackets_trains_and_is_drawn(tmp_path: Path, cli
     run(study, store, jobs=1, device="cpu")
     assert source in cli("status", "--store", store.path)[1]
     assert cli("figure", "curves", "--store", store.path, "--out", tmp_path / "f")[0] == 0
-    assert cli("figure", "k-conflict", "--store", store.path, "--out", tmp_path / "f")[0] == 0
+    code, _, err = cli("figure", "k-conflict", "--store", store.path, "--out", tmp_path / "f")
+    assert (code, err) == (0, "")
     code, out, _ = cli("data", "show", source, "--size", "16", "--K", "2", "--out", tmp_path / "f")
     assert code == 0
     assert "3 training images each" in out

@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -29,6 +29,7 @@ from kaxis.cli import (
     store,
 )
 from kaxis.errors import KaxisError, visible
+from kaxis.registry import Registry
 
 __all__ = ["across", "app", "factorial", "locality", "main", "planning"]
 
@@ -44,6 +45,11 @@ for command in (run.run, status.status, cube.cube, diagnose.diagnose):
     app.command(command)
 for group in (analyze.app, figure.app, audit.app, data.app, store.app):
     app.command(group)
+
+
+OWN = {name: frozenset(group) for name, group in (("analyze", analyze.app), ("figure", figure.app))}
+INSTALLED = {"analyze": (analyze.app, "kaxis.analyses"), "figure": (figure.app, "kaxis.figures")}
+"""Verbs of installed packages: the groups of their entry points."""
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -100,8 +106,24 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def _add_installed(arguments: list[str]) -> None:
+    """Verbs of installed packages beside those of the package; one is imported when it is asked for, or listed by ``--help``."""
+    group, group_name = INSTALLED.get(arguments[0] if arguments else "", (None, ""))
+    if group is None:
+        return
+    found: Registry[Callable[..., int]] = Registry(f"{arguments[0]} verb", group_name)
+    for name in found:
+        if name in OWN[arguments[0]]:
+            warnings.warn(
+                f"{arguments[0]} {name}: an installed package's is passed over, kaxis has its own", stacklevel=2
+            )
+        elif name not in group and (arguments[1:2] == [name] or arguments[1:2] in ([], ["--help"], ["-h"])):
+            group.command(found[name], name=name)
+
+
 def _exit_code(arguments: list[str], debug: bool) -> int:
     try:
+        _add_installed(arguments)
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

@@ -12,8 +12,8 @@ from cyclopts import App, Parameter
 from kaxis.cli.report import console
 from kaxis.errors import KaxisError, hint
 from kaxis.io import file_name, whole_file
-from kaxis.sources.catalog import CATALOG, OWN
-from kaxis.sources.lookup import source_info
+from kaxis.sources.catalog import OWN, SYNTHETIC
+from kaxis.sources.lookup import image_set, image_sets, known, source_info
 
 __all__ = ["app"]
 
@@ -38,12 +38,12 @@ def _place(data: Path | None) -> Path:
 def _state(name: str, folder: Path) -> str:
     from kaxis.sources.archives import ARCHIVES, missing_files
 
-    if name == "imagenet100":
-        here = (folder / "imagenet").is_dir() and (folder / "imagenet100.txt").is_file()
-        return "here" if here else "missing"
-    if name not in ARCHIVES:
+    if name in ARCHIVES:
+        return "missing" if missing_files(name, folder) else "here"
+    needs = () if name == SYNTHETIC.name else image_set(name).needs
+    if not needs:
         return "built in"
-    return "missing" if missing_files(name, folder) else "here"
+    return "here" if all((folder / part).exists() for part in needs) else "missing"
 
 
 @app.command(name="list")
@@ -56,7 +56,7 @@ def list_(*, data: Folder = None) -> int:
 
     folder = _place(data)
     table = Table("source", "K", "px", "train", "test", "licence", "MiB", "files", "what it is")
-    for info in CATALOG.values():
+    for info in (SYNTHETIC, *(made.info for made in image_sets())):
         K = ", ".join(f"{n} {view}" if len(info.views) > 1 else str(n) for view, n in info.views.items()) or "any"
         counts = [f"{n:,}" if n else "" for n in (info.train, info.test)]
         size, megabytes = str(info.size or ""), str(info.download or "")
@@ -76,11 +76,9 @@ def get(name: str, /, *, data: Folder = None) -> int:
     from kaxis.sources.archives import ARCHIVES, download, missing_files
 
     folder = _place(data)
-    if name == "imagenet100":
-        from kaxis.sources.own import IMAGENET100
-
-        raise KaxisError(f"{IMAGENET100} {folder}")
     if name not in ARCHIVES:
+        if known(name) and not name.startswith(OWN) and name != SYNTHETIC.name and image_set(name).terms:
+            raise KaxisError(f"{image_set(name).terms} {folder}")
         raise KaxisError(f"'{name}' is not {hint(name, ARCHIVES)}, the sets with files to download")
     if missing_files(name, folder):
         download(name, folder)
@@ -99,8 +97,9 @@ def check(name: str, /, *, data: Folder = None) -> int:
     from kaxis.sources.own import left_out
 
     folder = _place(data)
-    if name not in ARCHIVES and name != "imagenet100" and not name.startswith(OWN):
-        raise KaxisError(f"'{name}' is not {hint(name, [*ARCHIVES, 'imagenet100', 'folder:PATH', 'npz:PATH'])}")
+    readable = [s.info.name for s in image_sets() if s.archive or s.needs]
+    if name not in readable and not name.startswith(OWN):
+        raise KaxisError(f"'{name}' is not {hint(name, [*readable, 'folder:PATH', 'npz:PATH'])}")
     if name in ARCHIVES and (missing := missing_files(name, folder)):
         raise KaxisError(f"{name}: {folder} lacks {', '.join(missing)}; kaxis data get {name}", exit_code=1)
     images = load_images(name, folder)

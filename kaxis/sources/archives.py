@@ -1,4 +1,4 @@
-"""The official archives: where they are, what is in them, their checksums, and how they are fetched."""
+"""The official archives: whether their files are here, and how they are fetched."""
 
 from __future__ import annotations
 
@@ -9,98 +9,18 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kaxis.errors import KaxisError
 from kaxis.io import whole_file
+from kaxis.sources.catalog import SETS
+from kaxis.sources.info import Archive
 
-__all__ = ["ARCHIVES", "Archive", "data_dir", "download", "missing_files"]
-
-
-@dataclass(frozen=True)
-class Archive:
-    """An official archive: where it is, what is in it, and the MD5 sums that its makers publish.
-
-    Parameters
-    ----------
-    url : str
-        Of a tar archive; or, ending in a slash, the place of `files`, which are then fetched one by one.
-    md5 : str
-        Of the tar archive.
-    folder : str
-        Below the data folder.
-    train, test : dict
-        Each file's number of records and its MD5, or None where none is published.
-    also : dict
-        Files with neither training nor test images of their own.
-    """
-
-    url: str
-    md5: str
-    folder: str
-    train: dict[str, tuple[int, str | None]]
-    test: dict[str, tuple[int, str | None]]
-    also: dict[str, tuple[int, str | None]] = field(default_factory=dict)
-
-    @property
-    def files(self) -> dict[str, tuple[int, str | None]]:
-        return {**self.train, **self.test, **self.also}
+__all__ = ["ARCHIVES", "data_dir", "download", "missing_files"]
 
 
-def _medmnist(name: str, n: int, md5: str) -> Archive:
-    return Archive("https://zenodo.org/records/10519652/files/", "", "medmnist", {f"{name}.npz": (n, md5)}, {})
-
-
-ARCHIVES = {
-    "cifar10": Archive(
-        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-        "c32a1d4ab5d03f1284b67883e8d87530",
-        "cifar-10-batches-bin",
-        {f"data_batch_{i}.bin": (10_000, None) for i in range(1, 6)},
-        {"test_batch.bin": (10_000, None)},
-    ),
-    "cifar100": Archive(
-        "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-        "03b5dce01913d631647c71ecec9e9cb8",
-        "cifar-100-binary",
-        {"train.bin": (50_000, "6172c7755cfe09b2fe270c85cebc1b15")},
-        {"test.bin": (10_000, "4499cfba6c016c1be1438163640a0898")},
-    ),
-    "fashion_mnist": Archive(
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        "",
-        "fashion-mnist",
-        {"train-images-idx3-ubyte.gz": (60_000, "8d4fb7e6c68d591d4c3dfef9ec88bf0d")},
-        {"t10k-images-idx3-ubyte.gz": (10_000, "bef4ecab320f06d8554ea6380940ec79")},
-        {
-            "train-labels-idx1-ubyte.gz": (60_000, "25c81989df183df01b3e8a0aad5dffbe"),
-            "t10k-labels-idx1-ubyte.gz": (10_000, "bb300cfdad3c16e7a12a480ee83cd310"),
-        },
-    ),
-    "stl10": Archive(
-        "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
-        "91f7769df0f17e558f3565bffb0c7dfb",
-        "stl10_binary",
-        {"train_X.bin": (5_000, "918c2871b30a85fa023e0c44e0bee87f")},
-        {"test_X.bin": (8_000, "7f263ba9f9e0b06b93213547f721ac82")},
-        {
-            "train_y.bin": (5_000, "5a34089d4802c674881badbb80307741"),
-            "test_y.bin": (8_000, "36f9794fa4beb8a2c72628de14fa638e"),
-        },
-    ),
-    "tiny_imagenet": Archive(
-        "http://cs231n.stanford.edu/",
-        "",
-        ".",
-        {"tiny-imagenet-200.zip": (110_000, "90528d7ca1a48142e341f4ef8d21d0de")},
-        {},
-    ),
-    "pathmnist": _medmnist("pathmnist", 107_180, "a8b06965200029087d5bd730944a56c1"),
-    "dermamnist": _medmnist("dermamnist", 10_015, "0744692d530f8e62ec473284d019b0c7"),
-    "bloodmnist": _medmnist("bloodmnist", 17_092, "7053d0359d879ad8a5505303e11de1dc"),
-}
+ARCHIVES: dict[str, Archive] = {name: made.archive for name, made in SETS.items() if made.archive}
 
 
 def data_dir(given: str | os.PathLike[str] | None = None) -> Path:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from kaxis.errors import KaxisError, hint
+from kaxis.registry import Registry, modules
+from kaxis.sources.info import ImageSet, SourceInfo
 from kaxis.sources.knobs import NEUTRAL
 
 __all__ = [
+    "ADDED",
     "AUGMENTATIONS",
     "CATALOG",
     "OWN",
-    "SourceInfo",
+    "SETS",
     "set_name",
     "source_label",
     "validate_features",
@@ -22,96 +24,15 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class SourceInfo:
-    """A source: how many classes it has in each label view, and where it comes from.
+SYNTHETIC = SourceInfo("synthetic", {}, "random ReLU teacher on standard normal inputs, any K")
 
-    Parameters
-    ----------
-    name : str
-    views : dict of str to int
-        Classes of each named label view; empty for the synthetic teacher, which has as many as asked for.
-    about : str
-        One line for ``kaxis data list``.
-    size : int or None
-        Side of its images in pixels; None where they have no size of their own.
-    train, test : int
-        Images.
-    licence : str
-    download : int
-        MiB.
-    channels : int
-        Of its raw features.
-    """
+SETS: dict[str, ImageSet] = {made.info.name: made for family in modules("kaxis.sources.sets") for made in family.SETS}
+"""The package's own; 28 px sets get a border of two pixels (ours; the paper says 32 px)."""
 
-    name: str
-    views: Mapping[str, int]
-    about: str
-    size: int | None = None
-    train: int = 0
-    test: int = 0
-    licence: str = ""
-    download: int = 0
-    channels: int = 3
+CATALOG: dict[str, SourceInfo] = {s.name: s for s in (SYNTHETIC, *(made.info for made in SETS.values()))}
 
-    @property
-    def real(self) -> bool:
-        return bool(self.views)
-
-
-CATALOG: dict[str, SourceInfo] = {
-    s.name: s
-    for s in (
-        SourceInfo("synthetic", {}, "random ReLU teacher on standard normal inputs, any K"),
-        SourceInfo(
-            "digits",
-            {"fine": 10},
-            "8 x 8 grey digits of scikit-learn, tested on other writers",
-            8,
-            1_157,
-            640,
-            "CC BY 4.0",
-            channels=1,
-        ),
-        SourceInfo("cifar10", {"fine": 10}, "CIFAR-10, colour", 32, 50_000, 10_000, "none stated", 162),
-        SourceInfo(
-            "cifar100", {"fine": 100, "coarse": 20}, "CIFAR-100, colour", 32, 50_000, 10_000, "none stated", 161
-        ),
-        SourceInfo(
-            "fashion_mnist", {"fine": 10}, "Fashion-MNIST, grey, 28 px with a border", 32, 60_000, 10_000, "MIT", 30
-        ),
-        SourceInfo("stl10", {"fine": 10}, "STL-10, labelled part, colour", 96, 5_000, 8_000, "none stated", 2_518),
-        SourceInfo(
-            "tiny_imagenet",
-            {"fine": 200},
-            "Tiny ImageNet, colour; its val set tests",
-            64,
-            100_000,
-            10_000,
-            "research only",
-            237,
-        ),
-        SourceInfo(
-            "imagenet100",
-            {"fine": 100},
-            "100 classes of your ImageNet",
-            224,
-            126_689,
-            5_000,
-            "ImageNet's terms, by sign-up",
-        ),
-        SourceInfo(
-            "pathmnist", {"fine": 9}, "PathMNIST, colour, 28 px with a border", 32, 89_996, 7_180, "CC BY 4.0", 196
-        ),
-        SourceInfo(
-            "dermamnist", {"fine": 7}, "DermaMNIST, colour, 28 px with a border", 32, 7_007, 2_005, "CC BY-NC 4.0", 19
-        ),
-        SourceInfo(
-            "bloodmnist", {"fine": 8}, "BloodMNIST, colour, 28 px with a border", 32, 11_959, 3_421, "CC BY 4.0", 34
-        ),
-    )
-}
-"""Sizes and counts as their makers give them; 28 px sets get a border of two pixels (ours; the paper says 32 px)."""
+ADDED: Registry[ImageSet] = Registry("source", "kaxis.sets")
+"""Those of installed packages."""
 
 AUGMENTATIONS = ("crop", "flip", "jitter", "grayscale", "cutout")
 

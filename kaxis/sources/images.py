@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
 from kaxis.sources import readers
-from kaxis.sources.archives import ARCHIVES, Archive, download, missing_files
+from kaxis.sources.archives import ARCHIVES, download, missing_files
 from kaxis.sources.cache import cached, md5_of
 from kaxis.sources.catalog import OWN
-from kaxis.sources.classes import CIFAR100_COARSE, CLASSES
 from kaxis.sources.image_set import Images
-from kaxis.sources.lookup import source_info
+from kaxis.sources.info import Archive
+from kaxis.sources.lookup import image_set
 from kaxis.sources.own import load_own
 
 __all__ = ["channel_statistics", "load_images", "square_pixels"]
@@ -42,10 +42,11 @@ def load_images(name: str, folder: Path, size: int | None = None) -> Images:
     KaxisError
         For a truncated, damaged or wrong-size file, a label outside the classes, or a failed download.
     """
-    if name.split("/")[0] == "digits":
-        return _digits(by_writer=name == "digits/writers")
-    if name.startswith(OWN) or name == "imagenet100":
-        return load_own(name, folder, size or source_info(name).size or 224)
+    if name.startswith(OWN):
+        return load_own(name, folder, size or 224)
+    made = image_set(name.split("/")[0])
+    if made.load:
+        return made.load(name, folder, size)
     archive = ARCHIVES[name]
     if missing := missing_files(name, folder):
         if archive.md5 and len(missing) < len(archive.files):  # never over files that somebody put there
@@ -53,50 +54,18 @@ def load_images(name: str, folder: Path, size: int | None = None) -> Images:
                 f"{folder / archive.folder} lacks {', '.join(missing)}; add it, or move the folder away to download the set"
             )
         download(name, folder)
-    pixels, labels, n_train, names = _read(name, archive, folder)
+    assert made.read is not None
+    pixels, labels, n_train, names = made.read(folder, archive)
     checksums = _checksums(archive, folder)
     for view, y in labels.items():
         if y.min() < 0 or y.max() >= len(names[view]):
             raise KaxisError(
                 f"{folder / archive.folder}: {view} label {y.max()} of {len(names[view])} classes; not a {name} file"
             )
-    wanted = source_info(name).size or 0
+    wanted = made.info.size or 0
     if pixels.shape[1] < wanted:
         pixels = readers.bordered(pixels, wanted)
     return Images(pixels, n_train, labels, names, checksums)
-
-
-Read = tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]], int, dict[str, tuple[str, ...]]]
-
-
-def _read(name: str, archive: Archive, folder: Path) -> Read:
-    """Pixels, labels by view, number of training images, class names by view."""
-    at = folder / archive.folder
-    n_train = sum(n for n, _ in archive.train.values())
-    images = [(at / file, n) for file, (n, _) in (archive.train | archive.test).items()]
-    labels = [(at / file, n) for file, (n, _) in archive.also.items()]
-    fine = {"fine": CLASSES.get(name, ())}
-    if name in ("cifar10", "cifar100"):
-        names = {"coarse": CIFAR100_COARSE, **fine} if name == "cifar100" else fine
-        pixels, ys = readers.cifar(images, len(names))
-        return pixels, dict(zip(names, ys, strict=True)), n_train, names
-    if name == "stl10":
-        pixels, y = readers.stl10(images, labels)
-        return pixels, {"fine": y}, n_train, fine
-    if name == "fashion_mnist":
-        pixels, y = readers.idx(images, labels)
-        return pixels, {"fine": y}, n_train, fine
-    path = images[0][0]
-    if name == "tiny_imagenet":
-        state = path.stat()
-        key = hashlib.sha256(
-            repr(("upright", str(path.resolve()), state.st_size, state.st_mtime_ns)).encode()
-        ).hexdigest()[:16]
-        files, y, n, wnids = readers.tiny_imagenet_files(path)
-        pixels = cached(key, (len(files), 64, 64, 3), lambda out: readers.tiny_imagenet(path, files, out))
-        return pixels, {"fine": y}, n, {"fine": wnids}
-    pixels, y, n = readers.npz(path)
-    return pixels, {"fine": y}, n, fine
 
 
 def _checksums(archive: Archive, folder: Path) -> dict[str, str]:
@@ -156,31 +125,3 @@ def channel_statistics(name: str, folder: Path, size: int | None) -> tuple[tuple
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
-
-
-WRITERS = 1157
-"""Where the tenth of about fourteen writers begins: each wrote the same sequence of digits, which starts anew there."""
-
-
-def _digits(*, by_writer: bool) -> Images:
-    """The embedded set: scikit-learn's digits, whose pixels go from 0 to 16, in order of their writers.
-
-    By writer (ours) the first nine train and the others test. Else every third image of a class tests, whose writer the
-    training images know: what older records were made on.
-    """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    y = bunch.target.astype(np.int64)
-    rank = np.empty_like(y)
-    for k in range(10):
-        rank[y == k] = np.arange((y == k).sum())
-    tests = np.arange(len(y)) >= WRITERS if by_writer else rank % 3 == 2
-    order = np.concatenate([np.flatnonzero(~tests), np.flatnonzero(tests)])
-    return Images(
-        bunch.data.astype(np.uint8)[order].reshape(-1, 8, 8, 1),
-        int((~tests).sum()),
-        {"fine": y[order]},
-        {"fine": tuple("0123456789")},
-        {},
-    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from kaxis.errors import KaxisError, hint
-from kaxis.sources.catalog import CATALOG, OWN, SourceInfo
+from kaxis.sources.catalog import ADDED, CATALOG, OWN, SETS
+from kaxis.sources.info import ImageSet, SourceInfo
 from kaxis.sources.knobs import available_classes
 
-__all__ = ["canonical", "n_classes", "source_info"]
+__all__ = ["canonical", "image_set", "image_sets", "known", "n_classes", "source_info"]
 
 
 def canonical(name: str) -> str:
@@ -32,9 +34,36 @@ def source_info(name: str) -> SourceInfo:
         from kaxis.sources.own import inspect
 
         return inspect(name)
-    if name not in CATALOG:
-        raise KaxisError(f"source '{name}' is not {hint(name, [*CATALOG, *(f'{p}PATH' for p in OWN)])}")
-    return CATALOG[name]
+    return CATALOG[name] if name in CATALOG else image_set(name).info
+
+
+def known(name: str) -> bool:
+    """Whether a source is of the package, of an installed one, or a user's own, whether or not its files are here."""
+    return name in CATALOG or name.startswith(OWN) or name in ADDED
+
+
+def image_set(name: str) -> ImageSet:
+    """A set of the package, or of an installed one.
+
+    Raises
+    ------
+    KaxisError
+        For an unknown name, or one that its package gives to something else.
+    """
+    if name in SETS:
+        return SETS[name]
+    if name not in ADDED:
+        raise KaxisError(f"source '{name}' is not {hint(name, [*CATALOG, *ADDED, *(f'{p}PATH' for p in OWN)])}")
+    made = ADDED[name]
+    if not isinstance(made, ImageSet) or made.info.name != name or not made.load:
+        raise KaxisError(f"source '{name}': its package gives no ImageSet of that name with a load(name, folder, size)")
+    return made
+
+
+def image_sets() -> Iterator[ImageSet]:
+    """All of them, the package's first."""
+    yield from SETS.values()
+    yield from (image_set(name) for name in ADDED if name not in SETS)
 
 
 def n_classes(name: str, view: str) -> int | None:

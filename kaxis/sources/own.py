@@ -1,4 +1,4 @@
-"""A user's own sets: folders of image files by class, and npz files; ImageNet-100 is one of the former."""
+"""A user's own sets: folders of image files by class, and npz files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import unicodedata
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,10 +20,10 @@ from kaxis.io import read_bounded
 from kaxis.sources import readers
 from kaxis.sources.archives import data_dir
 from kaxis.sources.cache import cached, md5_of
-from kaxis.sources.catalog import SourceInfo
 from kaxis.sources.image_set import Images
+from kaxis.sources.info import SourceInfo
 
-__all__ = ["canonical", "inspect", "left_out", "load_own"]
+__all__ = ["canonical", "inspect", "left_out", "load_folder", "load_own"]
 
 LARGEST = 2**30
 """Bytes of the largest image file that is read."""
@@ -52,11 +53,6 @@ OTHER_IMAGES = (
 
 TESTS = ("test", "val", "valid", "validation")
 """Names of the folder of test images, the first that is there."""
-
-IMAGENET100 = (
-    "imagenet100: ImageNet may not be passed on; sign up at image-net.org and put imagenet/train/<wnid>/*.JPEG, "
-    "imagenet/val/<wnid>/*.JPEG and imagenet100.txt (100 WordNet ids, one a line) into"
-)
 
 
 def _place(name: str, folder: Path) -> Path:
@@ -126,17 +122,13 @@ def load_own(name: str, folder: Path, size: int) -> Images:
         pixels, y, n_train = readers.npz(path)
         names = tuple(str(k) for k in range(int(y.max()) + 1))
         return Images(pixels, n_train, {"fine": y}, {"fine": names}, {path.name: md5_of(path)})
-    checksums = {}
-    if name == "imagenet100":
-        root, chosen = folder / "imagenet", folder / "imagenet100.txt"
-        if not root.is_dir() or not chosen.is_file():
-            raise KaxisError(f"{IMAGENET100} {folder}")
-        wanted = tuple(chosen.read_text("utf-8").split())
-        if len(set(wanted)) != 100:
-            raise KaxisError(f"{chosen}: {len(set(wanted))} different WordNet ids, 100 expected")
-        checksums["imagenet100.txt"] = md5_of(chosen)
-    else:
-        root, wanted = _place(name, folder), None
+    return load_folder(_place(name, folder), size)
+
+
+def load_folder(
+    root: Path, size: int, wanted: tuple[str, ...] | None = None, checksums: Mapping[str, str] | None = None
+) -> Images:
+    """Folders of images by class: all, or those that are wanted. `checksums` are of what else the set was made from."""
     listing = _listing(root, wanted)
     files, names = listing.files, listing.names
     # Name, size and time of every file stand for its content: hashing a hundred gigabytes at each start would not do.
@@ -144,7 +136,7 @@ def load_own(name: str, folder: Path, size: int) -> Images:
     key = hashlib.sha256(repr(("upright", size, stamps)).encode()).hexdigest()[:16]
     content = hashlib.md5(repr([stamp[:2] for stamp in stamps]).encode(), usedforsecurity=False).hexdigest()
     pixels = cached(f"{key}-{size}", (len(files), size, size, 3), lambda out: _decode(files, out))
-    y, sums = np.array(listing.labels, np.int64), {**checksums, "names and sizes": content}
+    y, sums = np.array(listing.labels, np.int64), {**(checksums or {}), "names and sizes": content}
     return Images(pixels, listing.n_train, {"fine": y}, {"fine": names}, sums)
 
 

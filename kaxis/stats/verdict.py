@@ -206,10 +206,9 @@ def population(source: str, K: Sequence[int] = (), origin: str = "store") -> str
 def _classes(source: str) -> int | None:
     """Classes of a source in its label view, as far as they are known without looking at any data."""
     name, *parts = source.split("/")
-    try:
-        views = CATALOG[name].views
-    except KeyError:
-        return None  # a user's own set
+    if name not in CATALOG:  # a user's own set, or one of an installed package
+        return None
+    views = CATALOG[name].views
     return next((views[p] for p in parts if p in views), views.get("fine"))
 
 

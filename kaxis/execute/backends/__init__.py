@@ -38,4 +38,4 @@ class Backend(Protocol):
     ) -> None: ...
 
 
-BACKENDS: Registry[Backend] = Registry("backend", "kaxis.execute.backends", "run", "kaxis.backends")
+BACKENDS: Registry[Backend] = Registry("backend", "kaxis.backends", "kaxis.execute.backends", "run")
