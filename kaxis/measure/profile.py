@@ -50,7 +50,7 @@ def profiler(profile: Profile | None, device: str) -> Iterator[Callable[[], None
     if profile is None:
         yield lambda: None
         return
-    from torch.autograd import DeviceType
+    from torch.autograd import DeviceType  # type: ignore[attr-defined]
     from torch.profiler import ProfilerActivity, schedule
     from torch.profiler import profile as torch_profile
 

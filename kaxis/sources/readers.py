@@ -229,7 +229,7 @@ def decode(raw: bytes, name: str, fit: Callable[[Any], Any]) -> Pixels:
     KaxisError
         Naming the file, if it is no image, or its pixels have no known range.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(raw)) as opened:
@@ -237,7 +237,7 @@ def decode(raw: bytes, name: str, fit: Callable[[Any], Any]) -> Pixels:
             if 0 in image.size:
                 raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
             return np.asarray(fit(image.convert("RGB")))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise KaxisError(
             f"{name}: not a readable image ({'empty' if not raw else 'of no format that is known'})"
         ) from None
