@@ -19,8 +19,6 @@ from kaxis.stats import information
 from kaxis.stats.arrays import estimate
 from kaxis.store.cube import select
 from kaxis.store.records import Store
-from kaxis.train.conv import ConvStack
-from kaxis.train.dense import DenseStack
 from kaxis.train.keep import load_weights
 from kaxis.train.loop import log_probability, right_of, stack_of
 from kaxis.train.precision import cpu_matmul, one_thread
@@ -166,9 +164,8 @@ def _layers(store: Store, cell: Cell, record: Mapping[str, Any], data: Path | No
     if task.facts.get("checksums") != record["data"].get("checksums"):
         raise KaxisError(f"{cell} in {store.path} was trained on other files than are here now")
     stack = stack_of([cell], [(cell.seed, 0)], {cell.seed: task}, "cpu")
-    assert isinstance(stack, (ConvStack, DenseStack))
     load_weights(store.weights(cell), stack, [0])
-    net: Any = stack.nets[0].eval() if isinstance(stack, ConvStack) else stack.net
+    net = stack.first()
     depth = len(net.plan) if conv else net.depth
     # A conv net's only classifier may be the concat one: then no layer has a head.
     heads: dict[int, list[Any]] = {i: [] for i in net.headed}

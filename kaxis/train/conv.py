@@ -120,6 +120,9 @@ class ConvStack(Stack):
         for net in self.nets:
             net.train()
 
+    def first(self) -> VGG:
+        return self.nets[0].eval()
+
     def tensors(self, network: int) -> dict[str, Tensor]:
         return dict(self.nets[network].state_dict())
 

@@ -84,6 +84,10 @@ class DenseStack(Stack):
         for rows, labels in self.batches.feed.chunks(split, CHUNK):
             yield self.net.logits(self.features.index_select(0, rows).view(self.E, CHUNK, -1), readouts), labels
 
+    def first(self) -> MLPStack:
+        """All of them: their axis is the first one's first."""
+        return self.net
+
     def tensors(self, network: int) -> dict[str, Tensor]:
         return {name: value[network] for name, value in self.net.p.items()}
 

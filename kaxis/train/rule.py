@@ -179,6 +179,9 @@ class RuleStack(Stack):
             "flops_predict": predict.get_total_flops(),
         }
 
+    def first(self) -> nn.Module:
+        return self.module.eval()
+
     def tensors(self, network: int) -> dict[str, Tensor]:
         return dict(self.module.state_dict())
 

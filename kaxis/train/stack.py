@@ -66,6 +66,10 @@ class Stack(ABC):
     def counts(self, learner: dict[str, Any]) -> dict[str, int]:
         """Parameters, buffers and arithmetic of a learner on these networks."""
 
+    @abstractmethod
+    def first(self) -> Any:
+        """The module of the first network, ready to predict, to be looked into."""
+
     def temperatures(self, network: int) -> list[float]:
         """Learned temperatures, lowest layer first."""
         return []
