@@ -38,7 +38,7 @@ from kaxis.sources.archives import ARCHIVES, _Unpack
 from kaxis.store.records import Store
 from kaxis.study import Study
 from kaxis.train.keep import Kept, load_weights
-from kaxis.train.loop import kind_of, train
+from kaxis.train.loop import stack_of, train
 
 RNG = np.random.default_rng(0)
 SMALL = {
@@ -162,7 +162,7 @@ def bits_in_weights(place: Path, times: int) -> Iterator[Outcome]:
     (cell,) = study.cells()
     from kaxis.sources.load import load_task
 
-    stack = kind_of(cell.config)([cell], [(0, 0)], {0: load_task(cell.config["source"], 3, 0)}, "cpu")
+    stack = stack_of([cell], [(0, 0)], {0: load_task(cell.config["source"], 3, 0)}, "cpu")
     for case, changed in flips(store.weights(cell).read_bytes(), times):
         store.weights(cell).write_bytes(changed)
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from kaxis.cell import Cell
 from kaxis.cli import main
@@ -16,6 +17,8 @@ from kaxis.leg import Leg
 from kaxis.store.records import Store
 
 os.environ.setdefault("MPLBACKEND", "agg")
+settings.register_profile("kaxis", deadline=None)  # a busy machine is no fault
+settings.load_profile("kaxis")
 
 
 @pytest.fixture(autouse=True)

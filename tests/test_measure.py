@@ -45,7 +45,7 @@ def published(**options: Any) -> dict[str, Subject]:
 def allocator_peak(subject: Subject, trace: Path) -> int:
     """Peak bytes of a real step by the CPU allocator's own account, on top of weights, optimizer state and images."""
     stack = subject.stack("cpu", steps=2, noise=False)
-    batches = stack.batches(0)
+    batches = stack.batches.draw(0)
     stack.step(next(batches))
     state = [v for own in stack.optimizers for o in own for s in o.state.values() for v in s.values()]
     batch = next(batches)
@@ -74,7 +74,7 @@ def test_predicted_peaks_are_those_of_a_real_run(width: float, tmp_path: Path) -
 def test_the_ledger_agrees_with_torchs_own_tracker(name: str) -> None:
     subject = published(width=0.0625, batch=16)[name]
     stack = subject.stack("cpu", steps=2)
-    batches = stack.batches(0)
+    batches = stack.batches.draw(0)
     stack.step(next(batches))
     tracker = MemTracker()
     tracker.track_external(stack.nets[0], *stack.optimizers[0])
@@ -269,7 +269,7 @@ def test_audit_on_the_command_line(cli: Run, tmp_path: Path) -> None:
         (["--batch", "1", "--learners", "dtg_ff[goodness_norm=batchnorm]"], "parts of 2 images or more"),
         (["--net", "mlp", "--learners", "ff", "--size", "8"], "more than K"),
         (["locality", "--learner", "dtg"], "dtg_ff"),
-        (["locality", "--net", "vgg8", "--learner", "ff"], "rules train the mlp"),
+        (["locality", "--net", "vgg8", "--learner", "ff"], "learner 'ff': trains the mlp, not vgg8"),
     ],
 )
 def test_bad_input_is_one_line(cli: Run, arguments: list[str], words: str) -> None:

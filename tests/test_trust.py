@@ -374,15 +374,17 @@ def test_an_mlp_goes_on_in_mid_training_to_the_same_bits(learner: str, steps: in
     assert resumed == results(cells)
 
 
-def test_a_rule_of_somebodys_leaves_no_checkpoint(tmp_path: Path) -> None:
-    """What its module keeps besides tensors is not known."""
+def test_a_rule_of_somebodys_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """Its module keeps nothing that changes besides parameters; where one does: tests/test_rules_conv.py."""
     import kaxis
 
     cells = small(
         learners=["predsim"], rules=[str(Path(kaxis.__file__).parent.parent / "docs" / "predsim.py")], seeds=0
     )
+    whole = results(cells)
     stopped_after(30, cells, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.glob("*.pt"))
+    assert results(cells, keep=tmp_path) == whole
 
 
 def test_no_flipped_bit_of_a_checkpoint_is_gone_on_from(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval
+from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, short
 from kaxis.plots.style import SERIES, learner_look, style
 from kaxis.reference import published
 
@@ -48,7 +48,7 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
             seeds = one.difference.transpose("K", "seed").values
             ax.plot(np.repeat(x * 1.025, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
             mean_with_interval(
-                ax, x, one, colour=colour, marker=marker, label=f"{source} (n = {_span(one.n_seeds.values)})"
+                ax, x, one, colour=colour, marker=marker, label=f"{short(source)} (n = {_span(one.n_seeds.values)})"
             )
             rows += effect_rows(one, source)
         if paper:
@@ -159,7 +159,7 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
             x = one.step.values * 1.04 ** (i - (len(sources) - 1) / 2)
             seeds = one.per_seed.transpose("step", "seed").values
             ax.plot(np.repeat(x * 1.02, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
-            label = f"{source} (n = {_span(one.n_seeds.values)})"
+            label = f"{short(source)} (n = {_span(one.n_seeds.values)})"
             mean_with_interval(ax, x, one, colour=colour, marker=marker, label=label, along="step")
             for step in one.step.values:
                 at = one.sel(step=step)

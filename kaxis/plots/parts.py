@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from kaxis.plots.style import BLACK
 
-__all__ = ["BLACK", "HOLLOW", "Rows", "effect_rows", "k_axis", "mean_with_interval"]
+__all__ = ["BLACK", "HOLLOW", "Rows", "effect_rows", "k_axis", "mean_with_interval", "short"]
 
 Rows = list[dict[str, Any]]
 HOLLOW: dict[str, Any] = {
@@ -47,6 +47,18 @@ def mean_with_interval(
         label=label,
         zorder=3,
     )
+
+
+def short(name: str, most: int = 44) -> str:
+    """A name that fits beside a figure: the middle of a long one, such as the path of a set of your own, is left out.
+
+    Examples
+    --------
+    >>> short("cifar100/pca:32"), short("folder:/home/somebody/data/photographs/of/birds/size:224", 24)
+    ('cifar100/pca:32', 'folder:/hom…rds/size:224')
+    """
+    left = (most - 1) // 2
+    return name if len(name) <= most else f"{name[:left]}…{name[left + 1 - most :]}"
 
 
 def k_axis(ax: Axes, K: set[int], ylabel: str) -> None:

@@ -103,7 +103,7 @@ class RuleStack(Stack):
 
     def state(self) -> dict[str, Any] | None:
         """None for a module that keeps what a checkpoint would miss: it starts anew."""
-        if _plain(self.module) != self._plain:
+        if self.rule.file and _plain(self.module) != self._plain:
             return None
         cuda = {"cuda": torch.cuda.get_rng_state()} if self.device == "cuda" else {}
         return {
