@@ -49,7 +49,8 @@ def test_every_addition_is_seen_in_its_verbs(installed: Path, tmp_path: Path, cl
     store, rule = tmp_path / "store", installed / "toy_rule.py"
     learners = ("--learners", "bp_deepsup", "top_only", "--rules", rule)
     run = ("run", "stripes", "--K", "3", "6", "--seeds", "0-2", "--steps", "60", "--width", "16", *learners)
-    code, out, err = cli(*run, "--store", store, "--on", "backwards")
+    code, out, err = cli(*run, "--store", store, "--on", "backwards", "--debug")
+    print(err)
     assert (code, err) == (0, "")
     assert "12 trained" in out
     code, out, err = cli("analyze", "spread", "--learner", "top_only", "--store", store)
