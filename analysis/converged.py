@@ -103,6 +103,20 @@ for baseline in (BASELINE, *OTHERS):
                 print(*kaxis.verdicts(c), sep="\n")
 
 # %% [markdown]
+# ## Along training: the slope after each look, from the same cells' curves; at equal steps for every K, so with 5,000 images in all
+
+# %%
+TOTAL = "cifar100/size:16/total:5000"
+leg = whole(cube.sel(source=[TOTAL]), LEARNER, BASELINE)
+if leg.sizes["K"] > 1:
+    along = kaxis.slope_steps(leg, learner=LEARNER, baseline=BASELINE).isel(source=0)
+    at = {round(int(step) * 128 / 5000): step for step in along.step.values}
+    print("| epochs | 6 | 12 | 30 | 60 | 90 | 120 |\n" + "|---" * 7 + "|")
+    print(
+        "| slope on ln K, pp | " + " | ".join(interval(along.sel(step=at[e])) for e in (6, 12, 30, 60, 90, 120)) + " |"
+    )
+
+# %% [markdown]
 # ## The legs against each other, paired within the seed
 
 # %%
