@@ -27,8 +27,8 @@ from kaxis.execute.runner import run
 from kaxis.sources.load import load_task
 from kaxis.store.records import Store
 from kaxis.study import Study
-from kaxis.train.schedule import checkpoints
 from kaxis.train.precision import cpu_matmul, one_thread
+from kaxis.train.schedule import checkpoints
 
 
 class Plain(nn.Module):

@@ -199,6 +199,7 @@ def test_a_damaged_checkpoint_is_passed_over(source: str, tmp_path: Path) -> Non
     assert json.dumps(again["metrics"]) == json.dumps(results(of)[0]["metrics"])
 
 
+@pytest.mark.slow
 def test_kill_9_twice_then_the_same_run(source: str, tmp_path: Path) -> None:
     """Through a real process: the cube equals an uninterrupted one, and no checkpoint is left."""
     study = Study.of("killed", {"source": source, "learners": ["dtg_ff", "bp_deepsup"], **SMALL, "epochs": 30})

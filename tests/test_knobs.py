@@ -72,6 +72,7 @@ def test_margins_move_difficulty_and_leave_shares_inputs_and_K() -> None:
     assert reached[-1] - reached[0] > 0.3
 
 
+@pytest.mark.slow
 def test_matched_difficulty_is_matched_at_every_K() -> None:
     """The probe on the very samples of the task, K = 4 and 12, against the stated tolerance and its own sampling error."""
     reached = {}

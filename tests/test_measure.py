@@ -193,6 +193,7 @@ def test_an_mlps_flops_agree_with_the_closed_formula(learner: str) -> None:
     assert (cost.flops_step, cost.flops_predict) == (one["flops_step"], one["flops_predict"])
 
 
+@pytest.mark.slow
 def test_doing_things_twice_is_counted_twice() -> None:
     flops = {name: cost_of(s).flops_step for name, s in published(width=0.125, batch=4).items()}
     assert flops["bp, 4 parts"] == flops["bp"]
@@ -200,6 +201,7 @@ def test_doing_things_twice_is_counted_twice() -> None:
     assert flops["dtg_ff, naive"] == pytest.approx(flops["dtg_ff, interleaved"] * 3 / 2, rel=0.01)
 
 
+@pytest.mark.slow
 def test_label_scans_grow_with_the_classes_and_heads_hardly_do() -> None:
     rows = audit(net="mlp", K=[10, 200], learners=["dtg_ff", "ff", "ff_hybrid"])
     for key in ("flops_predict", "predict_bytes"):
@@ -213,6 +215,7 @@ def test_label_scans_grow_with_the_classes_and_heads_hardly_do() -> None:
 # ---- the table -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rows_say_what_was_timed() -> None:
     rows = audit(net="vgg8", width=0.03, batch=8, steps=1, learners=["bp"])
     assert [r["configuration"] for r in rows] == ["bp", "bp, 4 parts", "bp, checkpointed"]

@@ -76,6 +76,7 @@ def test_smoothed_labels_equal_autograd(learner: str) -> None:
 
 
 @pytest.mark.parametrize("learner", ["bp", "bp_deepsup", "dtg_ff", "local_ce"])
+@pytest.mark.slow
 def test_training_with_clipping_equals_plain_adam(learner: str) -> None:
     """Thirty steps of Adam with per-layer clipping, against `torch.optim.Adam` and `clip_grad_norm_` on one network."""
     net = stack(config(learner, clip=0.05))

@@ -105,6 +105,7 @@ def test_a_rule_gets_the_seeds_own_data_order_and_hidden_layers(tmp_path: Path) 
     assert result["streams"] == {"classes": "shared", "init": "shared", "rule": 3, "order": "shared"}
 
 
+@pytest.mark.slow
 def test_it_runs_pairs_resumes_and_plots_in_processes_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
