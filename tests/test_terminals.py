@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
+import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import warnings
 from collections.abc import Callable
@@ -168,6 +174,46 @@ def test_a_table_never_loses_a_number(width: int, fill: Fill, monkeypatch: pytes
         low, high = effect.ci.sel(K=K).values[:, 0]
         assert f"[{low:+.2f}, {high:+.2f}]" in told
     assert "…" not in told
+
+
+def on_a_terminal(columns: int, command: list[str]) -> str:
+    """What a program writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")} | {"TERM": "dumb"}
+    process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, env=environment)
+    os.close(theirs)
+    out = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            out += part
+    os.close(ours)
+    assert process.wait() == 0
+    return out.decode()
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("verb", ["paired", "gap", "contrast"])
+def test_a_terminal_shows_every_number(verb: str, columns: int, fill: Fill, cli: Cli) -> None:
+    """A real one, short names: a table that is squeezed would cut its numbers."""
+    store = fill(noisy(), learners=["bp_deepsup", "dtg_ff"])
+    line = ["analyze", verb, "--store", str(store.path)]
+    rows = json.loads(cli(*line, "--json")[1])["rows"]
+    told = on_a_terminal(columns, [sys.executable, "-m", "kaxis", *line])
+    assert "…" not in told
+    for row in rows:
+        assert row["effect"] is None or f"{row['effect']:+.2f}" in told
+        assert row["ci_lower"] is None or f"[{row['ci_lower']:+.2f}, {row['ci_upper']:+.2f}]" in told
+
+
+def test_status_and_the_list_of_sets_are_whole_on_a_narrow_terminal(fill: Fill) -> None:
+    store = fill(noisy(), learners=["bp_deepsup", "dtg_ff[gradient=global,readout=learned]"])
+    told = on_a_terminal(50, [sys.executable, "-m", "kaxis", "status", "--store", str(store.path)])
+    assert "dtg_ff[gradient=global,readout=learned]" in told
+    listed = on_a_terminal(80, [sys.executable, "-m", "kaxis", "data", "list"])
+    for word in ("fashion_mnist", "ImageNet's terms, by sign-up", "126,689", "DermaMNIST, colour, 28 px with a border"):
+        assert word in listed
+    assert "…" not in told + listed
 
 
 # ---- outputs -------------------------------------------------------------------------------------------------------------

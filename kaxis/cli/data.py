@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from kaxis.cli.report import console
+from kaxis.cli.report import console, show_table
 from kaxis.errors import KaxisError, hint
 from kaxis.io import file_name, whole_file
 from kaxis.sources.catalog import OWN, SYNTHETIC
@@ -52,18 +52,14 @@ def list_(*, data: Folder = None) -> int:
 
     Example: kaxis data list --data ~/data
     """
-    from rich.table import Table
-
-    folder = _place(data)
-    table = Table("source", "K", "px", "train", "test", "licence", "MiB", "files", "what it is")
+    folder, rows = _place(data), []
     for info in (SYNTHETIC, *(made.info for made in image_sets())):
         K = ", ".join(f"{n} {view}" if len(info.views) > 1 else str(n) for view, n in info.views.items()) or "any"
         counts = [f"{n:,}" if n else "" for n in (info.train, info.test)]
         size, megabytes = str(info.size or ""), str(info.download or "")
-        table.add_row(info.name, K, size, *counts, info.licence, megabytes, _state(info.name, folder), info.about)
-    out = console()
-    out.print(table)
-    out.print(f"Files are looked for in {folder}. Your own: folder:PATH (train/CLASS/, val/CLASS/) and npz:PATH.")
+        rows.append([info.name, K, size, *counts, info.licence, megabytes, _state(info.name, folder), info.about])
+    show_table("", ["source", "K", "px", "train", "test", "licence", "MiB", "files", "what it is"], rows)
+    console().print(f"Files are looked for in {folder}. Your own: folder:PATH (train/CLASS/, val/CLASS/) and npz:PATH.")
     return 0
 
 

@@ -18,7 +18,7 @@ from kaxis.io import write_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Column", "Report", "console", "interval", "number"]
+__all__ = ["Column", "Report", "console", "interval", "number", "show_table"]
 
 
 PIPE = 20_000
@@ -54,6 +54,43 @@ def interval(lower: float, upper: float) -> str:
     if math.isnan(lower):
         return "-"
     return "unbounded" if math.isinf(lower) else f"[{lower:+.2f}, {upper:+.2f}]"
+
+
+LEFT = (
+    "source",
+    "learner",
+    "learner - baseline",
+    "contrast",
+    "term",
+    "configuration",
+    "loss of",
+    "licence",
+    "what it is",
+)
+"""Columns of words; the others are numbers, to the right."""
+
+
+def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table, or where the terminal would cut it the rows one below the other, a line a value."""
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in LEFT else "right", no_wrap=heading in LEFT)
+    for row in rows:
+        table.add_row(*row)
+    out = console()
+    unfolded = out.options.update(max_width=PIPE)  # else it is measured as squeezed into the terminal
+    if out.measure(table, options=unfolded).maximum <= out.width:
+        out.print(table)
+        return
+    out.print(title, soft_wrap=True)
+    wide = max(map(len, headings))
+    for row in rows:
+        out.print()
+        for heading, cell in zip(headings, row, strict=True):
+            if cell:
+                out.print(f"{heading:{wide}}  {cell}", soft_wrap=True)
 
 
 Column = tuple[str, Callable[[Mapping[str, Any]], Any]]
@@ -104,30 +141,12 @@ class Report:
                 )
             )
             return
-        from rich.table import Table
-
-        table = Table(title=self.title, title_justify="left")
-        for heading, _ in self.columns:
-            left = heading in ("source", "learner - baseline", "contrast", "term", "configuration", "loss of")
-            table.add_column(heading, justify="left" if left else "right", no_wrap=left)
-        for row in self.rows if self.shown is None else self.shown:
-            table.add_row(*(str(cell(row)) for _, cell in self.columns))
+        headings = [heading for heading, _ in self.columns]
+        shown = self.rows if self.shown is None else self.shown
+        show_table(self.title, headings, [[str(cell(row)) for _, cell in self.columns] for row in shown])
         out = console()
-        if out.measure(table).maximum <= out.width:
-            out.print(table)
-        else:
-            self._records(out)
         for remark in self.remarks:
             out.print(remark, soft_wrap=True)
-
-    def _records(self, out: Console) -> None:
-        """The rows one below the other, a line a value: where a table would cut numbers."""
-        out.print(self.title, soft_wrap=True)
-        wide = max(len(heading) for heading, _ in self.columns)
-        for row in self.rows if self.shown is None else self.shown:
-            out.print()
-            for heading, cell in self.columns:
-                out.print(f"{heading:{wide}}  {cell(row)}", soft_wrap=True)
 
     def _csv(self, file: Path) -> None:
         out = io.StringIO(newline="")

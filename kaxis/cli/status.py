@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from kaxis.cli.common import Json, StorePath, open_store
-from kaxis.cli.report import console
+from kaxis.cli.report import console, show_table
 from kaxis.errors import KaxisError
 
 __all__ = ["status"]
@@ -43,16 +43,11 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
         rows = [{"source": s, "learner": n, "status": state, "cells": c} for (s, n, state), c in sorted(counts.items())]
         print(js.dumps({"rows": rows, "failed": failures, "problems": problems}, indent=1))
         return 0
-    from rich.table import Table
-
-    table = Table("source", "learner", title=f"cells in {place.path}", title_justify="left")
     states = [s for s in ("done", "failed", "missing", "damaged") if s != "damaged" or any(k[2] == s for k in counts)]
-    for state in states:
-        table.add_column(state, justify="right")
-    for source, learner in dict.fromkeys((s, n) for s, n, _ in counts):
-        table.add_row(source, learner, *(str(counts[source, learner, state] or "") for state in states))
+    rows_of = dict.fromkeys((s, n) for s, n, _ in counts)
+    cells = [[s, n, *(str(counts[s, n, state] or "") for state in states)] for s, n in rows_of]
+    show_table(f"cells in {place.path}", ["source", "learner", *states], cells)
     out = console()
-    out.print(table)
     for name, reason in failures.items():
         out.print(f"failed: {name}: {reason}")
     for problem in problems:
