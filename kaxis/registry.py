@@ -24,9 +24,12 @@ def modules(package: str) -> Iterator[ModuleType]:
     >>> [module.__name__ for module in modules("kaxis.reference")]
     []
     """
-    folder = importlib.import_module(package).__path__
-    for found in sorted(pkgutil.iter_modules(folder), key=lambda m: m.name):
-        yield importlib.import_module(f"{package}.{found.name}")
+    for name in _names(package):
+        yield importlib.import_module(f"{package}.{name}")
+
+
+def _names(package: str) -> list[str]:
+    return sorted(found.name for found in pkgutil.iter_modules(importlib.import_module(package).__path__))
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -54,7 +57,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self.kind, self.group, self.package, self.attribute = kind, group, package, attribute
 
     def _own(self) -> list[str]:
-        return [module.__name__.rpartition(".")[2] for module in modules(self.package)] if self.package else []
+        return _names(self.package) if self.package else []
 
     def _added(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}

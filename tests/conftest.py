@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from hypothesis import settings
 
 from kaxis.cell import Cell
 from kaxis.cli import main
+from kaxis.learners import TABLE
 from kaxis.leg import Leg
+from kaxis.rules import RULES
 from kaxis.store.records import Store
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -27,6 +31,29 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("KAXIS_STORE", "KAXIS_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_table() -> Iterator[None]:
+    """Learners that a test adds are gone after it."""
+    table, rules = dict(TABLE), dict(RULES)
+    yield
+    for now, before in ((TABLE, table), (RULES, rules)):
+        now.clear()
+        now.update(before)
+
+
+def killed_twice(command: list[str], checkpoints: Path, environment: dict[str, str]) -> None:
+    """Run a program and kill it with SIGKILL when it has written a checkpoint; and once more, when it has gone on from there."""
+    for _ in range(2):
+        state = {f: f.stat().st_mtime_ns for f in checkpoints.glob("*.pt")}
+        process = subprocess.Popen(command, env=environment)
+        deadline = time.monotonic() + 120
+        while {f: f.stat().st_mtime_ns for f in checkpoints.glob("*.pt")} == state:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from kaxis.cli import analyze, figure
-from kaxis.learners import TABLE
-from kaxis.rules import RULES
 
 PAGE = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text("utf-8")
 Cli = Callable[..., tuple[int, str, str]]
@@ -32,11 +30,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(site))
-    table, rules = dict(TABLE), dict(RULES)
     yield site
-    for now, before in ((TABLE, table), (RULES, rules)):
-        now.clear()
-        now.update(before)
     for name in ("toy_set", "toy_analysis", "toy_backend"):
         sys.modules.pop(name, None)
     for app in (analyze.app, figure.app):

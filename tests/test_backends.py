@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from kaxis.errors import KaxisError
-from kaxis.execute.backends import BACKENDS
+from kaxis.execute.backends import BACKENDS, processes
 from kaxis.execute.runner import run
+from kaxis.execute.worker import Job
 from kaxis.store.records import Store
 from kaxis.study import Study
 
@@ -113,6 +114,25 @@ def test_a_worker_that_dies_is_told_with_what_it_trained(tmp_path: Path) -> None
         run(study, store, on="processes", jobs=2)
     killer.join()
     assert not list(store.records())
+
+
+def test_a_worker_that_is_gone_before_it_is_given_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    """A broken pipe to a worker is no closed output, which would end in silence with exit code 0."""
+    start = processes._start
+
+    def gone(job: Job) -> processes.Worker:
+        worker = start(job)
+        worker.process.kill()
+        worker.process.join()
+        return worker
+
+    monkeypatch.setattr(processes, "_start", gone)
+    ran = "run", "digits", "--K", "3", "5", "--seeds", "0", "--steps", "20", "--jobs", "2", "--store", tmp_path / "s"
+    code, _, err = cli(*ran)
+    assert code == 1
+    assert "a worker process ended early, with digits K=" in err
 
 
 def test_an_error_of_a_worker_comes_back_with_its_place(tmp_path: Path) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from kaxis.train.feed import Order
 from kaxis.train.loop import train
 from kaxis.train.memory import activation_bytes, memory_advice
 
+from .conftest import killed_twice
 from .test_images import write_npz
 
 SMALL: dict[str, Any] = {"net": "vgg8", "width": 0.03, "epochs": 2, "batch_size": 16, "lr": 0.01, "seeds": 0}
@@ -210,15 +209,7 @@ def test_kill_9_twice_then_the_same_run(source: str, tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", program, json.dumps(study.as_dict()), str(tmp_path / "killed")]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     kept = tmp_path / "killed" / "checkpoints"
-    for _ in range(2):
-        process = subprocess.Popen(arguments, env=environment)
-        state = {f: f.stat().st_mtime_ns for f in kept.glob("*.pt")} if kept.exists() else {}
-        deadline = time.monotonic() + 60
-        while {f: f.stat().st_mtime_ns for f in kept.glob("*.pt")} == state:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed_twice(arguments, kept, environment)
     subprocess.run(arguments, env=environment, check=True)
     run(study, Store(tmp_path / "whole"), jobs=1)
     one, other = (load_cube(Store(tmp_path / name)).drop_vars("finished") for name in ("killed", "whole"))

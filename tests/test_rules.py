@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 import torch
 
 from kaxis.errors import KaxisError
-from kaxis.learners import TABLE, parse
+from kaxis.learners import parse
 from kaxis.leg import Leg
 from kaxis.rules import RULES, load_rules
 from kaxis.sources.load import load_task
@@ -47,15 +46,6 @@ class Plain(torch.nn.Module):
     def loss(self, x, y):
         return sum(F.cross_entropy(z, y) for z in self.logits(x))
 """
-
-
-@pytest.fixture(autouse=True)
-def _own_table() -> Iterator[None]:
-    table, rules = dict(TABLE), dict(RULES)
-    yield
-    for now, before in ((TABLE, table), (RULES, rules)):
-        now.clear()
-        now.update(before)
 
 
 def write(path: Path, text: str = PLAIN_BP) -> Path:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,16 @@ import pytest
 import torch
 
 from kaxis.cell import Cell
-from kaxis.learners import TABLE
+from kaxis.errors import KaxisError
 from kaxis.leg import Leg
-from kaxis.rules import RULES, RuleError, load_rules
+from kaxis.rules import RuleError, load_rules
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
 from kaxis.study import Study
 from kaxis.train.loop import train
+from kaxis.train.rule import RuleStack
 
+from .conftest import killed_twice
 from .test_images import write_npz
 
 GREEDY = Path(__file__).parent.parent / "examples" / "greedy.py"
@@ -82,15 +82,6 @@ class Counting(torch.nn.Module):
 """
 
 
-@pytest.fixture(autouse=True)
-def _own_table() -> Iterator[None]:
-    table, rules = dict(TABLE), dict(RULES)
-    yield
-    for now, before in ((TABLE, table), (RULES, rules)):
-        now.clear()
-        now.update(before)
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> str:
     return f"npz:{write_npz(tmp_path / 'x.npz')}"
@@ -139,15 +130,7 @@ def test_kill_9_twice_in_mid_training_then_the_same_record(source: str, tmp_path
         return [sys.executable, "-c", program, json.dumps(options), str(tmp_path / name)]
 
     kept = tmp_path / "killed" / "checkpoints"
-    for _ in range(2):
-        process = subprocess.Popen(line("killed"), env=environment)
-        state = {f: f.stat().st_mtime_ns for f in kept.glob("*.pt")} if kept.exists() else {}
-        deadline = time.monotonic() + 120
-        while {f: f.stat().st_mtime_ns for f in kept.glob("*.pt")} == state:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed_twice(line("killed"), kept, environment)
     for name in ("killed", "whole"):
         subprocess.run(line(name), env=environment, check=True)
     one, other = (load_cube(Store(tmp_path / name)).drop_vars("finished") for name in ("killed", "whole"))
@@ -188,6 +171,17 @@ def test_what_a_checkpoint_would_miss_starts_anew(source: str, tmp_path: Path) -
     assert list((tmp_path / "kept").glob("*.pt"))
     again = train(of, keep=tmp_path / "kept", keep_every=0.0)[0][0]
     assert again["metrics"] == whole["metrics"]
+
+
+def test_a_lack_of_memory_is_told_for_a_rule_too(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(RuleStack, "step", full)
+    with pytest.raises(
+        KaxisError, match=r"out of memory on cpu with batch_size = 16; .*more parts than accumulate = 1"
+    ):
+        train(cells(source, GREEDY, ["greedy"]))
 
 
 def test_groups_that_leave_a_parameter_out(source: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from kaxis.cli.report import console, show_table
 from kaxis.errors import KaxisError, hint
 from kaxis.io import file_name, whole_file
 from kaxis.sources.catalog import OWN, SYNTHETIC
-from kaxis.sources.lookup import image_set, image_sets, known, source_info
+from kaxis.sources.lookup import image_set, image_sets, source_info
 
 __all__ = ["app"]
 
@@ -73,8 +73,8 @@ def get(name: str, /, *, data: Folder = None) -> int:
 
     folder = _place(data)
     if name not in ARCHIVES:
-        if known(name) and not name.startswith(OWN) and name != SYNTHETIC.name and image_set(name).terms:
-            raise KaxisError(f"{image_set(name).terms} {folder}")
+        if terms := next((s.terms for s in image_sets() if s.info.name == name), ""):
+            raise KaxisError(f"{terms} {folder}")
         raise KaxisError(f"'{name}' is not {hint(name, ARCHIVES)}, the sets with files to download")
     if missing_files(name, folder):
         download(name, folder)

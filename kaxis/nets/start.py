@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from kaxis.nets.draws import linear
 from kaxis.nets.plan import Layer, layers
-from kaxis.nets.vgg import EPS
+from kaxis.nets.vgg import convolution, flat, grid_means, over_channels
 from kaxis.streams import stream
 
 __all__ = ["Start"]
@@ -57,17 +57,10 @@ class Start:
 
     def hidden(self, layer: int) -> nn.Module:
         """Hidden layer 0 .. depth - 1 as every other learner of the seed starts it: a `torch.nn.Linear`, of a conv net a `torch.nn.Conv2d`."""
-        purpose = f"init/{self._member}/{layer}"
         if not self._plan:
-            return self._linear(purpose, "shared", self.inputs if layer == 0 else self.width, self.width)
-        plan = self._plan[layer]
-        made = nn.Conv2d(plan.inputs, plan.channels, 3, padding=1, device=self.device)
-        W, b = linear(stream(self._seed, purpose), plan.channels, 9 * plan.inputs)
-        with torch.no_grad():
-            made.weight.copy_(torch.from_numpy(W).view_as(made.weight))
-            made.weight.data = made.weight.data.contiguous(memory_format=torch.channels_last)
-            made.bias.copy_(torch.from_numpy(b[:, 0]))  # type: ignore[union-attr]
-        return made
+            inputs = self.inputs if layer == 0 else self.width
+            return self._linear(f"init/{self._member}/{layer}", "shared", inputs, self.width)
+        return convolution(self._seed, self._member, layer, self._plan[layer]).to(self.device)
 
     def read(self, layer: int) -> nn.Module:
         """From an activation to the vector that a head reads, `features` long: of a conv net the pooled maps, of an MLP the activation."""
@@ -101,7 +94,7 @@ class Read(nn.Module):
         self.side = side
 
     def forward(self, a_BCSS: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(a_BCSS, self.side).permute(0, 2, 3, 1).flatten(1)
+        return flat(grid_means(a_BCSS, self.side))
 
 
 class Up(nn.Module):
@@ -112,9 +105,6 @@ class Up(nn.Module):
         self.pool, self.norm, self.dropout = pool, norm, dropout
 
     def forward(self, a_BCSS: Tensor) -> Tensor:
-        x = (F.avg_pool2d(a_BCSS, 2) if self.pool else a_BCSS).permute(0, 2, 3, 1)
-        if self.norm == "layernorm":
-            x = F.layer_norm(x, x.shape[-1:], eps=EPS)
-        elif self.norm == "rmsnorm":
-            x = F.rms_norm(x, x.shape[-1:], eps=EPS)
+        x = F.avg_pool2d(a_BCSS, 2) if self.pool else a_BCSS
+        x = over_channels(x.permute(0, 2, 3, 1), self.norm)
         return F.dropout(x, self.dropout, self.training).permute(0, 3, 1, 2)

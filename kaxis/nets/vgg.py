@@ -19,10 +19,10 @@ from torch.nn import functional as F
 
 from kaxis.nets import fused
 from kaxis.nets.draws import linear, readout
-from kaxis.nets.plan import layers
+from kaxis.nets.plan import Layer, layers
 from kaxis.streams import stream
 
-__all__ = ["CONCAT_DROPOUT", "CONCAT_SMOOTHING", "VGG"]
+__all__ = ["CONCAT_DROPOUT", "CONCAT_SMOOTHING", "VGG", "convolution", "flat", "grid_means", "over_channels"]
 
 CONCAT_DROPOUT, CONCAT_SMOOTHING = 0.2, 0.1  # paper, concat inference
 EPS = 1e-5
@@ -59,17 +59,11 @@ class VGG(nn.Module):
         self.local = learner["gradient"] == "local"
         depth = len(self.plan)
         self.headed = {"every": range(depth), "last": range(depth - 1, depth), "concat": range(0)}[learner["heads"]]
-        self.convs = nn.ModuleList(nn.Conv2d(p.inputs, p.channels, 3, padding=1) for p in self.plan)
+        self.convs = nn.ModuleList(convolution(seed, member, i, layer) for i, layer in enumerate(self.plan))
         self.heads = nn.ModuleDict()
         self.alphas = nn.ParameterDict()
         self.goodness_norms = nn.ModuleDict()
         with torch.no_grad():
-            for i, (conv, layer) in enumerate(zip(self.convs, self.plan, strict=True)):
-                W, b = linear(stream(seed, f"init/{member}/{i}"), layer.channels, 9 * layer.inputs)
-                own: dict[str, nn.Parameter] = dict(conv.named_parameters())
-                own["weight"].copy_(torch.from_numpy(W).view_as(own["weight"]))
-                own["weight"].data = own["weight"].data.contiguous(memory_format=torch.channels_last)
-                own["bias"].copy_(torch.from_numpy(b[:, 0]))
             for i in self.headed:
                 G = 1 if learner["goodness"] == "scalar" else self.plan[i].goodness
                 head = nn.Linear(G, K)
@@ -106,7 +100,7 @@ class VGG(nn.Module):
         g = a_BCSS * a_BCSS if self.learner["power"] == "2" else a_BCSS
         if self.learner["goodness"] == "scalar":
             return g.mean((1, 2, 3))[:, None]
-        return _flat(_pooled(g, self.plan[i].goodness_side))
+        return flat(grid_means(g, self.plan[i].goodness_side))
 
     def head(self, i: int, a_BCSS: Tensor) -> Tensor:
         """Logits (B, K) of layer i, in float32 whatever the activation is in."""
@@ -134,7 +128,7 @@ class VGG(nn.Module):
         logits = None
         if g is not None:
             with torch.autocast(device, enabled=False):
-                logits = self._read(i, _flat(g))
+                logits = self._read(i, flat(g))
         elif headed:
             logits = self.head(i, a)
         return a, logits, a if p is None else p
@@ -145,14 +139,8 @@ class VGG(nn.Module):
 
     def normed(self, i: int, p_BCSS: Tensor, mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
         """The next layer's input from what is already pooled."""
-        kind, x, own = self.learner["norm"], p_BCSS.permute(0, 2, 3, 1), False  # channels last, as in memory
-        if kind != "none":
-            own, shape = True, (x.shape[-1],)
-            if kind == "rmsnorm":
-                x = F.rms_norm(x, shape, eps=EPS)
-            else:  # torch's kernel is twice as fast with a weight; the numbers are the same, but a gradient's are not
-                ones = None if torch.is_grad_enabled() and x.requires_grad else x.new_ones(shape)
-                x = F.layer_norm(x, shape, ones, eps=EPS)
+        kind, x = self.learner["norm"], p_BCSS.permute(0, 2, 3, 1)  # channels last, as in memory
+        x, own = over_channels(x, kind), kind != "none"
         if mask is not None and self.dropout:
             drawn = mask(i, p_BCSS).permute(0, 2, 3, 1)
             x = x.mul_(drawn) if own else x * drawn
@@ -200,12 +188,36 @@ class VGG(nn.Module):
         return out + ([[*self.concat.parameters()]] if self.concat else [])
 
 
-def _flat(g_BCGG: Tensor) -> Tensor:
+def convolution(seed: int, member: int, i: int, layer: Layer) -> nn.Conv2d:
+    """Convolution i as every learner of the seed starts it."""
+    made = nn.Conv2d(layer.inputs, layer.channels, 3, padding=1)
+    W, b = linear(stream(seed, f"init/{member}/{i}"), layer.channels, 9 * layer.inputs)
+    own: dict[str, nn.Parameter] = dict(made.named_parameters())
+    with torch.no_grad():
+        own["weight"].copy_(torch.from_numpy(W).view_as(own["weight"]))
+        own["weight"].data = own["weight"].data.contiguous(memory_format=torch.channels_last)
+        own["bias"].copy_(torch.from_numpy(b[:, 0]))
+    return made
+
+
+def over_channels(x_BSSC: Tensor, kind: str) -> Tensor:
+    """Normalisation over channels, which are last, without trained numbers."""
+    shape = (x_BSSC.shape[-1],)
+    if kind == "none":
+        return x_BSSC
+    if kind == "rmsnorm":
+        return F.rms_norm(x_BSSC, shape, eps=EPS)
+    # torch's kernel is twice as fast with a weight; the numbers are the same, but a gradient's are not
+    ones = None if torch.is_grad_enabled() and x_BSSC.requires_grad else x_BSSC.new_ones(shape)
+    return F.layer_norm(x_BSSC, shape, ones, eps=EPS)
+
+
+def flat(g_BCGG: Tensor) -> Tensor:
     """Flattened as it lies in memory, so that the backward pass stays channels-last."""
     return g_BCGG.permute(0, 2, 3, 1).flatten(1)
 
 
-def _pooled(x_BCSS: Tensor, goal: int) -> Tensor:
+def grid_means(x_BCSS: Tensor, goal: int) -> Tensor:
     """Means over a goal x goal grid."""
     side = x_BCSS.shape[2]
     return F.avg_pool2d(x_BCSS, side // goal) if side % goal == 0 else F.adaptive_avg_pool2d(x_BCSS, goal)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from kaxis.sources.task import Task
 from kaxis.train.feed import Feed, Order
 from kaxis.train.schedule import LOOKS, checkpoints, cosine, step_count
 
-__all__ = ["CHUNK", "Batch", "Batches", "Images", "Rows", "Seen", "batches_of"]
+__all__ = ["CHUNK", "Batch", "Batches", "Images", "Rows", "Seen"]
 
 CHUNK = 512  # rows evaluated at once; a multiple of every vector width
 
@@ -26,59 +27,8 @@ Seen = Iterator[tuple[list[Tensor], list[NDArray[np.int64]]]]
 """Chunk by chunk: one tensor and the labels of each network."""
 
 
-class Batches(Protocol):
+class Batches(ABC):
     """The data of a stack of networks, in the order in which each sees them.
-
-    Attributes
-    ----------
-    networks : list of (seed, member)
-    feed : Feed
-    batch, n, steps : int
-        Samples a step, training samples, steps in all.
-    """
-
-    networks: list[tuple[int, int]]
-    feed: Feed
-    batch: int
-    n: int
-    steps: int
-
-    def draw(self, start: int) -> Iterator[Any]:
-        """The batches from step `start` on."""
-
-    def one(self, batch: Any, network: int, at: slice = slice(None)) -> tuple[Tensor, Tensor]:
-        """What one network learns from in a batch, or in a part of it: inputs and labels."""
-
-    def sample(self, n: int) -> Tensor:
-        """Inputs of the first n samples of the set, as a network sees them, for trying it."""
-
-    def seen(self, split: str) -> Seen:
-        """All of a split in chunks of a fixed size, the last one padded: the inputs of each network, and its labels unpadded."""
-
-    def rate(self, batch: Any, lr: float) -> float:
-        """The learning rate of a batch's step, whose highest is `lr`."""
-
-    def evaluate_at(self) -> list[int]:
-        """Steps after which networks are looked at."""
-
-    def trains_at(self, step: int) -> bool:
-        """Whether training samples are looked at too after this step."""
-
-    def layers_at(self, step: int) -> bool:
-        """Whether every head by itself is looked at after this step."""
-
-    def note(self, done: int, loss: Tensor | None) -> str:
-        """Where the training stands, in a few words."""
-
-
-def batches_of(config: Mapping[str, Any], networks: Networks, tasks: dict[int, Task], device: str) -> Batches:
-    """Images for conv nets, rows for the others."""
-    kind = Rows if config["net"]["name"] == "mlp" else Images
-    return kind(config["train"], networks, tasks, device)
-
-
-class Rows:
-    """Rows of features, looked at on a fixed grid of steps.
 
     Parameters
     ----------
@@ -86,15 +36,61 @@ class Rows:
         That part of a cell's configuration.
     networks : sequence of (seed, member)
     tasks : dict of int to Task
+        By seed.
     device : str
+
+    Attributes
+    ----------
+    feed : Feed
+    batch, n, steps : int
+        Samples a step, training samples, steps in all.
     """
 
     def __init__(self, train: Mapping[str, Any], networks: Networks, tasks: dict[int, Task], device: str) -> None:
-        self.networks, self.feed = list(networks), Feed(networks, tasks, device)
-        self.batch, self.n = train["batch_size"], len(tasks[networks[0][0]].y_train)
+        self.train, self.networks, self.device = train, list(networks), device
+        self.feed, self.task = Feed(networks, tasks, device), tasks[networks[0][0]]
+        self.batch, self.n = train["batch_size"], len(self.task.y_train)
         self.steps = step_count(train, self.n)
-        self.inputs = self.feed.features.shape[1]
-        self.best = train.get("select") == "best"
+
+    @abstractmethod
+    def draw(self, start: int) -> Iterator[Any]:
+        """The batches from step `start` on."""
+
+    @abstractmethod
+    def one(self, batch: Any, network: int, at: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """What one network learns from in a batch, or in a part of it: inputs and labels."""
+
+    @abstractmethod
+    def sample(self, n: int) -> Tensor:
+        """Inputs of the first n samples of the set, as a network sees them, for trying it."""
+
+    @abstractmethod
+    def seen(self, split: str) -> Seen:
+        """All of a split in chunks of a fixed size, the last one padded: the inputs of each network, and its labels unpadded."""
+
+    @abstractmethod
+    def rate(self, batch: Any, lr: float) -> float:
+        """The learning rate of a batch's step, whose highest is `lr`."""
+
+    @abstractmethod
+    def evaluate_at(self) -> list[int]:
+        """Steps after which networks are looked at."""
+
+    @abstractmethod
+    def trains_at(self, step: int) -> bool:
+        """Whether training samples are looked at too after this step."""
+
+    @abstractmethod
+    def layers_at(self, step: int) -> bool:
+        """Whether every head by itself is looked at after this step."""
+
+    @abstractmethod
+    def note(self, done: int, loss: Tensor | None) -> str:
+        """Where the training stands, in a few words."""
+
+
+class Rows(Batches):
+    """Rows of features, looked at on a fixed grid of steps."""
 
     def draw(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Row numbers, shape (E * B,), and labels, shape (E, B)."""
@@ -116,7 +112,7 @@ class Rows:
         return lr
 
     def evaluate_at(self) -> list[int]:
-        return checkpoints(self.steps, best=self.best)
+        return checkpoints(self.steps, best=self.train.get("select") == "best")
 
     def trains_at(self, step: int) -> bool:
         return True
@@ -132,26 +128,13 @@ Batch = tuple[int, list[Tensor], list[tuple[NDArray[np.int64], NDArray[np.float3
 """A step's number; each network's images (uint8); their positions, and the random numbers of their augmentation."""
 
 
-class Images:
-    """Images of one seed, augmented on the device, with a cosine schedule.
-
-    Parameters
-    ----------
-    train : mapping
-        That part of a cell's configuration.
-    networks : sequence of (seed, member)
-    tasks : dict of int to Task
-    device : str
-    """
+class Images(Batches):
+    """Images of one seed, augmented on the device, with a cosine schedule."""
 
     def __init__(self, train: Mapping[str, Any], networks: Networks, tasks: dict[int, Task], device: str) -> None:
-        self.train, self.networks, self.device = train, list(networks), device
-        self.feed, self.task = Feed(networks, tasks, device), tasks[networks[0][0]]
-        self.size = self.feed.features.shape[1]
-        self.batch, self.n = train["batch_size"], len(self.task.y_train)
-        self.steps = step_count(train, self.n)
+        super().__init__(train, networks, tasks, device)
         # At one size every chunk has as many images, so that no result hangs on the set.
-        self.chunk = max(8, 512 * 32 * 32 // self.size**2)
+        self.chunk = max(8, 512 * 32 * 32 // self.feed.features.shape[1] ** 2)
         if self.feed.streamed:
             from concurrent.futures import ThreadPoolExecutor
 

@@ -15,7 +15,7 @@ from kaxis.nets.plan import conv_counts
 from kaxis.nets.vgg import CONCAT_DROPOUT, VGG
 from kaxis.sources.task import Task
 from kaxis.streams import stream
-from kaxis.train.batches import Batch, Images
+from kaxis.train.batches import Batch
 from kaxis.train.stack import Heads, Stack
 from kaxis.train.step import Mask, gradients
 
@@ -23,31 +23,15 @@ __all__ = ["ConvStack"]
 
 
 class ConvStack(Stack):
-    """The networks of one seed and configuration (several for an ensemble).
-
-    Parameters
-    ----------
-    cells : sequence of Cell
-    networks : sequence of (seed, member)
-    tasks : dict of int to Task
-    device : str
-    """
+    """The networks of one seed and configuration (several for an ensemble)."""
 
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
-        config = cells[0].config
-        self.net_config, self.train, self.learner, self.K = (
-            config["net"],
-            config["train"],
-            config["learner"],
-            cells[0].K,
-        )
-        self.networks, self.device = list(networks), device
-        self.batches = Images(self.train, networks, tasks, device)
-        self.size, self.E, self.batch = self.batches.size, len(networks), self.batches.batch
+        super().__init__(cells, networks, tasks, device)
+        self.size, self.batch = self.batches.feed.features.shape[1], self.batches.batch
         concat = any("concat" in (c.config["learner"]["heads"], c.config["learner"]["inference"]) for c in cells)
-        shape = {"K": self.K, "size": self.size, "net": self.net_config, "learner": self.learner, "concat": concat}
+        shape = {"K": self.K, "size": self.size, "net": self.shape, "learner": self.learner, "concat": concat}
         with torch.device(device):
             self.nets = [VGG(s, m, **shape) for s, m in networks]
         decay = self.learner["weight_decay"]
@@ -131,7 +115,7 @@ class ConvStack(Stack):
             return [float(self.nets[network].temperature(i)) for i in self.headed] if self.learned_t else []
 
     def counts(self, learner: dict[str, Any]) -> dict[str, int]:
-        return conv_counts(K=self.K, size=self.size, batch=self.batch, net=self.net_config, learner=learner)
+        return conv_counts(K=self.K, size=self.size, batch=self.batch, net=self.shape, learner=learner)
 
     def state(self) -> dict[str, Any]:
         return {

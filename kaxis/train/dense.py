@@ -12,33 +12,22 @@ from kaxis.cell import Cell
 from kaxis.nets.mlp import MLPStack
 from kaxis.nets.plan import counts
 from kaxis.sources.task import Task
-from kaxis.train.batches import CHUNK, Rows
+from kaxis.train.batches import CHUNK
 from kaxis.train.stack import Heads, Stack
 
 __all__ = ["DenseStack"]
 
 
 class DenseStack(Stack):
-    """MLPs of one shape side by side.
-
-    Parameters
-    ----------
-    cells : sequence of Cell
-    networks : sequence of (seed, member)
-    tasks : dict of int to Task
-    device : str
-    """
+    """MLPs of one shape side by side."""
 
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
-        config = cells[0].config
-        self.networks, self.device = list(networks), device
-        self.batches = Rows(config["train"], networks, tasks, device)
-        self.learner, self.features = config["learner"], self.batches.feed.features
-        self.E, self.batch, self.inputs = len(networks), self.batches.batch, self.batches.inputs
-        shape = config["net"]
-        self.size = {"K": cells[0].K, "inputs": self.inputs, "width": shape["width"], "depth": shape["depth"]}
+        super().__init__(cells, networks, tasks, device)
+        self.features, self.E, self.batch = self.batches.feed.features, len(networks), self.batches.batch
+        self.inputs = self.features.shape[1]
+        self.size = {"K": self.K, "inputs": self.inputs, "width": self.shape["width"], "depth": self.shape["depth"]}
         self.net = MLPStack(networks, **self.size, learner=self.learner, device=device)
         self.headed, self.learned_t = self.net.headed, self.net.learned_t
         capturable = device == "cuda"

@@ -35,8 +35,9 @@ def memory_advice(config: Mapping[str, Any], device: str) -> str:
     """One line for a run that ran out of memory."""
     train = config["train"]
     batch = train["batch_size"]
-    if config["net"]["name"] == "mlp":
-        return f"out of memory on {device} with batch_size = {batch}; run fewer jobs, or a smaller batch"
+    if config["net"]["name"] == "mlp" or "rule" in config["learner"]:  # what a rule keeps is its own affair
+        more = f", or more parts than accumulate = {train['accumulate']}" if "accumulate" in train else ""
+        return f"out of memory on {device} with batch_size = {batch}; run fewer jobs, or a smaller batch{more}"
     size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
     shape = {"K": config["K"], "size": size, "batch": 1, "net": config["net"], "learner": config["learner"]}
     count = conv_counts(**shape)

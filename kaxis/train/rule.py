@@ -19,50 +19,29 @@ from kaxis.nets.start import Start
 from kaxis.rules import RULES, RuleError, authors_code
 from kaxis.sources.task import Task
 from kaxis.streams import stream
-from kaxis.train.batches import Images, batches_of
 from kaxis.train.stack import Heads, Stack
 
 __all__ = ["RuleStack"]
 
 
 class RuleStack(Stack):
-    """One module. Torch's global generator is seeded by the cell, so that dropout and noise depend on it alone.
-
-    Parameters
-    ----------
-    cells : sequence of Cell
-        Of one seed.
-    networks : sequence of (seed, member)
-        One.
-    tasks : dict of int to Task
-    device : str
-    """
+    """One module. Torch's global generator is seeded by the cell, so that dropout and noise depend on it alone."""
 
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
-        config = cells[0].config
-        self.learner, self.train, shape = config["learner"], config["train"], config["net"]
+        super().__init__(cells, networks, tasks, device)
         ((seed, member),) = networks
         made = RULES.get(self.learner["rule"])
         if made is None or made.code != self.learner["code"]:
             raise KaxisError(f"{cells[0]}: its file of rules is not here or has changed; name it with --rules")
-        self.rule, self.K = made, cells[0].K
-        self.networks, self.device = list(networks), device
-        self.batches = batches_of(config, networks, tasks, device)
-        if isinstance(self.batches, Images):
-            start = Start.conv(
-                seed,
-                member,
-                self.K,
-                size=self.batches.size,
-                net=shape,
-                norm=self.learner["norm"],
-                device=device,
-            )
+        self.rule = made
+        inputs = self.batches.feed.features.shape[1]  # of an image its side
+        if cells[0].conv:
+            shape = {"size": inputs, "net": self.shape, "norm": self.learner["norm"]}
+            start = Start.conv(seed, member, self.K, **shape, device=device)
         else:
-            inputs = self.batches.feed.features.shape[1]
-            start = Start(seed, member, self.K, inputs, shape["width"], shape["depth"], device)
+            start = Start(seed, member, self.K, inputs, self.shape["width"], self.shape["depth"], device)
         torch.manual_seed(int(stream(seed, f"rule/{member}", self.K).integers(2**63)))
         with authors_code(made):
             module = made.build(start, **self.learner["settings"])

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
-from kaxis.train.batches import Batches
+from kaxis.cell import Cell
+from kaxis.sources.task import Task
+from kaxis.train.batches import Batches, Images, Rows
 
 __all__ = ["Heads", "Stack"]
 
@@ -22,11 +24,20 @@ Heads = Iterator[tuple[list[Tensor], list[NDArray[np.int64]]]]
 class Stack(ABC):
     """Networks that train together, with their optimizers and data.
 
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Of one configuration but for seed, members and inference.
+    networks : sequence of (seed, member)
+    tasks : dict of int to Task
+        By seed.
+    device : str
+
     Attributes
     ----------
-    networks : list of (seed, member)
+    learner, train : mapping
+        Those parts of the configuration.
     batches : Batches
-    device : str
     headed : sequence of int
         Layers that have a head, as many as `evaluate` gives first.
     optimizers : list of list of Optimizer
@@ -35,12 +46,17 @@ class Stack(ABC):
         Of the last step, where it is at hand.
     """
 
-    networks: list[tuple[int, int]]
-    batches: Batches
-    device: str
     headed: Sequence[int]
     optimizers: Sequence[Sequence[Optimizer]]
     loss: Tensor | None = None
+
+    def __init__(
+        self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
+    ) -> None:
+        config = cells[0].config
+        self.learner, self.train, self.shape = config["learner"], config["train"], config["net"]
+        self.K, self.networks, self.device = cells[0].K, list(networks), device
+        self.batches: Batches = (Images if cells[0].conv else Rows)(self.train, networks, tasks, device)
 
     @abstractmethod
     def step(self, batch: Any) -> None:

@@ -34,8 +34,21 @@ class Worker:
     def give(self, stack: list[Cell] | None) -> bool:
         """Hand over the next stack; without one the process ends."""
         self.stack = stack or []
-        self.pipe.send(stack)
+        try:
+            self.pipe.send(stack)
+        except ConnectionError:  # left as it is, the command line would take it for a closed output
+            if stack:
+                raise self.ended() from None
         return bool(stack)
+
+    def ended(self) -> KaxisError:
+        """What is said of a process that is gone."""
+        more = f" and {n} more cell{'s' * (n > 1)}" if (n := len(self.stack) - 1) else ""
+        return KaxisError(
+            f"a worker process ended early, with {self.stack[0]}{more}: killed, out of memory (fewer --jobs, a smaller --batch-size), or started "
+            "from a script without an `if __name__ == '__main__':` guard; run it again to go on",
+            exit_code=1,
+        )
 
 
 def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int, address: str = "") -> None:
@@ -74,12 +87,7 @@ def _said(worker: Worker) -> Iterator[tuple[str, Any]]:
         while worker.pipe.poll():
             yield worker.pipe.recv()
     except (EOFError, ConnectionError):
-        more = f" and {n} more cell{'s' * (n > 1)}" if (n := len(worker.stack) - 1) else ""
-        raise KaxisError(
-            f"a worker process ended early, with {worker.stack[0]}{more}: killed, out of memory (fewer --jobs, a smaller --batch-size), or started "
-            "from a script without an `if __name__ == '__main__':` guard; run it again to go on",
-            exit_code=1,
-        ) from None
+        raise worker.ended() from None
 
 
 def _start(job: Job) -> Worker:
