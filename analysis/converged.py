@@ -72,7 +72,11 @@ print(f"Not settled: {', '.join(failed) or 'none'}.")
 for baseline in (BASELINE, *OTHERS):
     effect, gaps = (f(cube, learner=LEARNER, baseline=baseline) for f in (kaxis.paired, kaxis.gap))
     for source in map(str, cube.source.values):
-        shown = [int(K) for K in cube.K.values if int(effect.n_seeds.sel(source=source, K=K)) > 1]
+        n_seeds = effect.n_seeds.sel(source=source)
+        for K in map(int, cube.K.values[n_seeds.values == 1]):
+            one = float(effect.effect.sel(source=source, K=K))
+            print(f"{source}, K = {K}: {LEARNER} - {baseline} {one:+.2f} pp after 120 epochs, one seed, no interval")
+        shown = [int(K) for K in cube.K.values if int(n_seeds.sel(K=K)) > 1]
         if not shown:
             continue
         print(f"\n{source}: {LEARNER} - {baseline}")
@@ -88,6 +92,8 @@ for baseline in (BASELINE, *OTHERS):
             )
             rest = f"{float(e.effect_normalised):+.2f} | {float(g.train_effect):+.2f} | {float(g.effect):+.2f}"
             print(f"| {K} | {int(e.n_seeds)} | {means} | {interval(e)} | {int(e.wins)}/{int(e.n_seeds)} | {rest} |")
+        odds = [f"{float(effect.effect_logit.sel(source=source, K=K)):+.2f} at K = {K}" for K in shown]
+        print(f"in log odds: {', '.join(odds)}")
         leg = whole(cube.sel(source=[source]), LEARNER, baseline)
         if leg.sizes["K"] > 1:
             for scale, unit, form in (
@@ -177,7 +183,9 @@ for source in both:
         real=f"conv: {source}",
         drop_incomplete=True,
     )
-    print(f"{source}, slope minus the synthetic one: {interval(across.rename(difference='effect'))}")
+    sides = f"{source} after 120 epochs minus synthetic after 8,000 steps, slopes on ln K over their common K"
+    kind = f"{100 * across.attrs['ci_prob']:.3g} % {across.attrs['ci_kind']} interval"
+    print(f"{sides}: {interval(across.rename(difference='effect'))} pp, {kind}")
     print(*kaxis.verdicts(across), sep="\n")
 effect = kaxis.paired(one, learner="dtg_ff", baseline="bp_deepsup")
 plots.save(*plots.k_conflict(effect), ROOT / "figures", "converged_k_conflict")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from kaxis.errors import KaxisError, hint
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["Registry", "modules"]
 
@@ -60,6 +62,8 @@ class Registry(Mapping[str, T], Generic[T]):
         return _names(self.package) if self.package else []
 
     def _added(self) -> dict[str, EntryPoint]:
+        from importlib.metadata import entry_points  # a command's help asks for none
+
         return {point.name: point for point in entry_points(group=self.group)}
 
     def __getitem__(self, name: str) -> T:
