@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,27 @@ def _own_table() -> Iterator[None]:
     for now, before in ((TABLE, table), (RULES, rules)):
         now.clear()
         now.update(before)
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str], str], Path]]:
+    """Install a package of these files with these entry points; returns its folder. Its modules are forgotten after the test."""
+    site, there = tmp_path / "site", set(sys.modules)
+
+    def _install(files: dict[str, str], points: str) -> Path:
+        about = site / "toys-1.0.dist-info"
+        about.mkdir(parents=True)
+        for name, code in files.items():
+            (site / name).write_text(code)
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(points)
+        monkeypatch.syspath_prepend(str(site))
+        return site
+
+    yield _install
+    for name in set(sys.modules) - there:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site)):
+            del sys.modules[name]
 
 
 def killed_twice(command: list[str], checkpoints: Path, environment: dict[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,23 +15,12 @@ Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def installed(install: Callable[..., Path]) -> Iterator[Path]:
     """The page's files as an installed package."""
-    site = tmp_path / "site"
-    about = site / "toys-1.0.dist-info"
-    about.mkdir(parents=True)
     files = dict(re.findall(r"<!-- (\w+\.py) -->\n```python\n(.*?)```", PAGE, re.S))
     assert set(files) == {"toy_set.py", "toy_rule.py", "toy_analysis.py", "toy_backend.py"}
-    for name, code in files.items():
-        (site / name).write_text(code)
     (toml,) = re.findall(r"<!-- entry points -->\n```toml\n(.*?)```", PAGE, re.S)
-    points = re.sub(r'\[project.entry-points."(.*?)"\]', r"[\1]", toml).replace('"', "")
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(points)
-    monkeypatch.syspath_prepend(str(site))
-    yield site
-    for name in ("toy_set", "toy_analysis", "toy_backend"):
-        sys.modules.pop(name, None)
+    yield install(files, re.sub(r'\[project.entry-points."(.*?)"\]', r"[\1]", toml).replace('"', ""))
     for app in (analyze.app, figure.app):
         if "spread" in app:
             del app["spread"]

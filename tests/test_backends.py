@@ -33,15 +33,6 @@ def run(job, stacks, progress, *, jobs, address=""):
 """
 
 
-def install(folder: Path, name: str, code: str, *points: str) -> None:
-    """A package of one module, installed in a folder with its entry points."""
-    (folder / f"{name}.py").write_text(code)
-    about = folder / f"{name}-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("\n".join(points) + "\n")
-
-
 def numbers(store: Store) -> dict[str, object]:
     return {r["id"] if "id" in r else json.dumps(r["config"], sort_keys=True): r["metrics"] for r in store.records()}
 
@@ -58,10 +49,9 @@ def test_every_backend_leaves_the_same_records(tmp_path: Path) -> None:
 
 
 def test_a_backend_of_an_installed_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., tuple[int, str, str]]
+    tmp_path: Path, install: Callable[..., Path], cli: Callable[..., tuple[int, str, str]]
 ) -> None:
-    install(tmp_path, "toy_backend", TOY, "[kaxis.backends]", "toy = toy_backend:run")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install({"toy_backend.py": TOY}, "[kaxis.backends]\ntoy = toy_backend:run\n")
     assert "toy" in BACKENDS
     log, store = tmp_path / "log", tmp_path / "store"
     ran = "run", "digits", "--K", "3", "--seeds", "0", "--steps", "20", "--store", store
@@ -89,9 +79,8 @@ def test_a_backend_that_is_not_there(
     assert said in err
 
 
-def test_code_of_a_backend_that_does_not_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, "broken_backend", "import nothing_of_that_name", "[kaxis.backends]", "bad = broken_backend:run")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_code_of_a_backend_that_does_not_import(install: Callable[..., Path]) -> None:
+    install({"broken_backend.py": "import nothing_of_that_name"}, "[kaxis.backends]\nbad = broken_backend:run\n")
     with pytest.raises(KaxisError, match=r"backend 'bad' \(broken_backend:run\): ModuleNotFoundError"):
         BACKENDS["bad"]
 
