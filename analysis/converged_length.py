@@ -17,7 +17,7 @@ for record in kaxis.Store(ROOT / "studies/results/converged").records():
     train, test = ([100 * curves[f"{split}_accuracy"][i] for i in looked[-2:]] for split in ("train", "test"))
     if cell.seed == 0:
         own = runs.setdefault((cell.source, cell.K, cell.learner), {})
-        own[cell.config["train"]["epochs"]] = train[1] - train[0], test[1] - test[0], test[1]
+        own[cell.training.epochs] = train[1] - train[0], test[1] - test[0], test[1]
 
 # %%
 print(

@@ -33,8 +33,8 @@ def interval(effect, ci) -> str:
 
 # %%
 for K in (5, 10, 20, 50):
-    cells = kaxis.Leg.of({"source": "synthetic", "K": K, "seeds": "0-7", "learners": "bp"}).cells()
-    present = [len(np.unique(kaxis.load_task(c.config["source"], K, c.seed).y_train)) for c in cells]
+    cells = kaxis.Sweep.of({"source": "synthetic", "K": K, "seeds": "0-7", "learners": "bp"}).cells()
+    present = [len(np.unique(kaxis.load_task(c.data, K, c.seed).y_train)) for c in cells]
     print(f"K = {K}: {min(present)} to {max(present)} classes occur, {np.mean(present):.1f} on average")
 
 # %% [markdown]

@@ -28,10 +28,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from kaxis.execute.provenance import cores
-from kaxis.leg import Leg
 from kaxis.nets.plan import conv_counts
 from kaxis.nets.vgg import VGG
 from kaxis.sources.task import Task
+from kaxis.spec.sweep import Sweep
 from kaxis.train.conv import ConvStack
 from kaxis.train.precision import cpu_matmul, one_thread, product_rate, reuse_memory
 
@@ -49,8 +49,8 @@ def task(size: int) -> Task:
 
 def stack(learner: str, net: str, size: int, width: float, batch: int, device: str) -> ConvStack:
     options = {"source": "cifar10", "net": net, "size": size, "width": width, "batch_size": batch, "learners": learner}
-    (cell,) = Leg.of({**options, "seeds": 0, "epochs": 10_000}).cells()
-    return ConvStack([cell], [(0, m) for m in range(cell.config["learner"]["members"])], {0: task(size)}, device)
+    (cell,) = Sweep.of({**options, "seeds": 0, "epochs": 10_000}).cells()
+    return ConvStack([cell], [(0, m) for m in range(cell.algorithm.members)], {0: task(size)}, device)
 
 
 _built: dict[tuple[Any, ...], tuple[ConvStack, Iterator[Any]]] = {}
@@ -108,9 +108,9 @@ def plain_rates(
 ) -> Iterator[float]:
     """One sample after another of the plain loop, in images a second."""
     options = {"source": "cifar10", "net": net, "size": size, "width": width, "learners": learner}
-    config = Leg.of(options).cells()[0].config
-    shape = {"K": K, "size": size, "net": config["net"], "learner": config["learner"]}
-    members = config["learner"]["members"]
+    cell = Sweep.of(options).cells()[0]
+    shape = {"K": K, "size": size, "net": cell.net, "learner": cell.algorithm}
+    members = cell.algorithm.members
     nets = [VGG(0, m, concat=learner == "bp_concat", **shape).to(device) for m in range(members)]
     optimizers = [[torch.optim.AdamW(g, lr=2e-4, weight_decay=1e-3) for g in n.groups()] for n in nets]
     loader = DataLoader(Plain(task(size)), batch_size=batch, shuffle=True, drop_last=True)
@@ -188,9 +188,9 @@ def main() -> None:
                     each = pool.map(rate, [(*what, a.device, a.seconds)] * processes, chunksize=1)
                     ours.append(sum(e[0] for e in each))
                     floors += [sum(e[1] for e in each), sum(e[2] for e in each)]
-            leg = Leg.of({"source": "cifar10", "net": net, "size": size, "width": a.width, "learners": learner})
-            c = leg.cells()[0].config
-            flops = conv_counts(K=K, size=size, batch=1, net=c["net"], learner=c["learner"])["flops_step"]
+            leg = Sweep.of({"source": "cifar10", "net": net, "size": size, "width": a.width, "learners": learner})
+            c = leg.cells()[0]
+            flops = conv_counts(K=K, size=size, batch=1, net=c.net, learner=c.algorithm)["flops_step"]
             spread = (max(floors) - min(floors)) / median(floors)
             share = f"{median(ours) * flops / median(floors):.0%}" if spread <= 0.1 else f"moved {spread:.0%}"
             print(

@@ -9,9 +9,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from kaxis.execute.grouping import STACK
-from kaxis.leg import Leg
 from kaxis.nets.mlp import MLPStack
 from kaxis.nets.plan import counts
+from kaxis.spec.net import MLPSpec
+from kaxis.spec.sweep import Sweep
 from kaxis.train.precision import cpu_matmul, one_thread
 
 STEPS = 300
@@ -27,8 +28,8 @@ def main() -> None:
     print(f"{'learner':12} {'K':>3} {'ms/network-step':>16} {'GFLOP/s':>8}  share of time")
     for name in ("bp", "bp_deepsup", "dtg_ff"):
         for K in (5, 50):
-            learner = Leg.of({"source": "synthetic", "K": K, "learners": name}).cells()[0].config["learner"]
-            size = {"K": K, "inputs": 32, "width": 128, "depth": 4}
+            learner = Sweep.of({"source": "synthetic", "K": K, "learners": name}).cells()[0].algorithm
+            size = {"K": K, "inputs": 32, "net": MLPSpec()}
             net = MLPStack([(seed, 0) for seed in range(STACK)], **size, learner=learner)
             optimizer = torch.optim.Adam([net.parameters], fused=True)
             x, y = torch.randn(100_000, 32), torch.randint(0, K, (STACK, 256))

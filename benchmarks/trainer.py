@@ -21,12 +21,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from kaxis.cell import Cell
 from kaxis.execute.provenance import cores
 from kaxis.execute.runner import run
 from kaxis.sources.load import load_task
+from kaxis.spec.cell import Cell
+from kaxis.spec.study import Study
 from kaxis.store.records import Store
-from kaxis.study import Study
 from kaxis.train.precision import cpu_matmul, one_thread
 from kaxis.train.schedule import checkpoints
 
@@ -60,14 +60,14 @@ def plain(cells: list[Cell]) -> float:
     """Seconds to train the cells one network after another."""
     started = time.perf_counter()
     for cell in cells:
-        task = load_task(cell.config["source"], cell.K, cell.seed)
+        task = load_task(cell.data, cell.K, cell.seed)
         x, y = torch.from_numpy(task.features), torch.from_numpy(task.y_train)
         test = torch.from_numpy(task.y_test)
-        for _ in range(cell.config["learner"]["members"]):
+        for _ in range(cell.algorithm.members):
             net = Plain(cell.learner, cell.K)
             optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-3)
             order = torch.empty(0, dtype=torch.int64)
-            for step in range(1, cell.config["train"]["steps"] + 1):
+            for step in range(1, (cell.training.steps or 0) + 1):
                 if len(order) < 256:
                     order = torch.cat([order, torch.randperm(len(y))])
                 pick, order = order[:256], order[256:]
@@ -75,7 +75,7 @@ def plain(cells: list[Cell]) -> float:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                if step in checkpoints(cell.config["train"]["steps"]):
+                if step in checkpoints(cell.training.steps or 0):
                     with torch.no_grad():
                         for rows, target in ((task.train_rows, y), (task.test_rows, test)):
                             z = torch.stack(net(x[rows])).sum(0)

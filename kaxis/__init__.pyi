@@ -1,9 +1,5 @@
-from .cell import Cell as Cell
 from .errors import KaxisError as KaxisError
 from .execute.runner import run as run
-from .learners import Learner as Learner
-from .learners import register as register
-from .leg import Leg as Leg
 from .measure.audit import audit as audit
 from .measure.diagnose import diagnose as diagnose
 from .measure.diagnose import diagnose_rows as diagnose_rows
@@ -11,8 +7,13 @@ from .measure.locality import locality as locality
 from .measure.subject import subject as subject
 from .measure.subject import subjects as subjects
 from .reference import published as published
-from .rules import rule as rule
 from .sources.load import load_task as load_task
+from .spec.cell import Cell as Cell
+from .spec.learner import Learner as Learner
+from .spec.learner import register as register
+from .spec.rules import rule as rule
+from .spec.study import Study as Study
+from .spec.sweep import Sweep as Sweep
 from .stats.across import conflict as conflict
 from .stats.across import differential as differential
 from .stats.arrays import estimate as estimate
@@ -33,4 +34,3 @@ from .stats.verdict import verdicts as verdicts
 from .store.cube import build_cube as build_cube
 from .store.cube import load_cube as load_cube
 from .store.records import Store as Store
-from .study import Study as Study

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from kaxis.cell import Cell
 from kaxis.cli import main
-from kaxis.learners import TABLE
-from kaxis.leg import Leg
-from kaxis.rules import RULES
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import TABLE
+from kaxis.spec.rules import RULES
+from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -132,7 +132,7 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
     def _fill(accuracy: Callable[[Cell], float | str | None], path: Path = tmp_path / "store", **options: Any) -> Store:
         store = Store(path)
         store.prepare()
-        for cell in Leg.of(
+        for cell in Sweep.of(
             {"source": "digits", "K": "3 5 10", "seeds": "0-4", "learners": ["bp_deepsup", "dtg_ff"], **options}
         ).cells():
             value = accuracy(cell)

@@ -17,24 +17,24 @@ class PlainMLP(nn.Module):
         self.learner, self.headed = stack.learner, list(stack.headed)
         self.layers = nn.ModuleList(_linear(stack, "W", "b", layer, index) for layer in range(stack.depth))
         self.heads = nn.ModuleDict({str(layer): _linear(stack, "R", "c", layer, index) for layer in self.headed})
-        if self.learner["readout"] == "fixed":
+        if self.learner.readout == "fixed":
             self.heads.requires_grad_(False)
-        if self.learner["temperature"] == "learned":
+        if self.learner.temperature == "learned":
             self.alpha = nn.ParameterList(torch.zeros((), dtype=torch.float64) for _ in self.headed)
 
     def logits(self, x: torch.Tensor) -> list[torch.Tensor]:
         out = []
         for layer, linear in enumerate(self.layers):
-            if self.learner["gradient"] == "local":
+            if self.learner.gradient == "local":
                 x = x.detach()
             a = F.relu(linear(x))
             if layer in self.headed:
-                g = a**2 if self.learner["power"] == "2" else a
-                if self.learner["temperature"] == "learned":
-                    low, high = self.learner["t_min"], self.learner["t_max"]
+                g = a**2 if self.learner.power == "2" else a
+                if self.learner.temperature == "learned":
+                    low, high = self.learner.t_min, self.learner.t_max
                     g = g / (low + (high - low) * torch.sigmoid(self.alpha[self.headed.index(layer)]))
                 out.append(self.heads[str(layer)](g))
-            norm = self.learner["norm"]
+            norm = self.learner.norm
             if norm == "layernorm":
                 a = F.layer_norm(a, a.shape[-1:])
             elif norm == "rmsnorm":
@@ -49,7 +49,7 @@ class PlainMLP(nn.Module):
         own = list(self.layers[layer].parameters())
         if layer in self.headed:
             own += [p for p in self.heads[str(layer)].parameters() if p.requires_grad]
-            if self.learner["temperature"] == "learned":
+            if self.learner.temperature == "learned":
                 own.append(self.alpha[self.headed.index(layer)])
         return own
 
@@ -58,10 +58,10 @@ class PlainMLP(nn.Module):
         out = {}
         for layer, linear in enumerate(self.layers):
             out |= {f"W{layer}": linear.weight, f"b{layer}": linear.bias}
-        if self.learner["readout"] == "learned":
+        if self.learner.readout == "learned":
             for layer, head in self.heads.items():
                 out |= {f"R{layer}": head.weight, f"c{layer}": head.bias}
-        if self.learner["temperature"] == "learned":
+        if self.learner.temperature == "learned":
             out |= {f"alpha{layer}": alpha for layer, alpha in zip(self.headed, self.alpha, strict=True)}
         return out
 

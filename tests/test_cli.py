@@ -268,7 +268,7 @@ def test_a_plan_written_after_the_results_is_called_late(tmp_path: Path, capsys:
 
 
 def test_a_grid_that_is_half_run_is_no_contrast(fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:
-    from kaxis.study import Study
+    from kaxis.spec.study import Study
 
     store = fill(noisy(), K="3 5")
     store.note_study(Study.of("s", {"source": "digits", "K": "3 5 10", "learners": ["bp_deepsup", "dtg_ff"]}))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from kaxis.spec.study import Study
 from kaxis.store.records import Store
-from kaxis.study import Study
 
 from .test_cli import kaxis
 from .test_images import write_folder, write_npz
@@ -125,8 +125,13 @@ def test_the_small_setting_of_a_study(tmp_path: Path) -> None:
         "[plan]\nlearner = 'dtg_ff'\nbaseline = 'bp'\n"
     )
     whole, small = Study.load(file), Study.load(file, small=True)
-    assert [leg.width for leg in whole.legs] == [1.0, 2.0]
-    assert (small.name, len(small.legs), small.legs[0].width, small.legs[0].epochs) == ("s-small", 1, 0.25, 3.0)
-    assert small.legs[0].K == (2, 5)
+    assert [sweep.net.width for sweep in whole.sweeps] == [1.0, 2.0]
+    assert (small.name, len(small.sweeps), small.sweeps[0].net.width, small.sweeps[0].training.epochs) == (
+        "s-small",
+        1,
+        0.25,
+        3.0,
+    )
+    assert small.sweeps[0].K == (2, 5)
     assert small.plan == whole.plan
-    assert Study.load(file, {"epochs": 7}, small=True).legs[0].epochs == 7
+    assert Study.load(file, {"epochs": 7}, small=True).sweeps[0].training.epochs == 7

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kaxis.leg import Leg
 from kaxis.nets import fused
 from kaxis.nets.plan import conv_counts, layers
 from kaxis.nets.vgg import VGG
+from kaxis.spec.cell import Cell
+from kaxis.spec.net import VGGSpec
+from kaxis.spec.sweep import Sweep
 from kaxis.train.schedule import cosine
 from kaxis.train.step import gradients
 
@@ -32,18 +34,15 @@ ROWS = [
 ]
 
 
-def config(learner: str, **options: Any) -> dict[str, Any]:
-    return dict(
-        Leg.of({"source": "cifar10", "K": K, "net": "vgg8", "width": 0.05, "learners": learner, **options})
-        .cells()[0]
-        .config
-    )
+def a_cell(learner: str, **options: Any) -> Cell:
+    return Sweep.of(
+        {"source": "cifar10", "K": K, "net": "vgg8", "width": 0.05, "learners": learner, **options}
+    ).cells()[0]
 
 
 def build(learner: str, dtype: torch.dtype = torch.float64, size: int = SIZE, **options: Any) -> VGG:
-    c = config(learner, **options)
-    concat = "concat" in (c["learner"]["heads"], c["learner"]["inference"])
-    return VGG(0, 0, K=K, size=size, net=c["net"], learner=c["learner"], concat=concat).to(dtype)
+    c = a_cell(learner, **options)
+    return VGG(0, 0, K=K, size=size, net=c.net, learner=c.algorithm, concat=c.algorithm.concat).to(dtype)
 
 
 def batch(n: int = 6, dtype: torch.dtype = torch.float64, size: int = SIZE) -> tuple[Tensor, Tensor]:
@@ -76,14 +75,14 @@ class Plain(nn.Module):
     def losses(self, x: Tensor, y: Tensor, mask: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
         net, row, out, gap = self.net, self.net.learner, [], []
         for i, conv in enumerate(net.convs):
-            if row["gradient"] == "local":
+            if row.gradient == "local":
                 x = x.detach()
             a = torch.relu(F.conv2d(x, conv.weight, conv.bias, padding=1))
             if str(i) in net.heads:
-                g = a**2 if row["power"] == "2" else a
+                g = a**2 if row.power == "2" else a
                 side = {0: 4, 1: 2, 2: 2}.get(i, 1)
                 g = F.adaptive_avg_pool2d(g, side).permute(0, 2, 3, 1).reshape(len(x), -1)
-                if row["temperature"] == "learned":
+                if row.temperature == "learned":
                     g = g / (0.5 + 1.5 * torch.sigmoid(net.alphas[str(i)]))
                 head = net.heads[str(i)]
                 out.append(F.cross_entropy(g @ head.weight.T + head.bias, y))
@@ -94,7 +93,7 @@ class Plain(nn.Module):
                 x = x * mask(i, x)
         if net.concat is not None:
             features = torch.cat(gap[1:], 1)
-            if row["heads"] != "concat":
+            if row.heads != "concat":
                 features = features.detach()
             centred = features - features.mean(0)
             features = (
@@ -198,29 +197,29 @@ def test_masks_of_16_bits_keep_the_share_asked_for(keep: float, seed: int, shape
 
 
 def test_cells_from_before_the_fused_form_are_known_as_they_were() -> None:
-    assert "kernels" not in config("bp", kernels="plain")["train"]
-    assert config("bp")["train"]["kernels"] == "fused"
+    assert "kernels" not in a_cell("bp", kernels="plain").config["train"]
+    assert a_cell("bp").config["train"]["kernels"] == "fused"
 
 
 def test_vgg8_has_the_published_shape() -> None:
-    plan = layers({"name": "vgg8", "width": 1, "depth_only": False}, 32)
+    plan = layers(VGGSpec(name="vgg8"), 32)
     assert [p.goodness for p in plan] == [2048, 1024, 1024, 512, 512, 512, 512]
     assert sum(p.channels for p in plan[1:]) == 2560
     assert round(sum(p.macs for p in plan) / 1e6) == 957
-    c = config("bp", width=1)
-    net = VGG(0, 0, K=10, size=32, net=c["net"], learner=c["learner"], concat=True)
+    c = a_cell("bp", width=1)
+    net = VGG(0, 0, K=10, size=32, net=c.net, learner=c.algorithm, concat=True)
     assert net.concat is not None
     assert net.concat[1].in_features == 2560
-    heads = VGG(0, 0, K=10, size=32, net=c["net"], learner=config("dtg_ff", width=1)["learner"], concat=False).heads
+    heads = VGG(0, 0, K=10, size=32, net=c.net, learner=a_cell("dtg_ff", width=1).algorithm, concat=False).heads
     assert [h.in_features for h in heads.values()] == [2048, 1024, 1024, 512, 512, 512, 512]
 
 
 def test_vgg11_at_224_costs_what_the_hand_count_says() -> None:
-    c = config("bp", net="vgg11", width=1)
+    c = a_cell("bp", net="vgg11", width=1)
 
     def giga(name: str) -> float:
-        learner = config(name, net="vgg11", width=1)["learner"]
-        return conv_counts(K=100, size=224, batch=1, net=c["net"], learner=learner)["flops_step"] / 1e9
+        learner = a_cell(name, net="vgg11", width=1).algorithm
+        return conv_counts(K=100, size=224, batch=1, net=c.net, learner=learner)["flops_step"] / 1e9
 
     assert giga("bp") == pytest.approx(44.7, abs=0.1)
     assert giga("dtg_ff") == pytest.approx(29.9, abs=0.1)
@@ -228,16 +227,16 @@ def test_vgg11_at_224_costs_what_the_hand_count_says() -> None:
 
 @pytest.mark.parametrize("learner", ["bp_deepsup", "dtg_ff", "bp_concat", "bp"])
 def test_counted_parameters_are_those_there_are(learner: str) -> None:
-    c = config(learner)
+    c = a_cell(learner)
     net = build(learner)
-    count = conv_counts(K=K, size=SIZE, batch=1, net=c["net"], learner=c["learner"])
+    count = conv_counts(K=K, size=SIZE, batch=1, net=c.net, learner=c.algorithm)
     assert count["parameters"] == sum(p.numel() for p in net.parameters() if p.requires_grad)
     assert count["buffers"] == sum(p.numel() for p in net.heads.parameters() if not p.requires_grad)
 
 
 @pytest.mark.parametrize("depth", ["vgg8", "vgg11", "vgg13"])
 def test_depth_only_nets_are_equally_wide_and_end_at_one_size(depth: str) -> None:
-    plan = layers({"name": depth, "width": 1, "depth_only": True}, 32)
+    plan = layers(VGGSpec(name=depth, depth_only=True), 32)
     assert {p.channels for p in plan} == {256}
     assert sum(p.pool for p in plan) == 4
     assert plan[-1].side == 2

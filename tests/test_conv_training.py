@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import torch
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.execute.grouping import flops, stacks_of, steps_of
 from kaxis.execute.runner import run
-from kaxis.leg import Leg
 from kaxis.sources import own
 from kaxis.sources.images import channel_statistics, load_images, square_pixels
+from kaxis.spec.cell import Cell
+from kaxis.spec.study import Study
+from kaxis.spec.sweep import Sweep
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
-from kaxis.study import Study
 from kaxis.train.conv import ConvStack
 from kaxis.train.feed import Order
 from kaxis.train.loop import train
@@ -42,7 +42,7 @@ def source(tmp_path: Path) -> str:
 
 
 def cells(source: str, learners: Sequence[str], **options: Any) -> list[Cell]:
-    return Leg.of({"source": source, "learners": learners, **SMALL, **options}).cells()
+    return Sweep.of({"source": source, "learners": learners, **SMALL, **options}).cells()
 
 
 def results(of: list[Cell], **how: Any) -> list[dict[str, Any]]:
@@ -328,12 +328,12 @@ def test_a_set_streamed_batch_by_batch_gives_the_same_record(source: str, monkey
 
 def test_predicted_memory_orders_the_ways_of_training() -> None:
     def each(learner: str, **options: Any) -> int:
-        config = Leg.of({"source": "cifar10", "net": "vgg8", "learners": learner, **options}).cells()[0].config
-        return activation_bytes(config, 32)
+        cell = Sweep.of({"source": "cifar10", "net": "vgg8", "learners": learner, **options}).cells()[0]
+        return activation_bytes(cell, 32)
 
     assert each("dtg_ff") < each("bp", activation_checkpointing=True) < each("bp")
     assert each("dtg_ff", local_step="summed") == each("bp")
-    mlp = Leg.of({"source": "synthetic", "learners": "bp"}).cells()[0].config
+    mlp = Sweep.of({"source": "synthetic", "learners": "bp"}).cells()[0]
     assert "fewer jobs" in memory_advice(mlp, "cpu")
 
 
@@ -371,22 +371,17 @@ def test_predicted_memory_orders_the_ways_of_training() -> None:
 )
 def test_bad_options_are_one_clear_line(options: dict[str, Any], says: str) -> None:
     with pytest.raises(KaxisError, match=says) as error:
-        Leg.of(options)
+        Sweep.of(options)
     assert "\n" not in str(error.value)
 
 
 def test_published_recipe_is_the_default() -> None:
-    leg = Leg.of({"source": "cifar100", "net": "vgg8"})
-    assert (leg.epochs, leg.batch_size, leg.norm, leg.dropout, leg.t_min, leg.t_max) == (
-        400,
-        128,
-        "layernorm",
-        0.1,
-        0.5,
-        2.0,
-    )
-    large = Leg.of({"source": "tiny_imagenet", "net": "vgg8"})
-    assert (large.epochs, large.batch_size) == (200, 64)
+    sweep = Sweep.of({"source": "cifar100", "net": "vgg8"})
+    settings = sweep.settings
+    assert (sweep.training.epochs, sweep.training.batch_size, sweep.net.config()["dropout"]) == (400, 128, 0.1)
+    assert (settings.norm, settings.t_min, settings.t_max) == ("layernorm", 0.5, 2.0)
+    large = Sweep.of({"source": "tiny_imagenet", "net": "vgg8"})
+    assert (large.training.epochs, large.training.batch_size) == (200, 64)
 
 
 STUDIES = sorted(f for f in (Path(__file__).parent.parent / "studies").glob("*.toml") if f.stem != "audit")

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaxis import plots
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.execute.runner import run
 from kaxis.measure.diagnose import BINS, ESTIMATORS, diagnose, diagnose_rows, known_case
+from kaxis.spec.cell import Cell
+from kaxis.spec.study import Study
 from kaxis.stats.information import fano_bound, gaussian_mixture, histogram, ksg, label_entropy, probe_error
 from kaxis.store.records import Store
-from kaxis.study import Study
 
 from .conftest import noisy
 from .test_images import write_npz

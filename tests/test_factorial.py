@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from kaxis import plots
 from kaxis.errors import KaxisError
-from kaxis.learners import parse
+from kaxis.spec.learner import parse
+from kaxis.spec.study import Study
 from kaxis.stats.arrays import estimate
 from kaxis.stats.factorial import FACTORS, factorial, find_design
 from kaxis.stats.families import holm
 from kaxis.stats.tidy import cube_from_rows
-from kaxis.study import Study
 
 from .test_cli import kaxis
 

@@ -20,13 +20,13 @@ import pytest
 from PIL import Image
 
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
 from kaxis.sources import readers
 from kaxis.sources.archives import ARCHIVES, _Unpack, data_dir
 from kaxis.sources.cache import cached
 from kaxis.sources.images import load_images
 from kaxis.sources.own import left_out
 from kaxis.sources.readers import decode
+from kaxis.spec.sweep import Sweep
 from kaxis.stats.effects import paired
 from kaxis.stats.tidy import cube_from_rows, read_csv
 
@@ -172,7 +172,7 @@ def test_images_left_out_are_counted_and_said(file: str, says: str, tmp_path: Pa
     (root / "train/cat" / file).parent.mkdir(parents=True, exist_ok=True)
     (root / "train/cat" / file).write_bytes(b"x")
     with pytest.warns(UserWarning, match="left out: 1 in train"):
-        Leg.of({"source": f"folder:{root}", "learners": "bp", "size": 8})
+        Sweep.of({"source": f"folder:{root}", "learners": "bp", "size": 8})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code, out, _ = cli("data", "check", f"folder:{root}")
@@ -250,12 +250,12 @@ def test_one_folder_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("HOME", str(tmp_path / "here"))
     written = ["pets", "pets/", "./pets", "../here/pets", str(root), f"{root}/", "~/pets"]
-    ids = {Leg.of({"source": f"folder:{w}", "learners": "bp", "size": 8}).cells()[0].id for w in written}
+    ids = {Sweep.of({"source": f"folder:{w}", "learners": "bp", "size": 8}).cells()[0].id for w in written}
     assert len(ids) == 1
     monkeypatch.setenv(
         "KAXIS_DATA", "~"
     )  # below the data folder it is called by its place there, however it is written
-    names = {Leg.of({"source": f"folder:{w}", "learners": "bp", "size": 8}).source for w in (str(root), "~/pets")}
+    names = {Sweep.of({"source": f"folder:{w}", "learners": "bp", "size": 8}).data.name for w in (str(root), "~/pets")}
     assert names == {"folder:pets"}
     assert data_dir() == tmp_path / "here"
     assert data_dir("~/d") == tmp_path / "here" / "d"

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import torch
 
-from kaxis.cell import Cell
-from kaxis.rules import load_rules
+from kaxis.spec.cell import Cell
+from kaxis.spec.rules import load_rules
+from kaxis.spec.study import Study
 from kaxis.store.records import Store
-from kaxis.study import Study
 from kaxis.train.loop import train
 
 from .test_images import write_npz

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
 from kaxis.sources import archives, own, relabel
 from kaxis.sources import images as images_module
 from kaxis.sources.archives import ARCHIVES
@@ -26,6 +25,7 @@ from kaxis.sources.augment import augment, draws, normalised
 from kaxis.sources.images import channel_statistics, load_images, square_pixels
 from kaxis.sources.info import Archive
 from kaxis.sources.load import load_task
+from kaxis.spec.sweep import Sweep
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -193,13 +193,13 @@ def test_npz_takes_no_pickles_and_says_what_is_wrong(tmp_path: Path) -> None:
     for change, says in cases:
         path = write_npz(tmp_path / "x.npz", **change)
         with pytest.raises(KaxisError, match=says):
-            Leg.of({"source": f"npz:{path}"})
+            Sweep.of({"source": f"npz:{path}"})
     oblong = {f"{s}_images": np.zeros((n, 16, 32, 3), np.uint8) for s, n in (("train", 36), ("test", 18))}
     with pytest.raises(KaxisError, match="16 x 32 pixels; name a --size"):
         square_pixels(f"npz:{write_npz(path, **oblong)}", tmp_path, None)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(KaxisError, match="not a readable npz"):
-        Leg.of({"source": f"npz:{path}"})
+        Sweep.of({"source": f"npz:{path}"})
 
 
 # ---- own sets --------------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def write_folder(root: Path, n: int = 3, test: str = "val") -> Path:
 def test_folders_of_photographs(test: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_folder(tmp_path / "insects", test=test)
     monkeypatch.setenv("KAXIS_DATA", str(tmp_path))
-    leg = Leg.of({"source": "folder:insects", "net": "vgg8", "size": 32, "learners": "bp"})
+    leg = Sweep.of({"source": "folder:insects", "net": "vgg8", "size": 32, "learners": "bp"})
     assert leg.K == (2,)
     task = load_task(leg.cells()[0].config["source"], 2, 0, pixels=True)
     assert task.features.shape == (12, 32, 32, 3)
@@ -231,13 +231,13 @@ def test_folders_of_photographs(test: str, tmp_path: Path, monkeypatch: pytest.M
 
 def test_folders_name_what_is_missing_empty_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(KaxisError, match="no folder at"):
-        Leg.of({"source": f"folder:{tmp_path / 'none'}"})
+        Sweep.of({"source": f"folder:{tmp_path / 'none'}"})
     with pytest.raises(KaxisError, match="needs folders train/CLASS/"):
-        Leg.of({"source": f"folder:{tmp_path}"})
+        Sweep.of({"source": f"folder:{tmp_path}"})
     root = write_folder(tmp_path / "a")
     (root / "train" / "cat").mkdir()
     with pytest.raises(KaxisError, match="cat: a class with no images"):
-        Leg.of({"source": f"folder:{root}"})
+        Sweep.of({"source": f"folder:{root}"})
     (root / "train" / "cat").rmdir()
     broken = root / "train" / "bee" / "1.png"
     broken.write_bytes(broken.read_bytes()[:60])
@@ -392,12 +392,12 @@ def test_subsets_refuse_what_they_cannot_give() -> None:
         ({"source": "cifar100", "subset": "within", "classes": ["apple", "bed"]}, "choose one"),
     ):
         with pytest.raises(KaxisError, match=says):
-            Leg.of(options)
+            Sweep.of(options)
 
 
 def test_held_out_images_are_the_seeds_and_no_one_elses(tmp_path: Path) -> None:
     source = {"source": f"npz:{write_npz(tmp_path / 'x.npz')}", "holdout": 0.25, "learners": "bp", "net": "vgg8"}
-    config = Leg.of(source).cells()[0].config["source"]
+    config = Sweep.of(source).cells()[0].config["source"]
     a, b = (load_task(config, 3, seed, pixels=True) for seed in (0, 1))
     assert len(a.held_rows) == 9
     assert not set(a.held_rows) & set(a.train_rows)

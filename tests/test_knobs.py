@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
-from kaxis.sources.catalog import TEACHER_DEFAULTS
 from kaxis.sources.matching import TOLERANCE, Probe, matched
 from kaxis.sources.synthetic import teacher_task
 from kaxis.sources.task import Task
 from kaxis.sources.teacher import Teacher
+from kaxis.spec.source import TeacherSpec
+from kaxis.spec.sweep import Sweep
 from kaxis.streams import stream
 
 from .test_cli import kaxis
 
-PLAIN = {"name": "synthetic", **TEACHER_DEFAULTS, "n_train": 4000, "n_test": 1000}
+PLAIN = TeacherSpec(n_train=4000, n_test=1000)
 
 
 def task(K: int = 6, seed: int = 0, **knobs: Any) -> Task:
-    return teacher_task({**PLAIN, **knobs}, K, seed)
+    return teacher_task(replace(PLAIN, **knobs), K, seed)
 
 
 def entropy(y: np.ndarray) -> float:
@@ -42,8 +43,8 @@ def test_neutral_knobs_are_the_plain_generator_bit_for_bit() -> None:
     assert (made.features == x).all()
     assert (np.concatenate([made.y_train, made.y_test]) == h.argmax(1)).all()
     assert made.facts.keys() == {"n_train", "n_test", "largest_class_share", "effective_classes", "chance"}
-    neutral = Leg.of({"source": "synthetic", "K": 5, "learners": "bp", "margin": "any", "balance": "none"}).cells()[0]
-    assert neutral.id == Leg.of({"source": "synthetic", "K": 5, "learners": "bp"}).cells()[0].id
+    neutral = Sweep.of({"source": "synthetic", "K": 5, "learners": "bp", "margin": "any", "balance": "none"}).cells()[0]
+    assert neutral.id == Sweep.of({"source": "synthetic", "K": 5, "learners": "bp"}).cells()[0].id
 
 
 def test_margins_move_difficulty_and_leave_shares_inputs_and_K() -> None:
@@ -59,7 +60,7 @@ def test_margins_move_difficulty_and_leave_shares_inputs_and_K() -> None:
         assert abs(other.features.mean()) < 0.03
         assert other.features.std() == pytest.approx(1, abs=0.03)
         assert len(other.y_train) == 12_000
-    teacher = Teacher({**PLAIN, "balance": "logits"}, 8, 1)
+    teacher = Teacher(replace(PLAIN, balance="logits"), 8, 1)
     edges = teacher.edges(0.5)
     for made, above in ((easy, True), (hard, False)):
         y, margin = teacher.labels(made.features)
@@ -78,14 +79,14 @@ def test_matched_difficulty_is_matched_at_every_K() -> None:
     reached = {}
     for K in (4, 12):
         made = task(K, 2, balance="uniform", margin="match:0.5", n_train=8_000)
-        kind, quantile, stated = matched(Teacher({**PLAIN, "balance": "uniform"}, K, 2), 0.5, K)
+        kind, quantile, stated = matched(Teacher(replace(PLAIN, balance="uniform"), K, 2), 0.5, K)
         assert made.facts["margin"] == f"{kind}:{quantile:g}"
         assert made.facts["probe"] == stated
         assert abs(stated - 0.5) <= TOLERANCE
         from sklearn.linear_model import RidgeClassifier
 
         # An independent ridge on independent samples of the same distribution.
-        features = Probe(Teacher({**PLAIN, "balance": "uniform"}, K, 2), K).expand(made.features)
+        features = Probe(Teacher(replace(PLAIN, balance="uniform"), K, 2), K).expand(made.features)
         rows = np.random.default_rng(0).permutation(8_000)[:4_000]
         fit = RidgeClassifier(alpha=1.0, fit_intercept=False).fit(features[rows], made.y_train[rows])
         right = np.mean(fit.predict(features[8_000:]) == made.y_test)
@@ -126,7 +127,7 @@ def test_coarse_labels_are_a_function_of_the_fine_ones() -> None:
 
 
 def test_a_superclass_is_chosen_first() -> None:
-    teacher = Teacher({**PLAIN, "superclasses": 3}, 9, 1)
+    teacher = Teacher(replace(PLAIN, superclasses=3), 9, 1)
     x = teacher.inputs(np.random.default_rng(0), 500)
     h = teacher._hidden(x)
     (W, b), (U, c) = teacher.heads
@@ -159,7 +160,7 @@ def test_noise_comes_last_and_on_the_view() -> None:
 
 def test_records_name_the_streams() -> None:
     options = {"source": "synthetic", "learners": "bp", "superclasses": 5, "teacher_classes": 20, "labels": "merge:4"}
-    (cell,) = Leg.of({**options, "margin": "above:0.5", "seeds": 0, "K": 4}).cells()
+    (cell,) = Sweep.of({**options, "margin": "above:0.5", "seeds": 0, "K": 4}).cells()
     used = cell.streams
     assert {k: used[k] for k in ("inputs", "teacher", "superclasses", "pool", "merge")} == {
         "inputs": 20, "teacher": 20, "superclasses": 20, "pool": 20, "merge": "shared",
@@ -196,7 +197,7 @@ def test_bad_knobs_are_one_line(flags: str, says: str, tmp_path: Any, capsys: py
 
 def test_real_sources_have_no_such_knobs() -> None:
     with pytest.raises(KaxisError, match=r"margin = above:0\.5: not an option of the source 'digits'"):
-        Leg.of({"source": "digits", "margin": "above:0.5"})
+        Sweep.of({"source": "digits", "margin": "above:0.5"})
 
 
 def test_too_rare_a_class_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
 from kaxis.nets.ladder import Ladder, first_layer_for_every_label
 from kaxis.nets.start import Start
-from kaxis.rules import LADDER, RULES
+from kaxis.spec.rules import LADDER, RULES
+from kaxis.spec.sweep import Sweep
 from kaxis.train.loop import train
 
 START = (0, 0, 3, 7, 5, 3, "cpu")  # seed, member, K, inputs, width, depth
@@ -152,7 +152,7 @@ def test_classifiers_by_hand_and_no_label_leaks(name: str, batch: tuple[Tensor, 
 @pytest.mark.parametrize("name", list(LADDER))
 def test_each_rung_learns_digits(name: str) -> None:
     options = {"source": "digits", "K": 3, "seeds": 0, "steps": 150, "width": 32, "depth": 3, "learners": [name]}
-    (cell,) = Leg.of(options).cells()
+    (cell,) = Sweep.of(options).cells()
     (result,), _ = train([cell])
     assert result["status"] == "done"
     if name == "ff_bn":  # normalised, the right label's goodness is a wrong one's: the published failure
@@ -170,4 +170,4 @@ def test_what_the_ladder_cannot_do_is_one_line() -> None:
     with pytest.raises(KaxisError, match="all hidden layers but the last"):
         RULES["ff_hybrid"].build(Start(0, 0, 3, 7, 5, 1, "cpu"), weight=1.0)
     with pytest.raises(KaxisError, match="did you mean 'weight'"):
-        Leg.of({"source": "digits", "learners": ["ff_hybrid[wieght=2]"]})
+        Sweep.of({"source": "digits", "learners": ["ff_hybrid[wieght=2]"]})

@@ -21,7 +21,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from kaxis import plots
 from kaxis.errors import KaxisError
-from kaxis.learners import TABLE
 from kaxis.measure.asked import bytes_of
 from kaxis.measure.audit import audit, largest_batch
 from kaxis.measure.cost import cost_of, memory_of
@@ -30,7 +29,9 @@ from kaxis.measure.locality import locality
 from kaxis.measure.subject import PUBLISHED, Subject, subject, subjects
 from kaxis.measure.visit import Visit, visit
 from kaxis.nets.plan import conv_counts, counts
-from kaxis.rules import RULES
+from kaxis.spec.learner import TABLE
+from kaxis.spec.net import MLPSpec
+from kaxis.spec.rules import RULES
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -175,8 +176,8 @@ def test_flops_agree_with_hand_counts() -> None:
 @pytest.mark.parametrize("learner", ["bp", "bp_deepsup", "dtg_ff", "dtg_ff[readout=learned]", "bp_concat"])
 def test_flops_agree_with_the_closed_formula(learner: str) -> None:
     *_, subject = subjects(net="vgg8", width=0.25, learners=[learner], batch=8)
-    config = subject.cell.config
-    one = conv_counts(K=10, size=32, batch=1, net=config["net"], learner=config["learner"])
+    cell = subject.cell
+    one = conv_counts(K=10, size=32, batch=1, net=cell.net, learner=cell.algorithm)
     plain = Subject("", subject.cell, 32)
     if learner.startswith("bp"):
         (plain, *_) = subjects(net="vgg8", width=0.25, learners=[learner], batch=8)
@@ -187,8 +188,8 @@ def test_flops_agree_with_the_closed_formula(learner: str) -> None:
 @pytest.mark.parametrize("learner", ["bp", "bp_ensemble", "bp_deepsup", "dtg_ff", "dtg_ff[readout=learned]"])
 def test_an_mlps_flops_agree_with_the_closed_formula(learner: str) -> None:
     (subject,) = subjects(net="mlp", size=20, learners=[learner], batch=16)
-    size = {"K": 10, "inputs": 20, "width": 128, "depth": 4}
-    one = counts(**size, batch=1, learner=subject.cell.config["learner"])
+    size = {"K": 10, "inputs": 20, "net": MLPSpec()}
+    one = counts(**size, batch=1, learner=subject.cell.algorithm)
     cost = cost_of(subject)
     assert (cost.flops_step, cost.flops_predict) == (one["flops_step"], one["flops_predict"])
 

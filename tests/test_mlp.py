@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from kaxis import learners
-from kaxis.leg import Leg
 from kaxis.nets.mlp import MLPStack
 from kaxis.nets.plan import counts
+from kaxis.spec.learner import TABLE, TableLearner, parse
+from kaxis.spec.net import MLPSpec
+from kaxis.spec.sweep import Sweep
 
 from .reference import PlainMLP
 
@@ -22,17 +23,13 @@ COMBINATIONS = [
 D, H, L, K, B = 6, 16, 3, 7, 32
 
 
-def config(learner: str, **options: Any) -> dict[str, Any]:
-    return (
-        Leg.of({"source": "synthetic", "K": K, "seeds": "0", "learners": learner, **options})
-        .cells()[0]
-        .config["learner"]
-    )
+def config(learner: str, **options: Any) -> TableLearner:
+    return Sweep.of({"source": "synthetic", "K": K, "seeds": "0", "learners": learner, **options}).cells()[0].algorithm
 
 
-def stack(learner: dict[str, Any], networks: int = 3) -> MLPStack:
+def stack(learner: TableLearner, networks: int = 3) -> MLPStack:
     seeds = [(seed, 0) for seed in range(networks)]
-    return MLPStack(seeds, K=K, inputs=D, width=H, depth=L, learner=learner, dtype=torch.float64)
+    return MLPStack(seeds, K=K, inputs=D, net=MLPSpec(width=H, depth=L), learner=learner, dtype=torch.float64)
 
 
 def batch(networks: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,7 +38,7 @@ def batch(networks: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]
     return x, torch.randint(0, K, (networks, B), generator=g)
 
 
-ON_MLP = [name for name, row in learners.TABLE.items() if row.heads != "concat" and row.rule is None]
+ON_MLP = [name for name, row in TABLE.items() if row.heads != "concat" and row.rule is None]
 
 
 @pytest.mark.parametrize("norm", ["none", "layernorm", "rmsnorm"])
@@ -99,9 +96,7 @@ def test_training_with_clipping_equals_plain_adam(learner: str) -> None:
             torch.testing.assert_close(net.p[name][e].view(parameter.shape), parameter.data, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "learner", [name for name in [*ON_MLP, *COMBINATIONS] if learners.parse(name).gradient == "local"]
-)
+@pytest.mark.parametrize("learner", [name for name in [*ON_MLP, *COMBINATIONS] if parse(name).gradient == "local"])
 def test_no_gradient_crosses_a_layer(learner: str) -> None:
     """Change one layer's head: a local learner's gradients on every other layer must not move by a single bit."""
     x, y = batch()
@@ -137,19 +132,17 @@ def test_learners_of_a_seed_start_alike() -> None:
 @pytest.mark.parametrize(("scale", "expected"), [("unit", 1.0), ("rsqrt_width", 128**-0.5), ("rsqrt_K", 50**-0.5)])
 def test_readout_scale(scale: str, expected: float) -> None:
     learner = (
-        Leg.of({"source": "synthetic", "K": 50, "learners": "dtg_ff", "readout_scale": scale})
-        .cells()[0]
-        .config["learner"]
+        Sweep.of({"source": "synthetic", "K": 50, "learners": "dtg_ff", "readout_scale": scale}).cells()[0].algorithm
     )
-    net = MLPStack([(0, 0)], K=50, inputs=32, width=128, depth=4, learner=learner)
+    net = MLPStack([(0, 0)], K=50, inputs=32, net=MLPSpec(), learner=learner)
     assert float(net.p["R0"].std()) == pytest.approx(expected, rel=0.05)
     assert float(net.p["c0"].std()) == pytest.approx(expected, rel=0.4)
 
 
 def test_counts_follow_the_papers_accounting() -> None:
     """By hand, for 32-128-128-128-128 and K = 10: backbone 53,760, a head 1,290."""
-    size = {"K": 10, "inputs": 32, "width": 128, "depth": 4, "batch": 256}
-    count = {name: counts(**size, learner=row.switches()) for name, row in learners.TABLE.items() if name in ON_MLP}
+    size = {"K": 10, "inputs": 32, "net": MLPSpec(), "batch": 256}
+    count = {name: counts(**size, learner=row.plain()) for name, row in TABLE.items() if name in ON_MLP}
     assert count["bp"]["parameters"] == 53_760 + 1_290
     assert count["bp_ensemble"]["parameters"] == 4 * (53_760 + 1_290)
     assert count["bp_deepsup"]["parameters"] == 53_760 + 4 * 1_290
@@ -168,5 +161,5 @@ def test_counted_parameters_are_those_of_the_net(learner: str) -> None:
         for view in stack(row).p.values()
         if view.untyped_storage().nbytes() == stack(row).parameters.nbytes
     )
-    expected = counts(K=K, inputs=D, width=H, depth=L, batch=B, learner=row)["parameters"]
-    assert trained * row["members"] == expected
+    expected = counts(K=K, inputs=D, net=MLPSpec(width=H, depth=L), batch=B, learner=row)["parameters"]
+    assert trained * row.members == expected

@@ -15,9 +15,9 @@ from kaxis.errors import KaxisError
 from kaxis.execute.runner import run
 from kaxis.outcomes import pack, unpack
 from kaxis.sources.load import load_task
+from kaxis.spec.study import Study
 from kaxis.store.records import Store
 from kaxis.store.schema import fault
-from kaxis.study import Study
 from kaxis.train.dense import DenseStack
 
 

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from kaxis.errors import KaxisError
-from kaxis.learners import parse
-from kaxis.leg import Leg
-from kaxis.rules import RULES, load_rules
 from kaxis.sources.load import load_task
+from kaxis.spec.learner import parse
+from kaxis.spec.net import MLPSpec
+from kaxis.spec.rules import RULES, load_rules
+from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
 from kaxis.train.feed import Order
 from kaxis.train.loop import train
@@ -53,9 +54,9 @@ def write(path: Path, text: str = PLAIN_BP) -> Path:
     return path
 
 
-def small(file: Path, learners: list[str], **more: Any) -> Leg:
+def small(file: Path, learners: list[str], **more: Any) -> Sweep:
     options = {"source": "digits", "K": 3, "seeds": "0-1", "steps": 40, "width": 16, "depth": 2, "batch_size": 32}
-    return Leg.of({**options, "rules": [str(file)], "learners": learners, **more})
+    return Sweep.of({**options, "rules": [str(file)], "learners": learners, **more})
 
 
 def test_a_rule_gets_the_seeds_own_data_order_and_hidden_layers(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_a_rule_gets_the_seeds_own_data_order_and_hidden_layers(tmp_path: Path) 
     from kaxis.nets.start import Start
 
     stack = MLPStack(
-        [(1, 0)], K=3, inputs=64, width=16, depth=2, learner=cells["bp_deepsup"].config["learner"], device="cpu"
+        [(1, 0)], K=3, inputs=64, net=MLPSpec(width=16, depth=2), learner=cells["bp_deepsup"].algorithm, device="cpu"
     )
     start = Start(1, 0, 3, 64, 16, 2, "cpu")
     for i in range(2):
@@ -249,7 +250,7 @@ def test_bad_rules_are_one_line(
 
 def test_the_ladder_trains_the_mlp_alone() -> None:
     with pytest.raises(KaxisError, match="learner 'ff_bn': trains the mlp, not vgg8"):
-        Leg.of({"source": "cifar10", "net": "vgg8", "learners": ["ff_bn"]})
+        Sweep.of({"source": "cifar10", "net": "vgg8", "learners": ["ff_bn"]})
 
 
 def test_settings_of_a_rule_are_written_one_way(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
-from kaxis.rules import RuleError, load_rules
+from kaxis.spec.cell import Cell
+from kaxis.spec.rules import RuleError, load_rules
+from kaxis.spec.study import Study
+from kaxis.spec.sweep import Sweep
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
-from kaxis.study import Study
 from kaxis.train.loop import train
 from kaxis.train.rule import RuleStack
 
@@ -88,7 +88,7 @@ def source(tmp_path: Path) -> str:
 
 
 def cells(source: str, file: Path, learners: list[str], **options: Any) -> list[Cell]:
-    return Leg.of({"source": source, "rules": [str(file)], "learners": learners, **SMALL, **options}).cells()
+    return Sweep.of({"source": source, "rules": [str(file)], "learners": learners, **SMALL, **options}).cells()
 
 
 def test_a_rule_on_a_conv_net_is_trained_as_the_table_trains(source: str, tmp_path: Path) -> None:

@@ -17,9 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
 from kaxis.sources import images as images_module
-from kaxis.sources.catalog import TEACHER_DEFAULTS
 from kaxis.sources.image_set import Images
 from kaxis.sources.images import ARCHIVES, Archive, load_images
 from kaxis.sources.load import load_task
@@ -27,8 +25,10 @@ from kaxis.sources.relabel import draw_classes, draw_sample, label_view
 from kaxis.sources.sets.cifar import CIFAR100_COARSE, CIFAR100_FINE
 from kaxis.sources.synthetic import teacher_task
 from kaxis.sources.task import label_facts
+from kaxis.spec.source import ImageSpec, TeacherSpec
+from kaxis.spec.sweep import Sweep
 
-TEACHER = {"name": "synthetic", **TEACHER_DEFAULTS, "n_train": 2000, "n_test": 500}
+TEACHER = TeacherSpec(n_train=2000, n_test=500)
 
 
 # ---- the teacher ---------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_teacher_is_redrawn_at_every_K_and_seed_but_not_for_a_learner() -> None:
 
 def test_nested_teacher_keeps_inputs_and_grows_its_output() -> None:
     """A label below K = 5 under the 10-class teacher is the label under the 5-class one."""
-    nested = {**TEACHER, "nested_teacher": True}
+    nested = replace(TEACHER, nested_teacher=True)
     five, ten = teacher_task(nested, 5, 0), teacher_task(nested, 10, 0)
     assert (five.features == ten.features).all()
     low = ten.y_train < 5
@@ -77,7 +77,7 @@ def test_nested_teacher_keeps_inputs_and_grows_its_output() -> None:
 
 
 def test_label_noise_flips_the_share_asked_for_and_leaves_the_test_set() -> None:
-    clean, noisy = teacher_task(TEACHER, 5, 2), teacher_task({**TEACHER, "label_noise": 0.25}, 5, 2)
+    clean, noisy = teacher_task(TEACHER, 5, 2), teacher_task(replace(TEACHER, label_noise=0.25), 5, 2)
     assert np.mean(clean.y_train != noisy.y_train) == pytest.approx(0.25, abs=0.03)
     assert (clean.y_test == noisy.y_test).all()
 
@@ -127,7 +127,7 @@ def test_merge_is_balanced_and_respects_fine_classes(seed: int, groups: int) -> 
 def test_train_total_is_kept_and_balanced(seed: int, K: int, total: int) -> None:
     y = _toy().labels["fine"]
     y = np.where(y < K, y, -1)
-    source = {"per_class": None, "train_total": total}
+    source = ImageSpec(name="toy", train_total=total)
     if -(-total // K) > 9:
         with pytest.raises(KaxisError, match="images a class"):
             draw_sample(y, K, seed, source)
@@ -139,7 +139,7 @@ def test_train_total_is_kept_and_balanced(seed: int, K: int, total: int) -> None
 
 def test_per_class_samples_nest_along_K() -> None:
     y = _toy().labels["fine"]
-    source = {"per_class": 4, "train_total": None}
+    source = ImageSpec(name="toy", per_class=4)
     small = draw_sample(np.where(y < 3, y, -1), 3, 0, source)
     large = draw_sample(np.where(y < 8, y, -1), 8, 0, source)
     assert (np.bincount(y[large], minlength=8)[:8] == 4).all()
@@ -147,7 +147,7 @@ def test_per_class_samples_nest_along_K() -> None:
 
 
 def test_named_classes() -> None:
-    cell = Leg.of({"source": "digits", "classes": ["7", "1"], "learners": "bp"}).cells()[0]
+    cell = Sweep.of({"source": "digits", "classes": ["7", "1"], "learners": "bp"}).cells()[0]
     task = load_task(cell.config["source"], cell.K, cell.seed)
     assert task.facts["classes"] == ["7", "1"]
     with pytest.raises(KaxisError, match="class 'x' is not one of"):
@@ -157,7 +157,7 @@ def test_named_classes() -> None:
 @pytest.mark.parametrize(("split", "sizes"), [("writers", (1157, 640)), ("interleaved", (1201, 596))])
 def test_digits_task(split: str, sizes: tuple[int, int]) -> None:
     """Pixels are standardised on the training images of all classes."""
-    cell = Leg.of({"source": "digits", "K": 10, "learners": "bp", "split": split}).cells()[0]
+    cell = Sweep.of({"source": "digits", "K": 10, "learners": "bp", "split": split}).cells()[0]
     task = load_task(cell.config["source"], 10, 0)
     assert (task.facts["n_train"], task.facts["n_test"]) == sizes
     assert not set(task.train_rows) & set(task.test_rows)
@@ -177,11 +177,11 @@ def test_no_test_digit_is_of_a_writer_who_trains() -> None:
     images = load_images("digits/writers", Path())
     assert images.n_train == WRITERS
     assert (images.labels["fine"] == y).all()  # contiguous
-    old = Leg.of({"source": "digits", "learners": "bp", "split": "interleaved"}).cells()[0]
+    old = Sweep.of({"source": "digits", "learners": "bp", "split": "interleaved"}).cells()[0]
     assert "split" not in old.config["source"]  # as records of earlier versions have it
     assert old.source == "digits/interleaved"
     with pytest.raises(KaxisError, match="split = interleaved: not an option of the source 'cifar10'"):
-        Leg.of({"source": "cifar10", "split": "interleaved", "learners": "bp"})
+        Sweep.of({"source": "cifar10", "split": "interleaved", "learners": "bp"})
 
 
 # ---- image files ---------------------------------------------------------------------------------------------------
@@ -260,7 +260,9 @@ def test_a_file_that_is_not_the_official_one_is_used_with_a_warning_and_recorded
         got = load_images("cifar100", tmp_path, None)  # as `load_task` will call it
     raw = (tmp_path / "cifar-100-binary" / "test.bin").read_bytes()
     assert got.checksums["test.bin"] == hashlib.md5(raw, usedforsecurity=False).hexdigest()
-    source = Leg.of({"source": "cifar100", "labels": "coarse", "K": 2, "features": "pca:3"}).cells()[0].config["source"]
+    source = (
+        Sweep.of({"source": "cifar100", "labels": "coarse", "K": 2, "features": "pca:3"}).cells()[0].config["source"]
+    )
     assert load_task(source, 2, 0, tmp_path).facts["checksums"] == got.checksums
 
 
@@ -268,8 +270,8 @@ def test_a_file_that_is_not_the_official_one_is_used_with_a_warning_and_recorded
 def test_a_store_keeps_results_of_two_versions_of_the_files_apart(tmp_path: Path) -> None:
     from kaxis.execute.runner import run
     from kaxis.sources.load import prepare
+    from kaxis.spec.study import Study
     from kaxis.store.records import Store
-    from kaxis.study import Study
 
     write_cifar(tmp_path, "cifar10")
     study = Study.of(

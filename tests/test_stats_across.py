@@ -891,7 +891,7 @@ def test_estimates_are_those_of_the_array_layer() -> None:
 
 
 def test_reproduction_sets_published_numbers_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from kaxis.leg import Leg
+    from kaxis.spec.sweep import Sweep
     from kaxis.store.records import Store
 
     from .conftest import fake_result
@@ -900,10 +900,12 @@ def test_reproduction_sets_published_numbers_beside_ours(tmp_path: Path, capsys:
     store.prepare()
     both: dict[str, Any] = {"source": "synthetic", "K": 5, "seeds": "0-3", "learners": ["bp", "dtg_ff"]}
     for options, level in ((both, 0.84), ({**both, "steps": 10}, 0.2), ({**both, "lr": 0.5}, 0.3)):
-        for cell in Leg.of(options).cells():
+        for cell in Sweep.of(options).cells():
             test = level + (0.004 + 0.0005 * (cell.seed - 1.5)) * (cell.learner == "dtg_ff") + 0.001 * cell.seed
             store.write(cell, fake_result(test + 0.15, test))
-    for cell in Leg.of({"source": "cifar10", "net": "vgg8", "seeds": 42, "learners": "dtg_ff", "width": 0.25}).cells():
+    for cell in Sweep.of(
+        {"source": "cifar10", "net": "vgg8", "seeds": 42, "learners": "dtg_ff", "width": 0.25}
+    ).cells():
         store.write(cell, fake_result(0.9, 0.8))
     assert kaxis("analyze", "reproduction", "--store", tmp_path / "s", "--json") == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.reference import published
+from kaxis.spec.cell import Cell
 from kaxis.stats.across import AGAINST, conflict
 from kaxis.stats.arrays import estimate, flips_named, sign_flip_p
 from kaxis.stats.contrasts import contrast, slope_steps

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
+from kaxis.spec.cell import Cell
+from kaxis.spec.study import Study
+from kaxis.spec.sweep import Sweep
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
-from kaxis.study import Study
 
 from .conftest import fake_result, noisy
 
@@ -26,7 +26,7 @@ def test_cube_has_every_cell_in_its_place(fill: Fill) -> None:
     cube = load_cube(fill(accuracy))
     assert cube.test_accuracy.dims == ("source", "K", "learner", "seed")
     assert dict(cube.sizes) | {"step": 2} == {"source": 1, "K": 3, "learner": 2, "seed": 5, "step": 2, "layer": 1}
-    for cell in Leg.of(
+    for cell in Sweep.of(
         {"source": "digits", "K": "3 5 10", "seeds": "0-4", "learners": ["bp_deepsup", "dtg_ff"]}
     ).cells():
         at = {"source": cell.source, "K": cell.K, "learner": cell.learner, "seed": cell.seed}
@@ -59,7 +59,7 @@ def test_truncated_and_foreign_files_are_named_and_left_alone(fill: Fill) -> Non
 
 def test_a_truncated_record_is_not_a_finished_cell(fill: Fill) -> None:
     store = fill(noisy())
-    cell = Leg.of({"source": "digits", "K": 3, "seeds": "0", "learners": ["dtg_ff"]}).cells()[0]
+    cell = Sweep.of({"source": "digits", "K": 3, "seeds": "0", "learners": ["dtg_ff"]}).cells()[0]
     assert store.has(cell)
     file = store.path / "cells" / f"{cell.id}.json"
     file.write_bytes(file.read_bytes()[:-20])
@@ -127,7 +127,7 @@ def test_a_plan_is_kept_with_its_date_and_never_rewritten(tmp_path: Path) -> Non
 def test_a_failed_write_leaves_the_old_record(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.prepare()
-    cell = Cell(Leg.of({"source": "digits", "K": 3, "learners": "bp"}).cells()[0].config)
+    cell = Cell(Sweep.of({"source": "digits", "K": 3, "learners": "bp"}).cells()[0].config)
     store.write(cell, fake_result(0.9, 0.8))
     with pytest.raises(ValueError, match="JSON"):
         store.write(cell, {**fake_result(0.9, 0.8), "metrics": {"test_accuracy": float("nan")}})
@@ -162,7 +162,7 @@ def test_doing_a_cell_again_keeps_the_date_of_its_first_result(tmp_path: Path) -
     """Else a plan written after the results would look older than they are."""
     store = Store(tmp_path)
     store.prepare()
-    cell = Leg.of({"source": "digits", "K": 3, "seeds": "0", "learners": "bp"}).cells()[0]
+    cell = Sweep.of({"source": "digits", "K": 3, "seeds": "0", "learners": "bp"}).cells()[0]
     for date in ("2026-01-02", "2026-02-02", "2026-03-02"):
         store.write(cell, {**fake_result(0.9, 0.8), "provenance": {"finished": date}})
     assert str(load_cube(store).finished.item()) == "2026-01-02"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kaxis import streams
-from kaxis.leg import Leg
 from kaxis.nets import draws, mlp, vgg
 from kaxis.sources import augment, relabel, teacher
+from kaxis.spec.sweep import Sweep
 from kaxis.train import batches, conv, feed
 from kaxis.train.loop import train
 
@@ -50,7 +50,7 @@ def test_records_list_the_streams_that_were_drawn(options: dict[str, Any], monke
 
     for module in (mlp, draws, vgg, relabel, teacher, feed, conv, augment):
         monkeypatch.setattr(module, "stream", spy)
-    (result,), _ = train(Leg.of({"K": 3, "seeds": "7", "steps": 2, **options}).cells())
+    (result,), _ = train(Sweep.of({"K": 3, "seeds": "7", "steps": 2, **options}).cells())
     assert result["streams"] == drawn
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaxis import learners
 from kaxis.errors import KaxisError
-from kaxis.leg import Leg
-from kaxis.options import integers
-from kaxis.study import Study
+from kaxis.spec.learner import TABLE, parse
+from kaxis.spec.options import integers
+from kaxis.spec.study import Study
+from kaxis.spec.sweep import Sweep
 
 FILES = Path(__file__).parent.parent / "studies"
 STUDIES = sorted(file for file in FILES.glob("*.toml") if file.stem != "audit")
@@ -75,7 +75,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("options", "message"), BAD, ids=[str(o) for o, _ in BAD])
 def test_bad_input_is_one_line_that_names_the_value(options: dict[str, Any], message: str) -> None:
     with pytest.raises(KaxisError, match=message) as caught:
-        Leg.of({"source": "digits", **options})
+        Sweep.of({"source": "digits", **options})
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
 
@@ -113,8 +113,8 @@ def test_study_file_errors_name_the_file(tmp_path: Path) -> None:
 def test_flags_go_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text("source = 'digits'\nsteps = 7\n[[leg]]\nK = [3]\n[[leg]]\nK = [4]")
     study = Study.load(tmp_path / "s.toml", {"steps": "9", "seeds": ["0-1"]})
-    assert {leg.steps for leg in study.legs} == {9}
-    assert [leg.K for leg in study.legs] == [(3,), (4,)]
+    assert {sweep.training.steps for sweep in study.sweeps} == {9}
+    assert [sweep.K for sweep in study.sweeps] == [(3,), (4,)]
     assert len(study.cells()) == 2 * 2 * 4
 
 
@@ -128,7 +128,9 @@ def test_a_study_survives_being_written_down() -> None:
 
 def test_cell_ids_depend_on_what_decides_the_numbers_and_on_nothing_else() -> None:
     def ids(**options: Any) -> set[str]:
-        return {c.id for c in Leg.of({"source": "digits", "K": 3, "seeds": "0", "learners": ["bp"], **options}).cells()}
+        return {
+            c.id for c in Sweep.of({"source": "digits", "K": 3, "seeds": "0", "learners": ["bp"], **options}).cells()
+        }
 
     assert ids() == ids(lr="0.001", steps="8000") == ids(t_max=3.0) == ids(readout_scale="rsqrt_K")
     for changed in (
@@ -153,13 +155,13 @@ def test_sources_with_the_same_K_never_collide() -> None:
         {"K": 20, "features": "pca:32"},
         {"classes": ["apple", "bear"]},
     ]
-    names = [Leg.of({"source": "cifar100", "learners": "bp", "seeds": "0", **o}).cells()[0].source for o in options]
+    names = [Sweep.of({"source": "cifar100", "learners": "bp", "seeds": "0", **o}).cells()[0].source for o in options]
     assert len(set(names)) == len(names)
 
 
 def test_table_is_the_documented_one() -> None:
     """Rows of the published learners, switch by switch."""
-    table = {name: tuple(row.switches().values()) for name, row in learners.TABLE.items()}
+    table = {name: tuple(row.switches().values()) for name, row in TABLE.items()}
     assert table["bp"] == ("global", "1", "1", "learned", "torch", "last", "last", 1)
     assert table["bp_ensemble"] == ("global", "1", "1", "learned", "torch", "last", "softmax_mean", 4)
     assert table["bp_deepsup"] == ("global", "1", "1", "learned", "torch", "every", "logit_sum", 1)
@@ -167,12 +169,12 @@ def test_table_is_the_documented_one() -> None:
     assert table["local_ce"] == ("local", "1", "1", "learned", "torch", "every", "logit_sum", 1)
 
 
-@pytest.mark.parametrize("name", [name for name, row in learners.TABLE.items() if row.rule is None])
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.rule is None])
 def test_names_are_canonical(name: str) -> None:
-    assert learners.parse(f" {name}[ ] ").name == name
-    row = learners.TABLE[name]
-    assert learners.parse(f"{name}[power={row.power}]") is row
-    assert learners.parse(f"{name}[lr=0.1,clip=2]").name == f"{name}[clip=2,lr=0.1]"
+    assert parse(f" {name}[ ] ").name == name
+    row = TABLE[name]
+    assert parse(f"{name}[power={row.power}]") is row
+    assert parse(f"{name}[lr=0.1,clip=2]").name == f"{name}[clip=2,lr=0.1]"
 
 
 def test_a_file_of_audits_is_sent_to_its_own_command() -> None:

@@ -30,12 +30,12 @@ from kaxis.cli.report import Report, console
 from kaxis.errors import KaxisError, visible
 from kaxis.execute.runner import run
 from kaxis.io import file_name, whole_file, write_text
-from kaxis.leg import Leg
+from kaxis.spec.study import Study
+from kaxis.spec.sweep import Sweep
 from kaxis.stats.effects import paired
 from kaxis.stats.tidy import cube_from_rows
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
-from kaxis.study import Study
 
 from .conftest import noisy
 
@@ -100,7 +100,7 @@ def test_no_control_character_reaches_a_terminal(name: str, tmp_path: Path, caps
     assert name not in out
     assert name not in str(KaxisError(f"no {name} here"))
     with pytest.raises(KaxisError):
-        Leg.of({"source": f"folder:{tmp_path}/{name}", "learners": "bp"})
+        Sweep.of({"source": f"folder:{tmp_path}/{name}", "learners": "bp"})
 
 
 def test_a_set_with_dollars_and_brackets_trains_and_is_drawn(tmp_path: Path, cli: Cli) -> None:
@@ -390,7 +390,7 @@ def test_immoderate_command_lines_are_one_line_at_once(line: str, says: str, tmp
     (tmp_path / "brackets.toml").write_text("a = " + "[" * 100_000)
     (tmp_path / "binary.toml").write_bytes(b"\x00\xff" * 50)
     (tmp_path / "list.toml").write_text("source = 'digits'\nleg = [1, 2]")
-    (tmp_path / "dots.toml").write_text(".".join(["K", *["a"] * 5_000]) + " = 1")
+    (tmp_path / "dots.toml").write_text("source = 'digits'\n" + ".".join(["K", *["a"] * 5_000]) + " = 1")
     (tmp_path / "digits.toml").write_text(f"K = {'1' * 5_000}")
     (tmp_path / "learners.toml").write_text(f"source = 'digits'\nlearners = {['bp'] * 30_000}")
     plan = ", ".join(map(str, range(20, 75_020)))
@@ -448,8 +448,8 @@ class M(torch.nn.Module):
     ],
 )
 def test_an_error_in_a_rule_is_its_authors_and_fails_its_cells_alone(body: str, says: str, tmp_path: Path) -> None:
-    from kaxis.learners import TABLE
-    from kaxis.rules import RULES
+    from kaxis.spec.learner import TABLE
+    from kaxis.spec.rules import RULES
 
     name = f"r{abs(hash(body))}"
     (tmp_path / "mine.py").write_text(RULE.format(name=name, body=body))
@@ -496,8 +496,8 @@ def test_a_file_of_rules_that_does_not_run_is_one_line(text: str, says: str, tmp
 def test_a_rule_may_import_files_beside_it_and_they_are_part_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kaxis.learners import TABLE
-    from kaxis.rules import RULES, load_rules
+    from kaxis.spec.learner import TABLE
+    from kaxis.spec.rules import RULES, load_rules
 
     body = "import helper; return helper.SCALE * self.out(x).square().mean()"
     codes = []
@@ -520,16 +520,14 @@ def test_a_rule_may_import_files_beside_it_and_they_are_part_of_it(
 
 def test_the_hash_of_a_rule_does_not_know_what_was_imported_before(tmp_path: Path) -> None:
     """Two files of one folder share a module; each by itself, and the second after the first, has one hash."""
-    from kaxis.learners import TABLE
-    from kaxis.rules import RULES, load_rules
+    from kaxis.spec.learner import TABLE
+    from kaxis.spec.rules import RULES, load_rules
 
     (tmp_path / "shared_part.py").write_text("SCALE = 1")
     body = "from shared_part import SCALE; return SCALE * self.out(x).square().mean()"
     for name in ("rule_one", "rule_two"):
         (tmp_path / f"{name}.py").write_text(RULE.format(name=name, body=body))
-    ask = (
-        "import sys; from kaxis.rules import RULES, load_rules; load_rules(sys.argv[1:]); print(RULES['rule_two'].code)"
-    )
+    ask = "import sys; from kaxis.spec.rules import RULES, load_rules; load_rules(sys.argv[1:]); print(RULES['rule_two'].code)"
     files = [str(tmp_path / f"{n}.py") for n in ("rule_one", "rule_two")]
     codes = [
         subprocess.run([sys.executable, "-c", ask, *f], capture_output=True, text=True, check=True).stdout
@@ -552,9 +550,9 @@ def test_the_hash_of_a_rule_does_not_know_what_was_imported_before(tmp_path: Pat
 
 def test_settings_of_a_rule_are_finite(tmp_path: Path) -> None:
     with pytest.raises(KaxisError, match="weight = nan: a finite number"):
-        Leg.of({"source": "digits", "learners": ["ff_hybrid[weight=nan]"]})
+        Sweep.of({"source": "digits", "learners": ["ff_hybrid[weight=nan]"]})
     with pytest.raises(KaxisError, match="weight = inf: a finite number"):
-        Leg.of({"source": "digits", "learners": ["ff_hybrid[weight=inf]"]})
+        Sweep.of({"source": "digits", "learners": ["ff_hybrid[weight=inf]"]})
 
 
 def test_what_ff_cannot_do_fails_its_cells_alone(tmp_path: Path) -> None:

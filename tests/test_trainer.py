@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaxis.cell import Cell
-from kaxis.leg import Leg
 from kaxis.sources.load import load_task
+from kaxis.spec.cell import Cell
+from kaxis.spec.net import MLPSpec
+from kaxis.spec.sweep import Sweep
 from kaxis.train.feed import Feed, Order
 from kaxis.train.loop import networks_of, train
 from kaxis.train.result import DIVERGED
@@ -25,7 +26,7 @@ ALL = ("bp", "bp_ensemble", "bp_deepsup", "dtg_ff", "local_ce")
 
 
 def cells(learner: str, K: int = 5, seeds: str = "0-4", **options: Any) -> list[Cell]:
-    return Leg.of({**SMALL, "K": K, "seeds": seeds, "learners": learner, **options}).cells()
+    return Sweep.of({**SMALL, "K": K, "seeds": seeds, "learners": learner, **options}).cells()
 
 
 @pytest.mark.parametrize("K", [2, 5, 13, 50])
@@ -52,7 +53,7 @@ def test_bitwise_with_options_and_odd_sizes(options: dict[str, Any]) -> None:
 
 def test_bitwise_on_real_data_with_unequal_sizes() -> None:
     """Class subsets of digits differ in size from seed to seed; padding must not leak."""
-    together = Leg.of({"source": "digits", "K": 3, "learners": "bp_deepsup", "steps": 30}).cells()
+    together = Sweep.of({"source": "digits", "K": 3, "learners": "bp_deepsup", "steps": 30}).cells()
     results, _ = train(together)
     assert len({r["data"]["n_train"] for r in results}) > 1
     assert train([together[1]])[0][0] == results[1]
@@ -85,14 +86,14 @@ def test_whole_run_against_plain_pytorch(learner: str, decay: float) -> None:
     from kaxis.nets.mlp import MLPStack
 
     cell = cells(learner, seeds="1", weight_decay=decay)[0]
-    row = cell.config["learner"]
-    assert row.get("weight_decay", 0.0) == decay
+    row = cell.algorithm
+    assert row.weight_decay == decay
     result = train([cell])[0][0]
     task = load_task(cell.config["source"], cell.K, 1)
     x, y = torch.from_numpy(task.features).double(), torch.from_numpy(task.y_train)
     probability = []
-    for member in range(row["members"]):
-        stack = MLPStack([(1, member)], K=cell.K, inputs=32, width=128, depth=4, learner=row, dtype=torch.float64)
+    for member in range(row.members):
+        stack = MLPStack([(1, member)], K=cell.K, inputs=32, net=MLPSpec(), learner=row, dtype=torch.float64)
         net = PlainMLP(stack, 0)
         adam = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=1e-3, weight_decay=decay)
         order = Order(seed=1, member=member, n=len(y))
@@ -145,7 +146,7 @@ def test_a_loss_that_starts_high_and_falls_has_not_diverged() -> None:
 def test_a_test_loss_that_is_not_finite_is_a_failed_cell() -> None:
     """Two training samples, separated at once, and weights so large that test logits overflow."""
     leg = {"source": "synthetic", "K": 2, "seeds": "0-9", "n_train": 2, "n_test": 500, "lr": 3e5, "steps": 20}
-    results, _ = train(Leg.of({**leg, "learners": "bp_deepsup"}).cells())
+    results, _ = train(Sweep.of({**leg, "learners": "bp_deepsup"}).cells())
     assert {r["status"] for r in results} <= {"done", "failed"}
     for r in results:
         lengths = {len(values) for values in r["curves"].values()}
@@ -175,9 +176,9 @@ def test_one_network_that_diverges_leaves_the_others_as_they_are(monkeypatch: py
 def test_training_learns() -> None:
     """Better than naming the majority class, for every learner, on easy images."""
     for learner in ALL:
-        result = train(Leg.of({"source": "digits", "K": 10, "seeds": "0", "learners": learner, "steps": 300}).cells())[
-            0
-        ][0]
+        result = train(
+            Sweep.of({"source": "digits", "K": 10, "seeds": "0", "learners": learner, "steps": 300}).cells()
+        )[0][0]
         assert result["metrics"]["test_accuracy"] > 0.85
         assert result["curves"]["train_loss"][0] > result["curves"]["train_loss"][-1]
         assert 0.05 < result["data"]["chance"] < 0.15 < DIVERGED

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.execute.runner import run
 from kaxis.io import read_bounded, seal, sweep, unseal
-from kaxis.leg import Leg
 from kaxis.measure.diagnose import diagnose
+from kaxis.spec.cell import Cell
+from kaxis.spec.study import Study
+from kaxis.spec.sweep import Sweep
 from kaxis.stats.effects import paired
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
-from kaxis.study import Study
 from kaxis.train.keep import Kept, load_weights
 from kaxis.train.loop import train
 
@@ -36,7 +36,7 @@ AB = {"learner": "dtg_ff", "baseline": "bp_deepsup"}
 
 
 def the_cell(K: int = 3, seed: int = 0) -> Cell:
-    return Leg.of({"source": "digits", "K": K, "seeds": seed, "learners": ["dtg_ff"]}).cells()[0]
+    return Sweep.of({"source": "digits", "K": K, "seeds": seed, "learners": ["dtg_ff"]}).cells()[0]
 
 
 def record_file(store: Store, cell: Cell) -> Path:
@@ -336,7 +336,7 @@ def test_nothing_but_a_file_of_sane_size_is_read(tmp_path: Path) -> None:
 
 
 def small(**options: Any) -> list[Cell]:
-    return Leg.of(
+    return Sweep.of(
         {"source": "digits", "K": 4, "seeds": "0-1", "steps": 60, "batch_size": 32, "width": 16, "depth": 2, **options}
     ).cells()
 

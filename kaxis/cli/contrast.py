@@ -15,7 +15,7 @@ from kaxis.errors import KaxisError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from kaxis.study import Study
+    from kaxis.spec.study import Study
 
 __all__ = ["Asked", "show_contrast"]
 
@@ -35,10 +35,10 @@ class Asked:
 
 def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     """Estimate, source by source, and print."""
+    from kaxis.spec.study import check_split
     from kaxis.stats.blocks import check_pair
     from kaxis.stats.contrasts import contrast
     from kaxis.stats.intervals import check_interval
-    from kaxis.study import check_split
 
     if asked.split is not None:
         check_split(*asked.split)

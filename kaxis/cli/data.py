@@ -12,8 +12,8 @@ from cyclopts import App, Parameter
 from kaxis.cli.report import console, show_table
 from kaxis.errors import KaxisError, hint
 from kaxis.io import file_name, whole_file
-from kaxis.sources.catalog import OWN, SYNTHETIC
-from kaxis.sources.lookup import image_set, image_sets, source_info
+from kaxis.sources.lookup import image_set, image_sets
+from kaxis.spec.catalog import OWN, SYNTHETIC, source_info
 
 __all__ = ["app"]
 
@@ -151,13 +151,13 @@ def show(
         raise KaxisError(f"source '{name}' has no images")
     if not 1 <= columns <= 100:
         raise KaxisError(f"--columns {columns}: 1 to 100 images a class")
-    from kaxis.leg import Leg
     from kaxis.plots.contact import contact_sheet
     from kaxis.plots.style import style
     from kaxis.sources.load import load_task
+    from kaxis.spec.sweep import Sweep
 
-    leg = Leg.of({"source": name, "K": K, "labels": labels, "size": size, "seeds": seed, "learners": "bp"})
-    task = load_task(leg.cells()[0].config["source"], K, seed, folder, pixels=True)
+    sweep = Sweep.of({"source": name, "K": K, "labels": labels, "size": size, "seeds": seed, "learners": "bp"})
+    task = load_task(sweep.data, K, seed, folder, pixels=True)
     if augmented and task.statistics == ((), ()):
         raise KaxisError(f"{name}: has no images to augment")
     made = io.BytesIO()

@@ -8,16 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from cyclopts import Parameter
 
 from kaxis.cli.common import StorePath, open_store
 from kaxis.errors import KaxisError, visible
-from kaxis.leg import Leg
-from kaxis.options import Help
-from kaxis.study import Study
+from kaxis.spec.study import Study
+from kaxis.spec.table import OPTIONS, shown_default
 
 if TYPE_CHECKING:
     from kaxis.execute.progress import Progress
@@ -27,25 +25,15 @@ __all__ = ["run"]
 
 
 def _flags() -> dict[str, Any]:
-    """The fields of `Leg` as flags. Values stay text: `Leg.of` is the one place that checks them."""
+    """Every option as a flag. Values stay text: `Sweep.of` is the one place that checks them."""
     flags = {}
-    for name, hint in get_type_hints(Leg, include_extras=True).items():
+    for name, owners in OPTIONS.items():
         if name == "source":
             continue
-        base, *extras = get_args(hint)
-        while get_origin(base) is Annotated or get_origin(base) is UnionType or get_origin(base) is Union:
-            base = next(part for part in get_args(base) if part is not NoneType)
-        kind: Any = bool if base is bool else list[str] if get_origin(base) is tuple else str
-        text = next(extra.text for extra in extras if isinstance(extra, Help))
-        if get_origin(base) is Literal:
-            text += f" ({', '.join(get_args(base))})"
-        default = Leg.__dataclass_fields__[name].default
-        text += (
-            ""
-            if default in ((), None, False)
-            else f" [{' '.join(map(str, default)) if isinstance(default, tuple) else default}]"
-        )
-        negative = f"--no-{name.replace('_', '-')}" if base is bool else ""
+        kind: Any = bool if owners[0].is_bool else list[str] if owners[0].is_list else str
+        shown = shown_default(owners)
+        text = f"{owners[0].help}{f' [{shown}]' if shown else ''}"
+        negative = f"--no-{name.replace('_', '-')}" if owners[0].is_bool else ""
         flags[name] = Annotated[kind, Parameter(name=f"--{name.replace('_', '-')}", help=text, negative=negative)]
     return flags
 

@@ -16,7 +16,7 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
 
     Example: kaxis status --store runs
     """
-    from kaxis.cell import Cell
+    from kaxis.spec.cell import Cell
 
     place = open_store(store)
     if not place.path.is_dir():
@@ -27,7 +27,7 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
     wanted = {cell.id: cell for study, _ in place.studies() for cell in study.cells()}
     problems += [p for p in place.problems if p not in problems]
     # A rule's file is not read here, so its cells are known by their place alone.
-    wanted = {key: c for key, c in wanted.items() if c.config["learner"].get("code") != "" or str(c) not in there}
+    wanted = {key: c for key, c in wanted.items() if not c.unknown_code or str(c) not in there}
     wanted |= {key: Cell(r["config"]) for key, r in records.items()}
     wanted |= {key: damaged.cell for key, damaged in place.damaged.items() if damaged.cell is not None}
     counts: Counter[tuple[str, str, str]] = Counter()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from kaxis.cell import Cell
-from kaxis.learners import TABLE
 from kaxis.nets.plan import conv_counts, counts
-from kaxis.sources.lookup import n_classes, source_info
+from kaxis.spec.catalog import n_classes, source_info
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import TABLE, TableLearner
+from kaxis.spec.net import VGGSpec
+from kaxis.spec.source import ImageSpec, SourceSpec, TeacherSpec
 from kaxis.train.schedule import step_count
 
 __all__ = ["STACK", "flops", "networks", "stacks_of", "steps_of"]
@@ -22,11 +23,9 @@ def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
     """Cells that are trained alike, in groups of at most `limit` networks (a cell's members stay together), dearest first."""
     alike: dict[str, list[Cell]] = {}
     for cell in cells:
-        learner = {k: v for k, v in cell.config["learner"].items() if k not in ("name", "inference", "members")}
         # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself; a rule is one module.
-        together = not cell.conv and not cell.rule and "steps" in cell.config["train"]
-        key = {**cell.config, "seed": None if together else cell.seed, "learner": learner}
-        alike.setdefault(json.dumps(key, sort_keys=True), []).append(cell)
+        together = not cell.conv and not cell.rule and cell.training.steps is not None
+        alike.setdefault(cell.trained_alike(across_seeds=together), []).append(cell)
     stacks = []
     for group in alike.values():
         by_seed: dict[int, list[Cell]] = {}
@@ -43,43 +42,44 @@ def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
 
 
 def networks(cells: Sequence[Cell]) -> int:
-    return sum({c.seed: max(d.config["learner"]["members"] for d in cells if d.seed == c.seed) for c in cells}.values())
+    return sum({c.seed: max(d.algorithm.members for d in cells if d.seed == c.seed) for c in cells}.values())
 
 
 def _cost(cells: Sequence[Cell]) -> float:
     """Multiply-adds of a stack, near enough to put long ones first."""
-    cell = max(cells, key=lambda c: c.config["learner"]["members"])
-    return flops(cell) / cell.config["learner"]["members"] * networks(cells)
+    cell = max(cells, key=lambda c: c.algorithm.members)
+    return flops(cell) / cell.algorithm.members * networks(cells)
 
 
 def flops(cell: Cell) -> float:
     """Arithmetic of training a cell, from its configuration alone."""
-    config = cell.config
-    shape: dict[str, Any] = {"K": cell.K, "batch": config["train"]["batch_size"], "learner": config["learner"]}
-    if cell.rule:  # what it costs is its own affair: as backprop with a head on every layer
-        shape["learner"] = TABLE["bp_deepsup"].switches() | {"goodness": "vector"}
-    if not cell.conv:
-        source = config["source"]
-        kind = source.get("features", "")
-        info = source_info(source["name"])
-        pixels = (source.get("size") or info.size or 0) ** 2 * info.channels
-        inputs = source.get("input_dim") or (int(kind[4:]) if kind.startswith("pca:") else pixels)
-        net = {k: config["net"][k] for k in ("width", "depth")}
-        return counts(**shape, **net, inputs=inputs)["flops_step"] * steps_of(cell)
-    size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
-    return conv_counts(**shape, net=config["net"], size=size)["flops_step"] * steps_of(cell)
+    learner = cell.algorithm
+    if not isinstance(learner, TableLearner):  # what it costs is its own affair: as backprop with a head on every layer
+        learner = TABLE["bp_deepsup"].plain()
+    shape: dict[str, Any] = {"K": cell.K, "batch": cell.training.batch_size, "learner": learner}
+    if isinstance(cell.net, VGGSpec):
+        return conv_counts(**shape, net=cell.net, size=cell.size)["flops_step"] * steps_of(cell)
+    return counts(**shape, net=cell.net, inputs=_inputs(cell.data))["flops_step"] * steps_of(cell)
+
+
+def _inputs(data: SourceSpec) -> int:
+    """Features of an MLP's sample."""
+    if isinstance(data, TeacherSpec):
+        return data.input_dim
+    assert isinstance(data, ImageSpec)
+    info = source_info(data.name)
+    pixels = (data.size or info.size or 0) ** 2 * info.channels
+    return int(data.features[4:]) if data.features.startswith("pca:") else pixels
 
 
 def steps_of(cell: Cell) -> int:
     """Optimizer steps of a cell; where epochs are asked for, from the catalogued number of images (for progress alone)."""
-    source = cell.config["source"]
-    info = source_info(source["name"])
-    if not info.real:
-        images = (source.get("per_class") or 0) * cell.K or source["n_train"]
+    data, K = cell.data, cell.K
+    images: float = (data.per_class or 0) * K
+    if isinstance(data, TeacherSpec):
+        images = images or data.n_train
     else:
-        views = n_classes(source["name"], source.get("labels", "fine")) or cell.K
-        images = source.get("train_total") or (
-            source["per_class"] * cell.K if source.get("per_class") else info.train * cell.K / views
-        )
-        images *= 1 - source.get("holdout", 0)
-    return step_count(cell.config["train"], images)
+        views = n_classes(data.name, data.labels) or K
+        images = data.train_total or images or source_info(data.name).train * K / views
+        images *= 1 - data.holdout
+    return step_count(cell.training, images)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.execute.backends import BACKENDS
 from kaxis.execute.grouping import STACK, networks, stacks_of, steps_of
@@ -15,10 +14,10 @@ from kaxis.execute.progress import Progress
 from kaxis.execute.provenance import cores, device_of, provenance
 from kaxis.execute.worker import Job
 from kaxis.measure.profile import WAIT, Profile
-from kaxis.sources.catalog import set_name
-from kaxis.sources.lookup import source_info
+from kaxis.spec.cell import Cell
+from kaxis.spec.source import ImageSpec
+from kaxis.spec.study import Study
 from kaxis.store.records import Store
-from kaxis.study import Study
 
 __all__ = ["Summary", "run"]
 
@@ -90,9 +89,9 @@ def run(
     store.prepare(weights=weights)
     checksums = _prepare_sources(study, data)
     cells = study.cells()
-    if weights and (best := [cell for cell in cells if cell.config["train"].get("select") == "best"]):
+    if weights and (best := [cell for cell in cells if cell.training.select == "best"]):
         raise KaxisError(f"weights: {best[0]} reports its best step (select = best), whose weights are not kept")
-    rules = tuple(dict.fromkeys(file for leg in study.legs for file in leg.rules))
+    rules = tuple(dict.fromkeys(file for sweep in study.sweeps for file in sweep.rules))
     job = Job(store.path, device, data, force, provenance(device), keep_every, rules, weights, profile)
     wanted = [cell for cell in cells if force or not _finished(cell, store, checksums) or job.lacks(store, cell)]
     store.note_study(study)
@@ -116,29 +115,27 @@ def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str
     from kaxis.sources.load import load_task, prepare
 
     checksums = {}
-    for leg in study.legs:
-        if not source_info(leg.source).real:
-            if leg.margin.startswith("match") or leg.balance == "uniform":
-                for cell in {(c.K, c.seed): c for c in leg.cells()}.values():
-                    load_task(cell.config["source"], cell.K, cell.seed)
-            continue
-        place, name = data_dir(data), set_name(leg.cells()[0].config["source"])
-        pixels = leg.net != "mlp"
-        if pixels:
-            channel_statistics(name, place, leg.size)
+    for sweep in study.sweeps:
+        own, pixels = sweep.data, sweep.net.conv
+        if isinstance(own, ImageSpec):
+            place, name = data_dir(data), own.set_name
+            if pixels:
+                channel_statistics(name, place, own.size)
+            else:
+                prepare(name, own.features, place, own.size)
+            checksums[own.name] = load_images(name, place, own.size).checksums
+            tried = own.classes or own.per_class or own.train_total or own.subset != "any" or own.holdout
         else:
-            prepare(name, leg.features, place, leg.size)
-        checksums[leg.source] = load_images(name, place, leg.size).checksums
-        if leg.classes or leg.per_class or leg.train_total or leg.subset != "any" or leg.holdout:
-            for cell in {(c.K, c.seed): c for c in leg.cells()}.values():
-                load_task(cell.config["source"], cell.K, cell.seed, data, pixels=pixels)
+            tried = own.margin.startswith("match") or own.balance == "uniform"
+        for cell in {(c.K, c.seed): c for c in sweep.cells()}.values() if tried else ():
+            load_task(own, cell.K, cell.seed, data, pixels=pixels)
     return checksums
 
 
 def _finished(cell: Cell, store: Store, checksums: Mapping[str, Mapping[str, str]]) -> bool:
     """Whether the store holds the cell, trained on the files that are here now."""
     record = store.read(cell)
-    here = checksums.get(cell.config["source"]["name"])
+    here = checksums.get(cell.data.name)
     if record and here is not None and record["data"].get("checksums", here) != here:
         raise KaxisError(
             f"{cell} in {store.path} was trained on other files; use --force to do it again, or another --store"

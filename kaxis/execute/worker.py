@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kaxis.cell import Cell
 from kaxis.execute.grouping import steps_of
 from kaxis.measure.profile import Profile, profiler
-from kaxis.rules import RuleError, load_rules
+from kaxis.spec.cell import Cell
+from kaxis.spec.rules import RuleError, load_rules
 from kaxis.store.records import Store
 
 __all__ = ["Job", "work"]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from kaxis.errors import KaxisError
-from kaxis.options import Float, Integers, Strings, known, read_toml
+from kaxis.spec.options import Float, Integers, Strings, known, read_toml
 
 __all__ = ["Asked", "asked_by", "bytes_of", "shape_of"]
 

@@ -13,6 +13,7 @@ from kaxis.measure.asked import Asked, bytes_of
 from kaxis.measure.cost import cost_of, memory_of
 from kaxis.measure.subject import Subject, subjects
 from kaxis.measure.visit import Visit, rate, visit
+from kaxis.spec.net import MLPSpec
 from kaxis.train.memory import free_bytes
 
 __all__ = ["audit", "largest_batch"]
@@ -63,14 +64,13 @@ def audit(asked: Asked | None = None, *, device: str = "cpu", **options: Any) ->
     rows = []
     for s, seen, batch, full in zip(chosen, visits, largest, there, strict=True):
         cost = cost_of(s)
-        config = s.cell.config
         rows.append(
             {
                 "net": own.net,
                 "size": s.inputs,
-                "width": config["net"]["width"],
-                "depth": config["net"].get("depth"),
-                "precision": config["train"].get("precision", "float32"),
+                "width": s.cell.net.width,
+                "depth": s.cell.net.depth if isinstance(s.cell.net, MLPSpec) else None,
+                "precision": "bfloat16" if s.cell.training.bfloat16 else "float32",
                 "batch": s.batch,
                 "K": s.cell.K,
                 "configuration": s.name,

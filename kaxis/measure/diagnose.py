@@ -12,9 +12,10 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.sources.load import load_task
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import TableLearner
 from kaxis.stats import information
 from kaxis.stats.arrays import estimate
 from kaxis.store.cube import select
@@ -73,16 +74,16 @@ def diagnose(
     groups: dict[tuple[str, int, str], list[Cell]] = {}
     left_out: dict[str, None] = {}
     for cell in {c.id: c for c in [*asked, *(Cell(r["config"]) for r in records)]}.values():
-        learner, record = cell.config["learner"], found.get(cell.id)
+        learner, record = cell.algorithm, found.get(cell.id)
         if record is None:
             raise KaxisError(f"{cell} is not finished: run it, or choose others with --where")
-        if "rule" in learner or learner["members"] > 1:
+        if not isinstance(learner, TableLearner) or learner.members > 1:
             left_out[f"learner '{cell.learner}': a rule or an ensemble has no layers to look into"] = None
         elif record["status"] != "done":
             left_out[f"{cell} has failed ({record['reason']})"] = None
         elif not store.weights(cell).exists():
             raise KaxisError(f"{cell}: its weights were not kept; run it with --weights")
-        elif temperatures and learner["temperature"] != "learned":
+        elif temperatures and learner.temperature != "learned":
             raise KaxisError(
                 f"temperatures: learner '{cell.learner}' has none to learn (temperature = 1); choose others with --where"
             )
@@ -158,9 +159,8 @@ def _bits(estimator: str, seen: _Layers, layer: int, K: int) -> float:
 
 @torch.no_grad()
 def _layers(store: Store, cell: Cell, record: Mapping[str, Any], data: Path | None) -> _Layers:
-    config = cell.config
     conv = cell.conv
-    task = load_task(config["source"], cell.K, cell.seed, data, pixels=conv)
+    task = load_task(cell.data, cell.K, cell.seed, data, pixels=conv)
     if task.facts.get("checksums") != record["data"].get("checksums"):
         raise KaxisError(f"{cell} in {store.path} was trained on other files than are here now")
     stack = stack_of([cell], [(cell.seed, 0)], {cell.seed: task}, "cpu")
@@ -177,7 +177,7 @@ def _layers(store: Store, cell: Cell, record: Mapping[str, Any], data: Path | No
         x = x if conv else x[None]
         logits = net.logits(x)
         heads_MKB = [z.T[None] for z in logits] if conv else list(logits)
-        hits += right_of(log_probability(heads_MKB, len(net.headed), config["learner"]["inference"]), labels).sum()
+        hits += right_of(log_probability(heads_MKB, len(net.headed), cell.algorithm.inference), labels).sum()
         for i, z in zip(net.headed, logits, strict=False):
             heads[i].append((z if conv else z[0].T)[:n].argmax(1).numpy())
         for i, a in enumerate(net.activations(x)):
@@ -201,7 +201,7 @@ def _check_accuracy(store: Store, cell: Cell, record: Mapping[str, Any], found: 
     told = record["metrics"]["test_accuracy"]
     made = record["provenance"]
     same = made.get("device") == "cpu" and made.get("cpu") == torch.backends.cpu.get_cpu_capability()
-    if abs(found - told) > (1e-9 if same and cell.config["train"].get("precision") != "bfloat16" else NEAR):
+    if abs(found - told) > (1e-9 if same and not cell.training.bfloat16 else NEAR):
         raise KaxisError(
             f"weights {store.weights(cell)}: their test accuracy is {found:.4f}, the record of {cell} says {told:.4f}; they are not its own: "
             "run it again with --weights --force"

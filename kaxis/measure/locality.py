@@ -50,7 +50,7 @@ def locality(subject: Subject) -> xr.DataArray:
     layers = list(dict.fromkeys(layer for row in norms.values() for layer in row))
     values = [[row[layer] for layer in layers] for row in norms.values()]
     out = xr.DataArray(values, coords={"loss": list(norms), "layer": layers}, dims=("loss", "layer"))
-    return out.assign_attrs(learner=subject.cell.learner, net=subject.cell.config["net"]["name"], pattern=pattern(out))
+    return out.assign_attrs(learner=subject.cell.learner, net=subject.cell.net.name, pattern=pattern(out))
 
 
 def pattern(matrix: xr.DataArray) -> str:
@@ -97,7 +97,7 @@ def _of_conv(stack: ConvStack) -> Norms:
     def look(name: str, loss: Tensor) -> None:
         norms[name] = _norms(loss, groups)
 
-    gradients(net, x, y, None, lambda i: None, local_step=stack.train["local_step"], look=look)
+    gradients(net, x, y, None, lambda i: None, local_step=stack.train.local_step, look=look)
     return norms
 
 

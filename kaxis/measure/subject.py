@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kaxis.cell import Cell
-from kaxis.learners import parse
-from kaxis.leg import Leg
 from kaxis.measure.asked import Asked
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import TableLearner, parse
+from kaxis.spec.sweep import Sweep
 
 if TYPE_CHECKING:
     from kaxis.train.stack import Stack
@@ -65,24 +65,22 @@ class Subject:
 
     @property
     def batch(self) -> int:
-        return int(self.cell.config["train"]["batch_size"])
+        return self.cell.training.batch_size
 
     @property
     def unit(self) -> int:
         """What a batch must be a multiple of: its parts, of two images where they are normalised by the batch."""
-        config = self.cell.config
-        learner = config["learner"]
-        alone = learner.get("goodness_norm") != "batchnorm" and learner["inference"] != "concat" and not self.rule
-        return int(config["train"].get("accumulate", 1)) * (1 if alone else 2)
+        learner, training = self.cell.algorithm, self.cell.training
+        alone = isinstance(learner, TableLearner) and not learner.batch_statistics
+        return training.parts * (1 if alone else 2)
 
     def at_batch(self, batch: int) -> Subject:
-        config = self.cell.config
-        return replace(self, cell=Cell({**config, "train": {**config["train"], "batch_size": batch}}))
+        return replace(self, cell=self.cell.retrained(batch_size=batch))
 
     def stack(self, device: str, *, steps: int, noise: bool = True) -> Stack:
         """The trainer's networks, optimizers and data for this configuration, good for so many steps; without `noise` the images are left blank."""
-        from kaxis.rules import load_rules
         from kaxis.sources.task import Task
+        from kaxis.spec.rules import load_rules
         from kaxis.train.batches import CHUNK
         from kaxis.train.loop import stack_of
 
@@ -101,9 +99,8 @@ class Subject:
         train, test = np.arange(self.batch), np.arange(self.batch, n)
         facts = {"n_train": self.batch, "n_test": n_test}
         task = Task(x, train, y[train], test, y[test], facts, statistics=((0.5,) * 3, (0.25,) * 3))
-        networks = [(0, member) for member in range(self.cell.config["learner"]["members"])]
-        config = self.cell.config
-        cell = Cell({**config, "train": {**config["train"], "steps": steps}})  # batches are drawn ahead, but no further
+        networks = [(0, member) for member in range(self.cell.algorithm.members)]
+        cell = self.cell.retrained(steps=steps)  # batches are drawn ahead, but no further
         return stack_of([cell], networks, {0: task}, device)
 
 
@@ -142,7 +139,7 @@ def subject(**options: Any) -> Subject:
 
 
 def _ways(own: Asked) -> list[tuple[str, Mapping[str, Any]]]:
-    from kaxis.rules import load_rules
+    from kaxis.spec.rules import load_rules
 
     load_rules(own.rules)
     if own.net == "mlp":
@@ -170,6 +167,6 @@ def _subject(own: Asked, K: int, learner: str, how: Mapping[str, Any]) -> Subjec
         options |= {"source": "imagenet100", "size": own.inputs, "K": [2], "augment": ["none"]}
     else:
         options |= {"source": "synthetic", "input_dim": own.inputs, "K": [K], "n_train": max(K, 20_000)}
-    cell = Leg.of(options).cells()[0]
+    cell = Sweep.of(options).cells()[0]
     name = ", ".join([cell.learner, *(HOW[k].format(v) for k, v in how.items())])
     return Subject(name, Cell({**cell.config, "K": K}), own.inputs, own.rules)

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from kaxis.nets import normalise
 from kaxis.nets.draws import linear, readout
+from kaxis.spec.learner import TableLearner
+from kaxis.spec.net import MLPSpec
 from kaxis.streams import stream
 
 __all__ = ["MLPStack"]
@@ -35,10 +37,12 @@ class MLPStack:
     ----------
     networks : sequence of (seed, member)
         Each network draws its weights from its own streams.
-    K, inputs, width, depth : int
-        Classes, input features, hidden units, hidden layers.
-    learner : mapping
-        The ``learner`` part of a cell's configuration: switches and settings.
+    K, inputs : int
+        Classes, input features.
+    net : MLPSpec
+        Hidden units and layers.
+    learner : TableLearner
+        Its switches and settings.
     device : torch.device
     dtype : torch.dtype
         float64 for comparisons; float32 otherwise.
@@ -55,18 +59,18 @@ class MLPStack:
         *,
         K: int,
         inputs: int,
-        width: int,
-        depth: int,
-        learner: Mapping[str, Any],
+        net: MLPSpec,
+        learner: TableLearner,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        width, depth = net.width, net.depth
         self.E, self.K, self.width, self.depth, self.learner = len(networks), K, width, depth, learner
-        self.squared = learner["power"] == "2"
-        self.learned_t = learner["temperature"] == "learned"
-        self.learned_readout = learner["readout"] == "learned"
-        self.local = learner["gradient"] == "local"
-        self.headed = range(depth) if learner["heads"] == "every" else range(depth - 1, depth)
+        self.squared = learner.power == "2"
+        self.learned_t = learner.temperature == "learned"
+        self.learned_readout = learner.readout == "learned"
+        self.local = learner.gradient == "local"
+        self.headed = range(depth) if learner.heads == "every" else range(depth - 1, depth)
         fan_in = [inputs] + [width] * (depth - 1)
 
         sizes: dict[str, tuple[int, ...]] = {}
@@ -107,7 +111,7 @@ class MLPStack:
 
     def temperature(self, layer: int) -> Tensor:
         """T of one layer, shape (E, 1, 1)."""
-        low, high = self.learner["t_min"], self.learner["t_max"]
+        low, high = self.learner.t_min, self.learner.t_max
         return low + (high - low) * torch.sigmoid(self.p[f"alpha{layer}"])
 
     def _layer(self, layer: int, h_EDB: Tensor) -> Tensor:
@@ -128,7 +132,7 @@ class MLPStack:
         for layer in range(self.depth):
             a = self._layer(layer, h)
             yield a
-            h, _ = normalise.forward(self.learner["norm"], a)
+            h, _ = normalise.forward(self.learner.norm, a)
 
     @torch.no_grad()
     def readouts(self) -> dict[int, Tensor]:
@@ -159,7 +163,7 @@ class MLPStack:
         x_EBD : Tensor, shape (E, B, D)
         y_EB : Tensor of int64, shape (E, B)
         """
-        norm = self.learner["norm"]
+        norm = self.learner.norm
         h = x_EBD.transpose(1, 2)
         inputs, activations, scales = [], [], []
         below: list[Tensor | None] = [None] * self.depth
@@ -200,7 +204,7 @@ class MLPStack:
         # By hand: torch's softmax along any but the last dimension takes one exponential at a time.
         d = torch.sub(logits, logits.amax(1, keepdim=True), out=self._out("d", self.K, batch)).exp_()
         d /= d.sum(1, keepdim=True)
-        soft = self.learner.get("label_smoothing", 0.0)
+        soft = self.learner.label_smoothing
         if soft:
             d -= soft / self.K
         d.scatter_add_(1, y_EB[:, None, :], d.new_full((1, 1, 1), soft - 1.0).expand(self.E, 1, batch))
@@ -213,7 +217,7 @@ class MLPStack:
         if self.learned_t:
             # d loss / dT = -sum(d * R g / T) / T, and R g / T is logits - bias.
             s = torch.sigmoid(self.p[f"alpha{layer}"])
-            span = self.learner["t_max"] - self.learner["t_min"]
+            span = self.learner.t_max - self.learner.t_min
             logits.sub_(bias).mul_(d)
             d_t = -logits.sum((1, 2), keepdim=True) / self.temperature(layer)
             self.g[f"alpha{layer}"].copy_(d_t * span * s * (1 - s))
@@ -248,7 +252,7 @@ def _padded(size: tuple[int, ...]) -> int:
 
 
 def _draws(
-    seed: int, member: int, K: int, fan_in: list[int], width: int, headed: range, learner: Mapping[str, Any]
+    seed: int, member: int, K: int, fan_in: list[int], width: int, headed: range, learner: TableLearner
 ) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
     """One network's initial numbers. Hidden layers are the same for every K and learner of a seed, heads for every learner."""
     out = {}
@@ -256,6 +260,6 @@ def _draws(
         out[f"W{layer}"], out[f"b{layer}"] = linear(stream(seed, f"init/{member}/{layer}"), width, n)
     for layer in headed:
         out[f"R{layer}"], out[f"c{layer}"] = readout(seed, member, layer, K, width, learner)
-        if learner["temperature"] == "learned":
+        if learner.temperature == "learned":
             out[f"alpha{layer}"] = np.zeros((1, 1))
     return out

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +9,7 @@ from torch.nn import functional as F
 from kaxis.nets.draws import linear
 from kaxis.nets.plan import Layer, layers
 from kaxis.nets.vgg import convolution, flat, grid_means, over_channels
+from kaxis.spec.net import VGGSpec
 from kaxis.streams import stream
 
 __all__ = ["Start"]
@@ -38,13 +36,11 @@ class Start:
         self._norm, self._dropout = "none", 0.0
 
     @classmethod
-    def conv(
-        cls, seed: int, member: int, K: int, *, size: int, net: Mapping[str, Any], norm: str, device: str
-    ) -> Start:
+    def conv(cls, seed: int, member: int, K: int, *, size: int, net: VGGSpec, norm: str, device: str) -> Start:
         """For a conv net on images of `size` pixels."""
         plan = layers(net, size)
         made = cls(seed, member, K, plan[0].inputs, 0, len(plan), device)
-        made._plan, made._norm, made._dropout = plan, norm, net["dropout"]
+        made._plan, made._norm, made._dropout = plan, norm, net.dropout
         return made
 
     def channels(self, layer: int) -> int:

@@ -10,8 +10,7 @@ name alone: their pools, and all of VGG13, are ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,8 @@ from torch.nn import functional as F
 from kaxis.nets import fused
 from kaxis.nets.draws import linear, readout
 from kaxis.nets.plan import Layer, layers
+from kaxis.spec.learner import TableLearner
+from kaxis.spec.net import VGGSpec
 from kaxis.streams import stream
 
 __all__ = ["CONCAT_DROPOUT", "CONCAT_SMOOTHING", "VGG", "convolution", "flat", "grid_means", "over_channels"]
@@ -37,8 +38,8 @@ class VGG(nn.Module):
         Whose streams the initial numbers come from.
     K, size : int
         Classes; side of the images in pixels.
-    net, learner : mapping
-        Those parts of a cell's configuration.
+    net : VGGSpec
+    learner : TableLearner
     concat : bool
         Also train a classifier on the concatenated average-pooled layers from 1 up (paper, concat inference).
     """
@@ -50,31 +51,31 @@ class VGG(nn.Module):
         *,
         K: int,
         size: int,
-        net: Mapping[str, Any],
-        learner: Mapping[str, Any],
+        net: VGGSpec,
+        learner: TableLearner,
         concat: bool,
     ) -> None:
         super().__init__()
-        self.plan, self.learner, self.dropout = layers(net, size), learner, net["dropout"]
-        self.local = learner["gradient"] == "local"
+        self.plan, self.learner, self.dropout = layers(net, size), learner, net.dropout
+        self.local = learner.gradient == "local"
         depth = len(self.plan)
-        self.headed = {"every": range(depth), "last": range(depth - 1, depth), "concat": range(0)}[learner["heads"]]
+        self.headed = {"every": range(depth), "last": range(depth - 1, depth), "concat": range(0)}[learner.heads]
         self.convs = nn.ModuleList(convolution(seed, member, i, layer) for i, layer in enumerate(self.plan))
         self.heads = nn.ModuleDict()
         self.alphas = nn.ParameterDict()
         self.goodness_norms = nn.ModuleDict()
         with torch.no_grad():
             for i in self.headed:
-                G = 1 if learner["goodness"] == "scalar" else self.plan[i].goodness
+                G = 1 if learner.goodness == "scalar" else self.plan[i].goodness
                 head = nn.Linear(G, K)
                 R, c = readout(seed, member, i, K, G, learner)
                 head.weight.copy_(torch.from_numpy(R))
                 head.bias.copy_(torch.from_numpy(c[:, 0]))
-                head.requires_grad_(learner["readout"] == "learned")
+                head.requires_grad_(learner.readout == "learned")
                 self.heads[str(i)] = head
-                if learner["temperature"] == "learned":
+                if learner.temperature == "learned":
                     self.alphas[str(i)] = nn.Parameter(torch.zeros(()))
-                if learner["goodness_norm"] == "batchnorm":
+                if learner.goodness_norm == "batchnorm":
                     self.goodness_norms[str(i)] = nn.BatchNorm1d(G, affine=False)
             self.concat: nn.Sequential | None = None
             if concat:
@@ -89,7 +90,7 @@ class VGG(nn.Module):
         """T of layer i: 1, or learned between t_min and t_max."""
         if str(i) not in self.alphas:
             return 1.0
-        low, high = self.learner["t_min"], self.learner["t_max"]
+        low, high = self.learner.t_min, self.learner.t_max
         return low + (high - low) * torch.sigmoid(self.alphas[str(i)])
 
     def activation(self, i: int, h_BCSS: Tensor) -> Tensor:
@@ -97,8 +98,8 @@ class VGG(nn.Module):
 
     def goodness(self, i: int, a_BCSS: Tensor) -> Tensor:
         """What a head of layer i would read, before normalisation and temperature: the pooled a^power, or its mean (B, 1)."""
-        g = a_BCSS * a_BCSS if self.learner["power"] == "2" else a_BCSS
-        if self.learner["goodness"] == "scalar":
+        g = a_BCSS * a_BCSS if self.learner.power == "2" else a_BCSS
+        if self.learner.goodness == "scalar":
             return g.mean((1, 2, 3))[:, None]
         return flat(grid_means(g, self.plan[i].goodness_side))
 
@@ -117,12 +118,12 @@ class VGG(nn.Module):
         """`activation`, `head` (None without one) and `pooled` in one; a local learner's pooling waits for its backward pass."""
         layer, headed, device = self.plan[i], i in self.headed, h_BCSS.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else h_BCSS.dtype
-        whole = headed and self.learner["goodness"] == "vector" and layer.side % layer.goodness_side == 0
+        whole = headed and self.learner.goodness == "vector" and layer.side % layer.goodness_side == 0
         a, g, p = fused.layer(
             h_BCSS.to(dtype),
             *(p.to(dtype) for p in self.convs[i].parameters()),
             head=layer.goodness_side if whole else 0,
-            squared=self.learner["power"] == "2",
+            squared=self.learner.power == "2",
             pool=layer.pool and not self.local,
         )
         logits = None
@@ -139,7 +140,7 @@ class VGG(nn.Module):
 
     def normed(self, i: int, p_BCSS: Tensor, mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
         """The next layer's input from what is already pooled."""
-        kind, x = self.learner["norm"], p_BCSS.permute(0, 2, 3, 1)  # channels last, as in memory
+        kind, x = self.learner.norm, p_BCSS.permute(0, 2, 3, 1)  # channels last, as in memory
         x, own = over_channels(x, kind), kind != "none"
         if mask is not None and self.dropout:
             drawn = mask(i, p_BCSS).permute(0, 2, 3, 1)

@@ -53,14 +53,14 @@ def contact_sheet(task: Task, *, columns: int = 8, seed: int | None = None) -> F
 def _augmented(task: Task, picks: list[np.ndarray], seed: int) -> list[np.ndarray]:
     import torch
 
-    from kaxis.recipes import CONV
     from kaxis.sources.augment import augment, draws
+    from kaxis.spec.training import ConvTraining
 
     u = torch.from_numpy(draws(seed, 0, 0, len(task.y_train)))
     mean, std = (np.array(s, np.float32) for s in task.statistics)
     out = []
     for p in picks:
         x = torch.from_numpy(np.ascontiguousarray(task.features[task.train_rows[p]]))
-        seen = augment(x, u[p], CONV["augment"], *task.statistics).permute(0, 2, 3, 1).numpy()
+        seen = augment(x, u[p], ConvTraining().augment, *task.statistics).permute(0, 2, 3, 1).numpy()
         out.append(255 * (seen * std + mean))
     return out

@@ -14,8 +14,8 @@ from typing import Any
 
 from kaxis.errors import KaxisError
 from kaxis.io import whole_file
-from kaxis.sources.catalog import SETS
 from kaxis.sources.info import Archive
+from kaxis.sources.lookup import SETS
 
 __all__ = ["ARCHIVES", "data_dir", "download", "missing_files"]
 

@@ -44,7 +44,7 @@ def augment(x_BSSC: Tensor, u_BF: Tensor, kinds: Sequence[str], mean: Sequence[f
     u_BF : Tensor, shape (B, len(COLUMNS))
         From `draws`.
     kinds : sequence of str
-        Out of `kaxis.sources.catalog.AUGMENTATIONS`.
+        Out of `kaxis.spec.training.AUGMENTATIONS`.
     mean, std : sequence of float
         Of each channel.
 

@@ -14,11 +14,11 @@ from kaxis.errors import KaxisError
 from kaxis.sources import readers
 from kaxis.sources.archives import ARCHIVES, download, missing_files
 from kaxis.sources.cache import cached, md5_of
-from kaxis.sources.catalog import OWN
 from kaxis.sources.image_set import Images
 from kaxis.sources.info import Archive
 from kaxis.sources.lookup import image_set
 from kaxis.sources.own import load_own
+from kaxis.spec.catalog import OWN
 
 __all__ = ["channel_statistics", "load_images", "square_pixels"]
 

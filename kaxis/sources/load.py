@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kaxis.sources.catalog import set_name
 from kaxis.sources.task import Task
+from kaxis.spec.source import ImageSpec, SourceSpec, TeacherSpec, source_spec
 
 __all__ = ["load_task", "prepare"]
 
 
-def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = None, *, pixels: bool = False) -> Task:
+def load_task(
+    source: SourceSpec | Mapping[str, Any], K: int, seed: int, data: Path | None = None, *, pixels: bool = False
+) -> Task:
     """The data of one (source, K, seed), the same for every learner.
 
     Parameters
     ----------
-    source : mapping
-        The ``source`` part of a cell's configuration.
+    source : SourceSpec or mapping
+        What the data are, or the ``source`` part of a cell's configuration.
     K, seed : int
     data : Path, optional
         Folder of image files; see `kaxis.sources.archives.data_dir`.
@@ -34,24 +36,26 @@ def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = 
     KaxisError
         If the files are missing or damaged, or a class has too few images.
     """
-    if source["name"] == "synthetic":
+    spec = source if isinstance(source, SourceSpec) else source_spec(source)
+    if isinstance(spec, TeacherSpec):
         from kaxis.sources.synthetic import teacher_task
 
-        return teacher_task(source, K, seed)
+        return teacher_task(spec, K, seed)
     from kaxis.sources import relabel
     from kaxis.sources.archives import data_dir
     from kaxis.sources.images import channel_statistics, load_images, square_pixels
     from kaxis.sources.task import label_facts
 
-    folder, size, name = data_dir(data), source.get("size"), set_name(source)
+    assert isinstance(spec, ImageSpec)
+    folder, size, name = data_dir(data), spec.size, spec.set_name
     images = load_images(name, folder, size)
-    labels, names = relabel.label_view(images, source["labels"], seed)
-    chosen = _choose(source, images, names, K, seed)
+    labels, names = relabel.label_view(images, spec.labels, seed)
+    chosen = _choose(spec, images, names, K, seed)
     new_label = np.full(len(names), -1)
     new_label[chosen] = np.arange(K)
     y = new_label[labels]
-    train_rows = relabel.draw_sample(y[: images.n_train], K, seed, source)
-    train_rows, held_rows = relabel.hold_out(train_rows, seed, source.get("holdout", 0.0))
+    train_rows = relabel.draw_sample(y[: images.n_train], K, seed, spec)
+    train_rows, held_rows = relabel.hold_out(train_rows, seed, spec.holdout)
     test_rows = images.n_train + np.flatnonzero(y[images.n_train :] >= 0)
     facts = label_facts(y[train_rows], y[test_rows], K)
     facts |= {"classes": [names[i] for i in chosen], "checksums": images.checksums}
@@ -60,15 +64,15 @@ def load_task(source: Mapping[str, Any], K: int, seed: int, data: Path | None = 
     x, statistics = (
         (square_pixels(name, folder, size), channel_statistics(name, folder, size))
         if pixels
-        else (prepare(name, source["features"], folder, size), ((), ()))
+        else (prepare(name, spec.features, folder, size), ((), ()))
     )
     return Task(x, train_rows, y[train_rows], test_rows, y[test_rows], facts, held_rows, y[held_rows], statistics)
 
 
-def _choose(source: Mapping[str, Any], images: Any, names: tuple[str, ...], K: int, seed: int) -> NDArray[np.int64]:
+def _choose(source: ImageSpec, images: Any, names: tuple[str, ...], K: int, seed: int) -> NDArray[np.int64]:
     from kaxis.sources import relabel
 
-    subset = source.get("subset", "any")
+    subset = source.subset
     parents = None
     if subset != "any":
         parents = np.zeros(len(names), np.int64)
@@ -77,7 +81,7 @@ def _choose(source: Mapping[str, Any], images: Any, names: tuple[str, ...], K: i
         names,
         K,
         seed,
-        tuple(source["classes"]),
+        source.classes,
         subset=subset,
         parents=parents,
         parent_names=images.names.get("coarse", ()),

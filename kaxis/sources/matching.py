@@ -80,7 +80,7 @@ class Probe:
         if kind != "any":
             keep = (self.margin >= self.teacher.edges(quantile)[self.fine]) == (kind == "above")
         rows = np.flatnonzero(keep)
-        if self.teacher.source.get("balance") == "uniform":
+        if self.teacher.source.balance == "uniform":
             rows = self._equal_shares(rows)
         n = min(len(rows), TRAIN + TEST)
         train, test = np.split(rows[:n], [n * TRAIN // (TRAIN + TEST)])

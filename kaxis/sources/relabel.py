@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError, hint
 from kaxis.sources.image_set import Images
+from kaxis.spec.source import ImageSpec
 from kaxis.streams import stream
 
 __all__ = ["draw_classes", "draw_sample", "hold_out", "label_view"]
@@ -95,7 +93,7 @@ def draw_classes(
     return order[np.lexsort(keys)][:K]
 
 
-def draw_sample(y: NDArray[np.int64], K: int, seed: int, source: Mapping[str, Any]) -> NDArray[np.int64]:
+def draw_sample(y: NDArray[np.int64], K: int, seed: int, source: ImageSpec) -> NDArray[np.int64]:
     """Positions of the training images to use: all, N of each class, or N in all, balanced.
 
     Each class gives its first images in the seed's one permutation of the whole training set, so samples nest too.
@@ -110,11 +108,11 @@ def draw_sample(y: NDArray[np.int64], K: int, seed: int, source: Mapping[str, An
     KaxisError
         If a class has fewer images than asked for.
     """
-    if source["per_class"]:
-        wanted = np.full(K, source["per_class"])
-    elif source["train_total"]:
+    if source.per_class:
+        wanted = np.full(K, source.per_class)
+    elif source.train_total:
         # What does not divide goes to the first classes, one each.
-        wanted = source["train_total"] // K + (np.arange(K) < source["train_total"] % K)
+        wanted = source.train_total // K + (np.arange(K) < source.train_total % K)
     else:
         return np.flatnonzero(y >= 0)
     order = stream(seed, "sample").permutation(len(y))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
-from kaxis.sources.knobs import parse_margin
 from kaxis.sources.matching import matched
 from kaxis.sources.relabel import hold_out
 from kaxis.sources.task import Task, label_facts
 from kaxis.sources.teacher import Labels, Teacher
+from kaxis.spec.source import TeacherSpec, parse_margin
 
 __all__ = ["teacher_task"]
 
@@ -23,7 +23,7 @@ MOST_DRAWS = 400
 """Times the wanted number of samples that are drawn before a class counts as too rare."""
 
 
-def teacher_task(source: Mapping[str, Any], K: int, seed: int) -> Task:
+def teacher_task(source: TeacherSpec, K: int, seed: int) -> Task:
     """Draw teacher, inputs and labels of one (K, seed).
 
     The paper gives the depth (3 layers), the sample sizes and "a new random draw per seed"; widths, initialisation and
@@ -32,8 +32,7 @@ def teacher_task(source: Mapping[str, Any], K: int, seed: int) -> Task:
 
     Parameters
     ----------
-    source : mapping
-        The teacher's options (`kaxis.sources.catalog.TEACHER_DEFAULTS`, `kaxis.sources.knobs.NEUTRAL`).
+    source : TeacherSpec
     K, seed : int
 
     Returns
@@ -47,25 +46,25 @@ def teacher_task(source: Mapping[str, Any], K: int, seed: int) -> Task:
         If a class is too rare for equal shares, or no difficulty matches.
     """
     teacher = Teacher(source, K, seed)
-    n_train, n_test = (source.get("per_class") or 0) * K or source["n_train"], source["n_test"]
-    kind, value = parse_margin(source.get("margin", "any"))
+    n_train, n_test = (source.per_class or 0) * K or source.n_train, source.n_test
+    kind, value = parse_margin(source.margin)
     facts: dict[str, Any] = {}
     if kind == "match":
         kind, value, reached = matched(teacher, value, K)
         facts = {"margin": f"{kind}:{value:g}" if kind != "any" else kind, "probe": reached}
     samples = _kept(teacher, n_train + n_test, kind, value)
-    if source.get("balance") == "uniform":
+    if source.balance == "uniform":
         x, y = _equal_shares(samples, teacher, K, n_train, n_test)
     else:
         x, y = _first(samples, n_train + n_test)
     y_train, y_test = teacher.view(y[:n_train]), teacher.view(y[n_train:])
-    if source["label_noise"]:
+    if source.label_noise:
         noise = teacher.stream("label_noise")
         y_train = y_train.copy()
-        hit = noise.random(n_train) < source["label_noise"]
+        hit = noise.random(n_train) < source.label_noise
         y_train[hit] = (y_train[hit] + noise.integers(1, K, hit.sum())) % K
     rows = np.arange(n_train + n_test)
-    kept, held = hold_out(rows[:n_train], seed, source.get("holdout", 0.0))
+    kept, held = hold_out(rows[:n_train], seed, source.holdout)
     facts |= label_facts(y_train[kept], y_test, K)
     return Task(x, kept, y_train[kept], rows[n_train:], y_test, facts, held, y_train[held])
 

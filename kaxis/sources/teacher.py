@@ -1,18 +1,16 @@
 """The synthetic teacher: standard normal inputs, labelled by a random ReLU network (paper, synthetic study).
 
-Difficulty, balance and hierarchy are knobs of ours (`kaxis.sources.knobs`); with all of them neutral every sample that is drawn is kept.
+Difficulty, balance and hierarchy are options of ours; with all of them neutral every sample that is drawn is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kaxis.sources.knobs import fine_classes
+from kaxis.spec.source import TeacherSpec
 from kaxis.streams import SHARED, stream
 
 __all__ = ["Labels", "Teacher"]
@@ -29,18 +27,17 @@ class Teacher:
 
     Parameters
     ----------
-    source : mapping
-        `kaxis.sources.catalog.TEACHER_DEFAULTS`, and those of `kaxis.sources.knobs.NEUTRAL` that differ.
+    source : TeacherSpec
     K, seed : int
     """
 
-    def __init__(self, source: Mapping[str, Any], K: int, seed: int) -> None:
+    def __init__(self, source: TeacherSpec, K: int, seed: int) -> None:
         self.source, self.seed = source, seed
-        self.classes = fine_classes(source, K)
-        self.key = SHARED if source["nested_teacher"] else self.classes
-        self.groups: int = source.get("superclasses") or 0
-        widths = [source["teacher_width"]] * (source["teacher_depth"] - 1)
-        rng, fan_in = self.stream("teacher"), source["input_dim"]
+        self.classes = source.fine_classes(K)
+        self.key = SHARED if source.nested_teacher else self.classes
+        self.groups: int = source.superclasses or 0
+        widths = [source.teacher_width] * (source.teacher_depth - 1)
+        rng, fan_in = self.stream("teacher"), source.input_dim
         self.hidden, self.heads = [], []
         for width in widths:
             self.hidden.append(self._layer(rng, width, fan_in))
@@ -49,7 +46,7 @@ class Teacher:
         if self.groups:
             self.heads.append(self._layer(self.stream("superclasses"), self.groups, fan_in))
         self.scales = [(np.zeros(1), np.ones(1))] * 2
-        if source.get("balance", "none") != "none":
+        if source.balance != "none":
             h = self._hidden(self.inputs(self.stream("pool"), POOL))
             self.scales = [(z.mean(0), z.std(0)) for z in (h @ W.T + b for W, b in self.heads)]
 
@@ -57,13 +54,13 @@ class Teacher:
         return stream(self.seed, purpose, self.key)
 
     def inputs(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
-        return rng.standard_normal((n, self.source["input_dim"]), dtype=np.float32)
+        return rng.standard_normal((n, self.source.input_dim), dtype=np.float32)
 
     def _layer(self, rng: np.random.Generator, width: int, fan_in: int) -> tuple[Matrix, Matrix]:
         # One row a unit, bias last: the first K rows of an output layer do not depend on K.
         draw = rng.uniform(-1.0, 1.0, (width, fan_in + 1))
-        bound = np.sqrt((6.0 if self.source["teacher_init"] == "kaiming" else 1.0) / fan_in)
-        return bound * draw[:, :-1], draw[:, -1] / np.sqrt(fan_in) * self.source["teacher_bias"]
+        bound = np.sqrt((6.0 if self.source.teacher_init == "kaiming" else 1.0) / fan_in)
+        return bound * draw[:, :-1], draw[:, -1] / np.sqrt(fan_in) * self.source.teacher_bias
 
     def _hidden(self, x_ND: NDArray[np.float32]) -> Matrix:
         """Float64, so that no label hangs on the order of a sum."""
@@ -105,7 +102,7 @@ class Teacher:
 
     def view(self, y: Labels) -> Labels:
         """Labels under the view that the source asks for."""
-        view = self.source.get("labels", "fine")
+        view = self.source.labels
         if view == "coarse":
             return y % self.groups
         if view.startswith("merge:"):

@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 
 from kaxis.errors import KaxisError, hint
+from kaxis.spec.study import check_split
 from kaxis.stats.arrays import as_published, seed_correlation
 from kaxis.stats.blocks import asked, attributes, block, check_pair, difference, estimates, without_common_seed
 from kaxis.stats.models import crv3_slope, mixed_slope
 from kaxis.stats.scales import SHAPES, log_weights, scaled
-from kaxis.study import check_split
 
 __all__ = ["contrast", "slope_checks", "slope_steps"]
 

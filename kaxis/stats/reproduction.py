@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kaxis.cell import Cell
 from kaxis.reference import published
+from kaxis.spec.cell import Cell
 from kaxis.stats.arrays import estimate
 from kaxis.store.cube import flat
 
@@ -46,8 +46,8 @@ def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         settings = flat(cell)
         differs = _differs(cell.source, settings)
         own = [
-            cell.config["net"],
-            cell.config["train"],
+            cell.net.config(),
+            cell.training.config(),
             [settings.get(k) for k in ("lr", "clip", "norm")],
         ]  # never mixed
         key = (cell.source, cell.K, cell.learner, str(settings["net"]), differs, json.dumps(own))

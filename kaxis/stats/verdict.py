@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from kaxis.sources.catalog import CATALOG
+from kaxis.spec.catalog import CATALOG
 from kaxis.stats.arrays import flips_named
 from kaxis.stats.rows import rows
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError, hint
-from kaxis.learners import SETTINGS, TABLE
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import SETTINGS, TABLE
 from kaxis.store.records import Store
 
 __all__ = ["AXES", "build_cube", "flat", "load_cube", "select"]

@@ -15,11 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kaxis.cell import FORMAT, Cell
 from kaxis.errors import KaxisError
 from kaxis.io import PART, file_name, read_bounded, sweep, text_digest, write_text
+from kaxis.spec.cell import FORMAT, Cell
+from kaxis.spec.study import Study
 from kaxis.store.schema import fault
-from kaxis.study import Study
 
 __all__ = ["Store"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kaxis.sources.augment import augment, draws, normalised
 from kaxis.sources.task import Task
+from kaxis.spec.training import ConvTraining, Training
 from kaxis.train.feed import Feed, Order
 from kaxis.train.schedule import LOOKS, checkpoints, cosine, step_count
 
@@ -32,8 +33,7 @@ class Batches(ABC):
 
     Parameters
     ----------
-    train : mapping
-        That part of a cell's configuration.
+    train : Training
     networks : sequence of (seed, member)
     tasks : dict of int to Task
         By seed.
@@ -46,10 +46,10 @@ class Batches(ABC):
         Samples a step, training samples, steps in all.
     """
 
-    def __init__(self, train: Mapping[str, Any], networks: Networks, tasks: dict[int, Task], device: str) -> None:
+    def __init__(self, train: Training, networks: Networks, tasks: dict[int, Task], device: str) -> None:
         self.train, self.networks, self.device = train, list(networks), device
         self.feed, self.task = Feed(networks, tasks, device), tasks[networks[0][0]]
-        self.batch, self.n = train["batch_size"], len(self.task.y_train)
+        self.batch, self.n = train.batch_size, len(self.task.y_train)
         self.steps = step_count(train, self.n)
 
     @abstractmethod
@@ -112,7 +112,7 @@ class Rows(Batches):
         return lr
 
     def evaluate_at(self) -> list[int]:
-        return checkpoints(self.steps, best=self.train.get("select") == "best")
+        return checkpoints(self.steps, best=self.train.select == "best")
 
     def trains_at(self, step: int) -> bool:
         return True
@@ -131,7 +131,9 @@ Batch = tuple[int, list[Tensor], list[tuple[NDArray[np.int64], NDArray[np.float3
 class Images(Batches):
     """Images of one seed, augmented on the device, with a cosine schedule."""
 
-    def __init__(self, train: Mapping[str, Any], networks: Networks, tasks: dict[int, Task], device: str) -> None:
+    train: ConvTraining
+
+    def __init__(self, train: ConvTraining, networks: Networks, tasks: dict[int, Task], device: str) -> None:
         super().__init__(train, networks, tasks, device)
         # At one size every chunk has as many images, so that no result hangs on the set.
         self.chunk = max(8, 512 * 32 * 32 // self.feed.features.shape[1] ** 2)
@@ -176,10 +178,10 @@ class Images(Batches):
         _, images, details = batch
         picks, numbers = details[network]
         y = torch.from_numpy(self.task.y_train[picks[at]]).to(self.device)
-        if "none" in self.train["augment"]:
+        if "none" in self.train.augment:
             return normalised(images[network][at], *self.task.statistics), y
         u = torch.from_numpy(numbers[at]).to(self.device)
-        return augment(images[network][at], u, self.train["augment"], *self.task.statistics), y
+        return augment(images[network][at], u, self.train.augment, *self.task.statistics), y
 
     def sample(self, n: int) -> Tensor:
         return normalised(self.feed.take(np.arange(min(n, len(self.feed.features)))), *self.task.statistics)
@@ -190,19 +192,19 @@ class Images(Batches):
             yield [normalised(self.feed.take(r), *self.task.statistics) for r in own], labels
 
     def rate(self, batch: Batch, lr: float) -> float:
-        return cosine(batch[0], self.steps, lr, self.train["lr_min"])
+        return cosine(batch[0], self.steps, lr, self.train.lr_min)
 
     def evaluate_at(self) -> list[int]:
         """At most 20 evenly spaced ends of epochs (every one, where the best counts), or of a number of steps their logarithmic grid."""
-        if "steps" in self.train:
+        if self.train.steps is not None:
             return checkpoints(self.steps)
         return sorted({0, *self._epoch_ends()})
 
     def trains_at(self, step: int) -> bool:
         """A third of an epoch's work: at the end, with epochs after four fifths of them too; each time, where the best counts."""
-        if self.train["select"] == "best" or step == self.steps:
+        if self.train.select == "best" or step == self.steps:
             return True
-        if "steps" in self.train:
+        if self.train.steps is not None:
             return False
         ends = self._epoch_ends()
         return step == ends[math.ceil(0.8 * len(ends)) - 1]
@@ -211,8 +213,8 @@ class Images(Batches):
         return True
 
     def _epoch_ends(self) -> list[int]:
-        epochs = math.ceil(self.train["epochs"])
-        looks = epochs if self.train["select"] == "best" else min(epochs, LOOKS)
+        epochs = math.ceil(self.train.epochs or 0)
+        looks = epochs if self.train.select == "best" else min(epochs, LOOKS)
         ends = (math.ceil(round(epochs * i / looks) * self.n / self.batch) for i in range(1, looks + 1))
         return [min(e, self.steps) for e in ends]
 

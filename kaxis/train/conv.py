@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from kaxis.cell import Cell
 from kaxis.nets.fused import kept
-from kaxis.nets.plan import conv_counts
+from kaxis.nets.plan import cell_counts
 from kaxis.nets.vgg import CONCAT_DROPOUT, VGG
 from kaxis.sources.task import Task
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import TableLearner
+from kaxis.spec.net import VGGSpec
+from kaxis.spec.training import ConvTraining
 from kaxis.streams import stream
 from kaxis.train.batches import Batch
 from kaxis.train.stack import Heads, Stack
@@ -25,26 +28,32 @@ __all__ = ["ConvStack"]
 class ConvStack(Stack):
     """The networks of one seed and configuration (several for an ensemble)."""
 
+    learner: TableLearner
+    train: ConvTraining
+    shape: VGGSpec
+
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
         super().__init__(cells, networks, tasks, device)
         self.size, self.batch = self.batches.feed.features.shape[1], self.batches.batch
-        concat = any("concat" in (c.config["learner"]["heads"], c.config["learner"]["inference"]) for c in cells)
-        shape = {"K": self.K, "size": self.size, "net": self.shape, "learner": self.learner, "concat": concat}
+        concat = any(isinstance(c.algorithm, TableLearner) and c.algorithm.concat for c in cells)
         with torch.device(device):
-            self.nets = [VGG(s, m, **shape) for s, m in networks]
-        decay = self.learner["weight_decay"]
+            self.nets = [
+                VGG(s, m, K=self.K, size=self.size, net=self.shape, learner=self.learner, concat=concat)
+                for s, m in networks
+            ]
+        decay = self.learner.weight_decay
         self.optimizers = [
-            [torch.optim.AdamW(group, lr=self.learner["lr"], weight_decay=decay, fused=True) for group in net.groups()]
+            [torch.optim.AdamW(group, lr=self.learner.lr, weight_decay=decay, fused=True) for group in net.groups()]
             for net in self.nets
         ]
         self.headed = self.nets[0].headed
-        self.kernels = self.train.get("kernels", "plain")
-        self.learned_t = self.learner["temperature"] == "learned"
+        self.kernels = self.train.kernels
+        self.learned_t = self.learner.temperature == "learned"
 
     def step(self, batch: Batch) -> None:
-        lr = self.batches.rate(batch, self.learner["lr"])
+        lr = self.batches.rate(batch, self.learner.lr)
         for network, optimizers in enumerate(self.optimizers):
             for optimizer in optimizers:
                 optimizer.param_groups[0]["lr"] = lr
@@ -52,7 +61,7 @@ class ConvStack(Stack):
 
     def _step_one(self, batch: Batch, network: int) -> Tensor:
         net, optimizers, (seed, member) = self.nets[network], self.optimizers[network], self.networks[network]
-        parts, clip = self.train["accumulate"], self.learner["clip"]
+        parts, clip = self.train.accumulate, self.learner.clip
         part, total = self.batch // parts, torch.zeros((), device=self.device)
 
         def finish(i: int) -> None:
@@ -68,9 +77,9 @@ class ConvStack(Stack):
                 self._mask(net, seed, member, batch[0], k),
                 finish if k == parts - 1 else lambda i: None,
                 share=1 / parts,
-                local_step=self.train["local_step"],
-                checkpointing=self.train["activation_checkpointing"],
-                precision=self.train["precision"],
+                local_step=self.train.local_step,
+                checkpointing=self.train.activation_checkpointing,
+                precision=self.train.precision,
                 kernels=self.kernels,
             )
         return total
@@ -98,7 +107,7 @@ class ConvStack(Stack):
         for images, labels in self.batches.seen(split):
             heads = []
             for net, x in zip(self.nets, images, strict=True):
-                with torch.autocast(self.device, torch.bfloat16, enabled=self.train["precision"] == "bfloat16"):
+                with torch.autocast(self.device, torch.bfloat16, enabled=self.train.bfloat16):
                     heads.append(net.logits(x))
             yield [torch.stack(z).transpose(1, 2) for z in zip(*heads, strict=True)], labels
         for net in self.nets:
@@ -114,8 +123,8 @@ class ConvStack(Stack):
         with torch.no_grad():
             return [float(self.nets[network].temperature(i)) for i in self.headed] if self.learned_t else []
 
-    def counts(self, learner: dict[str, Any]) -> dict[str, int]:
-        return conv_counts(K=self.K, size=self.size, batch=self.batch, net=self.shape, learner=learner)
+    def counts(self, cell: Cell) -> dict[str, int]:
+        return cell_counts(cell, self.size)
 
     def state(self) -> dict[str, Any]:
         return {

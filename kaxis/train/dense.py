@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kaxis.cell import Cell
 from kaxis.nets.mlp import MLPStack
-from kaxis.nets.plan import counts
+from kaxis.nets.plan import cell_counts
 from kaxis.sources.task import Task
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import TableLearner
+from kaxis.spec.net import MLPSpec
 from kaxis.train.batches import CHUNK
-from kaxis.train.stack import Heads, Stack
+from kaxis.train.stack import Heads, Stack, adam
 
 __all__ = ["DenseStack"]
 
@@ -21,19 +23,18 @@ __all__ = ["DenseStack"]
 class DenseStack(Stack):
     """MLPs of one shape side by side."""
 
+    learner: TableLearner
+    shape: MLPSpec
+
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
         super().__init__(cells, networks, tasks, device)
         self.features, self.E, self.batch = self.batches.feed.features, len(networks), self.batches.batch
         self.inputs = self.features.shape[1]
-        self.size = {"K": self.K, "inputs": self.inputs, "width": self.shape["width"], "depth": self.shape["depth"]}
-        self.net = MLPStack(networks, **self.size, learner=self.learner, device=device)
+        self.net = MLPStack(networks, K=self.K, inputs=self.inputs, net=self.shape, learner=self.learner, device=device)
         self.headed, self.learned_t = self.net.headed, self.net.learned_t
-        capturable = device == "cuda"
-        decay = self.learner.get("weight_decay", 0.0)
-        kind, more = (torch.optim.AdamW, {"weight_decay": decay}) if decay else (torch.optim.Adam, {})
-        optimizer = kind([self.net.parameters], lr=self.learner["lr"], fused=True, capturable=capturable, **more)
+        optimizer = adam([self.net.parameters], self.learner, fused=True, capturable=device == "cuda")
         self.optimizers = [[optimizer]]
         self._rows = torch.zeros(self.E * self.batch, dtype=torch.int64, device=device)
         self._y = torch.zeros(self.E, self.batch, dtype=torch.int64, device=device)
@@ -41,8 +42,8 @@ class DenseStack(Stack):
 
     def _once(self) -> None:
         self.net.gradients(self.features.index_select(0, self._rows).view(self.E, self.batch, self.inputs), self._y)
-        if self.learner["clip"]:
-            self.net.clip(self.learner["clip"])
+        if self.learner.clip:
+            self.net.clip(self.learner.clip)
         self.optimizers[0][0].step()
 
     def state(self) -> dict[str, Any]:
@@ -83,8 +84,8 @@ class DenseStack(Stack):
     def temperatures(self, network: int) -> list[float]:
         return [float(self.net.temperature(i)[network, 0, 0]) for i in self.headed] if self.learned_t else []
 
-    def counts(self, learner: dict[str, Any]) -> dict[str, int]:
-        return counts(**self.size, batch=self.batch, learner=learner)
+    def counts(self, cell: Cell) -> dict[str, int]:
+        return cell_counts(cell, self.inputs)
 
     def _captured(self) -> Callable[[], None]:
         """The step as one CUDA graph. Warming up trains, so parameters and optimizer state are put back."""

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.io import seal, unseal, whole_file
+from kaxis.spec.cell import Cell
 from kaxis.train.stack import Stack
 
 __all__ = ["Kept", "load_weights", "save_weights"]

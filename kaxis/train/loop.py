@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError, out_of_memory
 from kaxis.sources.load import load_task
 from kaxis.sources.task import Task
+from kaxis.spec.cell import Cell
 from kaxis.train.conv import ConvStack
 from kaxis.train.dense import DenseStack
 from kaxis.train.keep import Kept, save_weights
@@ -36,7 +36,7 @@ TICK = 50  # steps between progress reports
 
 def networks_of(cells: Sequence[Cell]) -> list[tuple[int, int]]:
     """The distinct (seed, member) that cells of one stack need."""
-    return list(dict.fromkeys((c.seed, m) for c in cells for m in range(c.config["learner"]["members"])))
+    return list(dict.fromkeys((c.seed, m) for c in cells for m in range(c.algorithm.members)))
 
 
 def stack_of(cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str) -> Stack:
@@ -108,7 +108,7 @@ def train(
             return _train(cells, data, device, tick, state, weights, after_step), backend
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, torch.OutOfMemoryError) or out_of_memory(error):
-            raise KaxisError(f"{cells[0]}: {memory_advice(cells[0].config, device)}", exit_code=1) from None
+            raise KaxisError(f"{cells[0]}: {memory_advice(cells[0], device)}", exit_code=1) from None
         raise
 
 
@@ -121,17 +121,13 @@ def _train(
     weights: Callable[[Cell], Path] | None,
     after_step: Callable[[], None],
 ) -> list[dict[str, Any]]:
-    config, K = cells[0].config, cells[0].K
     networks = networks_of(cells)
     conv = cells[0].conv
     seeds = dict.fromkeys(seed for seed, _ in networks)
-    tasks = {seed: load_task(config["source"], K, seed, data, pixels=conv) for seed in seeds}
+    tasks = {seed: load_task(cells[0].data, cells[0].K, seed, data, pixels=conv) for seed in seeds}
     stack = stack_of(cells, networks, tasks, device)
     batches = stack.batches
-    results = [
-        Result(cell, [networks.index((cell.seed, m)) for m in range(cell.config["learner"]["members"])])
-        for cell in cells
-    ]
+    results = [Result(cell, [networks.index((cell.seed, m)) for m in range(cell.algorithm.members)]) for cell in cells]
     start = kept.restore(cells, stack, results, tasks)
     evaluate_at = set(batches.evaluate_at())
     if start:
@@ -184,7 +180,7 @@ def _evaluate(stack: Stack, tasks: dict[int, Task], results: list[Result], step:
             for r, result in enumerate(results):
                 y = labels[result.networks[0]]
                 own = [h[result.networks] for h in heads]
-                log_p = log_probability(own, len(stack.headed), result.cell.config["learner"]["inference"])
+                log_p = log_probability(own, len(stack.headed), result.cell.algorithm.inference)
                 right[r].append(right_of(log_p, y))
                 sums[r] += right[r][-1].sum(), -float(log_p.cpu().numpy()[y, np.arange(len(y))].sum(dtype=np.float64))
                 total[r] += len(y)

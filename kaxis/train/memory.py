@@ -3,57 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 
-from kaxis.nets.plan import conv_counts
-from kaxis.sources.lookup import source_info
+from kaxis.nets.plan import cell_counts, layers
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import TableLearner
+from kaxis.spec.net import VGGSpec
+from kaxis.spec.training import ConvTraining
 
 __all__ = ["activation_bytes", "free_bytes", "memory_advice"]
 
 
-def activation_bytes(config: Mapping[str, Any], size: int) -> int:
+def activation_bytes(cell: Cell, size: int) -> int:
     """Predicted bytes of activations that one image keeps alive in a training step of a conv net.
 
     Per layer: input, activation, its power, what normalisation and dropout keep. Local learners hold one layer at a
     time, unless their losses are summed; global ones hold all, or with checkpointing the inputs of all and one whole.
     """
-    from kaxis.nets.plan import layers
-
-    plan = layers(config["net"], size)
+    net, training, learner = cell.net, cell.training, cell.algorithm
+    assert isinstance(net, VGGSpec)
+    assert isinstance(training, ConvTraining)
+    assert isinstance(learner, TableLearner)
+    plan = layers(net, size)
     whole = [4 * (p.inputs * p.side**2 + 4 * p.channels * p.side**2) for p in plan]
     inputs = [4 * p.inputs * p.side**2 for p in plan]
-    one_by_one = config["learner"]["gradient"] == "local" and config["train"]["local_step"] != "summed"
-    if one_by_one:
+    if learner.gradient == "local" and training.local_step != "summed":
         return max(whole)
-    return sum(inputs) + max(whole) if config["train"]["activation_checkpointing"] else sum(whole)
+    return sum(inputs) + max(whole) if training.activation_checkpointing else sum(whole)
 
 
-def memory_advice(config: Mapping[str, Any], device: str) -> str:
+def memory_advice(cell: Cell, device: str) -> str:
     """One line for a run that ran out of memory."""
-    train = config["train"]
-    batch = train["batch_size"]
-    if config["net"]["name"] == "mlp" or "rule" in config["learner"]:  # what a rule keeps is its own affair
-        more = f", or more parts than accumulate = {train['accumulate']}" if "accumulate" in train else ""
-        return f"out of memory on {device} with batch_size = {batch}; run fewer jobs, or a smaller batch{more}"
-    size = config["source"].get("size") or source_info(config["source"]["name"]).size or 224
-    shape = {"K": config["K"], "size": size, "batch": 1, "net": config["net"], "learner": config["learner"]}
-    count = conv_counts(**shape)
+    training, learner = cell.training, cell.algorithm
+    failed = f"out of memory on {device} with batch_size = {training.batch_size}"
+    if not isinstance(training, ConvTraining):
+        return f"{failed}; run fewer jobs, or a smaller batch"
+    if not isinstance(learner, TableLearner):  # what a rule keeps is its own affair
+        return f"{failed}; run fewer jobs, or a smaller batch, or more parts than accumulate = {training.accumulate}"
+    count = cell_counts(cell, cell.size)
     free = free_bytes(device) - 16 * (
         count["parameters"] + count["buffers"]
     )  # weights, gradients and AdamW's two moments
-    each = activation_bytes(config, size)
-    batch_statistics = config["learner"]["goodness_norm"] == "batchnorm" or config["learner"]["inference"] == "concat"
-    most = batch // 2 if batch_statistics else batch
-    parts = [a for a in range(train["accumulate"] + 1, most + 1) if batch % a == 0 and train["local_step"] != "naive"]
+    each = activation_bytes(cell, cell.size)
+    batch = training.batch_size
+    most = batch // 2 if learner.batch_statistics else batch
+    parts = [a for a in range(training.accumulate + 1, most + 1) if batch % a == 0 and training.local_step != "naive"]
     fits = next((a for a in parts if each * batch / a < 0.7 * free), None)
     advice = (
         f"accumulate = {fits} should fit" if fits else "take a smaller batch_size, width or activation_checkpointing"
     )
     return (
-        f"out of memory on {device} with batch_size = {batch}, accumulate = {train['accumulate']}; "
+        f"{failed}, accumulate = {training.accumulate}; "
         f"about {each / 2**20:.0f} MiB of activations an image, {free / 2**30:.1f} GiB for them: {advice}"
     )
 

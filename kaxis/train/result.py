@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kaxis.cell import Cell
 from kaxis.outcomes import pack
 from kaxis.sources.task import Task
+from kaxis.spec.cell import Cell
 from kaxis.train.stack import Stack
 
 __all__ = ["DIVERGED", "Result"]
@@ -35,7 +35,7 @@ class Result:
 
     @property
     def best(self) -> bool:
-        return self.cell.config["train"].get("select") == "best"
+        return self.cell.training.select == "best"
 
     def add(
         self,
@@ -105,5 +105,5 @@ class Result:
             **({} if self.reason else {"test_right": self.right}),
             "data": facts,
             "streams": self.cell.streams,
-            "counts": stack.counts(self.cell.config["learner"]),
+            "counts": stack.counts(self.cell),
         }

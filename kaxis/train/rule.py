@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.nets.start import Start
-from kaxis.rules import RULES, RuleError, authors_code
 from kaxis.sources.task import Task
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import CodeLearner
+from kaxis.spec.net import VGGSpec
+from kaxis.spec.rules import RULES, RuleError, authors_code
 from kaxis.streams import stream
-from kaxis.train.stack import Heads, Stack
+from kaxis.train.stack import Heads, Stack, adam
 
 __all__ = ["RuleStack"]
 
@@ -27,24 +29,26 @@ __all__ = ["RuleStack"]
 class RuleStack(Stack):
     """One module. Torch's global generator is seeded by the cell, so that dropout and noise depend on it alone."""
 
+    learner: CodeLearner
+
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
         super().__init__(cells, networks, tasks, device)
         ((seed, member),) = networks
-        made = RULES.get(self.learner["rule"])
-        if made is None or made.code != self.learner["code"]:
+        made = RULES.get(self.learner.rule)
+        if made is None or made.code != self.learner.code:
             raise KaxisError(f"{cells[0]}: its file of rules is not here or has changed; name it with --rules")
         self.rule = made
         inputs = self.batches.feed.features.shape[1]  # of an image its side
-        if cells[0].conv:
-            shape = {"size": inputs, "net": self.shape, "norm": self.learner["norm"]}
-            start = Start.conv(seed, member, self.K, **shape, device=device)
+        if isinstance(self.shape, VGGSpec):
+            norm = self.learner.norm
+            start = Start.conv(seed, member, self.K, size=inputs, net=self.shape, norm=norm, device=device)
         else:
-            start = Start(seed, member, self.K, inputs, self.shape["width"], self.shape["depth"], device)
+            start = Start(seed, member, self.K, inputs, self.shape.width, self.shape.depth, device)
         torch.manual_seed(int(stream(seed, f"rule/{member}", self.K).integers(2**63)))
         with authors_code(made):
-            module = made.build(start, **self.learner["settings"])
+            module = made.build(start, **self.learner.settings)
             self.module = _checked(module, made.name).to(device)
         trained = [p for p in self.module.parameters() if p.requires_grad]
         if not trained:
@@ -55,10 +59,8 @@ class RuleStack(Stack):
         if lost := {id(p) for p in trained} ^ {id(p) for group in self.groups for p in group}:
             name = next((n for n, p in self.module.named_parameters() if id(p) in lost), "one that is not the module's")
             raise RuleError(f"rule '{made.name}': groups() is to hold each parameter that is trained; look at {name}")
-        decay = self.learner.get("weight_decay", 0.0)
-        kind, more = (torch.optim.AdamW, {"weight_decay": decay}) if decay else (torch.optim.Adam, {})
         with authors_code(made):
-            self.optimizers = [[kind(group, lr=self.learner["lr"], **more) for group in self.groups]]
+            self.optimizers = [[adam(group, self.learner) for group in self.groups]]
         self.headed = range(self._heads(made.name))
         self._plain = _plain(self.module)
 
@@ -101,17 +103,17 @@ class RuleStack(Stack):
             torch.cuda.set_rng_state(state["cuda"].cpu())
 
     def step(self, batch: Any) -> None:
-        lr = self.batches.rate(batch, self.learner["lr"])
+        lr = self.batches.rate(batch, self.learner.lr)
         for optimizer in self.optimizers[0]:
             optimizer.zero_grad()
             optimizer.param_groups[0]["lr"] = lr
-        parts = self.train.get("accumulate", 1)
+        parts = self.train.parts
         part, total = self.batches.batch // parts, torch.zeros((), device=self.device)
         for k in range(parts):
             total += self._backward(*self.batches.one(batch, 0, slice(k * part, (k + 1) * part)), 1 / parts)
         for group, optimizer in zip(self.groups, self.optimizers[0], strict=True):
-            if self.learner["clip"]:
-                nn.utils.clip_grad_norm_(group, self.learner["clip"])
+            if self.learner.clip:
+                nn.utils.clip_grad_norm_(group, self.learner.clip)
             optimizer.step()
         self.loss = total
 
@@ -130,7 +132,7 @@ class RuleStack(Stack):
         return share * loss.detach().reshape(())
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device, torch.bfloat16, enabled=self.train.get("precision") == "bfloat16")
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.train.bfloat16)
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Heads:
@@ -141,7 +143,7 @@ class RuleStack(Stack):
                 heads = self.module.logits(x)
             yield [h.T[None] for h in heads], labels
 
-    def counts(self, learner: dict[str, Any]) -> dict[str, int]:
+    def counts(self, cell: Cell) -> dict[str, int]:
         """Numbers of the module; FLOPs as torch counts them in one step and one prediction."""
         x = self.batches.sample(self.batches.batch)
         y = torch.zeros(len(x), dtype=torch.int64, device=x.device)

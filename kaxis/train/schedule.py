@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+
+from kaxis.spec.training import Training
 
 __all__ = ["LOOKS", "checkpoints", "cosine", "step_count"]
 
@@ -26,15 +26,16 @@ def checkpoints(steps: int, *, best: bool = False) -> list[int]:
     return sorted({0, steps} | grid)
 
 
-def step_count(train: Mapping[str, Any], n: float) -> int:
+def step_count(train: Training, n: float) -> int:
     """Steps of a training on n images: as many as asked for, or its epochs in whole batches, rounded up.
 
     Examples
     --------
-    >>> step_count({"steps": 7}, 100), step_count({"epochs": 1.5, "batch_size": 64}, 100)
+    >>> from kaxis.spec.training import MLPTraining
+    >>> step_count(MLPTraining(steps=7), 100), step_count(MLPTraining(epochs=1.5, batch_size=64), 100)
     (7, 3)
     """
-    return int(train.get("steps") or 0) or max(1, math.ceil(train["epochs"] * n / train["batch_size"]))
+    return train.steps or max(1, math.ceil((train.epochs or 0) * n / train.batch_size))
 
 
 def cosine(step: int, steps: int, lr: float, lr_min: float) -> float:

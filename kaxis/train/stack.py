@@ -7,18 +7,29 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
-from kaxis.cell import Cell
 from kaxis.sources.task import Task
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import LearnerSpec
+from kaxis.spec.net import MLPSpec, VGGSpec
+from kaxis.spec.training import ConvTraining, Training
 from kaxis.train.batches import Batches, Images, Rows
 
-__all__ = ["Heads", "Stack"]
+__all__ = ["Heads", "Stack", "adam"]
 
 Heads = Iterator[tuple[list[Tensor], list[NDArray[np.int64]]]]
 """Chunk by chunk: logits of every head, each (E, K, chunk), and each network's labels."""
+
+
+def adam(parameters: list[Tensor], learner: LearnerSpec, **more: Any) -> Optimizer:
+    """Adam; AdamW where weights decay."""
+    if learner.weight_decay:
+        return torch.optim.AdamW(parameters, lr=learner.lr, weight_decay=learner.weight_decay, **more)
+    return torch.optim.Adam(parameters, lr=learner.lr, **more)
 
 
 class Stack(ABC):
@@ -35,8 +46,9 @@ class Stack(ABC):
 
     Attributes
     ----------
-    learner, train : mapping
-        Those parts of the configuration.
+    learner : LearnerSpec
+    train : Training
+    shape : NetSpec
     batches : Batches
     headed : sequence of int
         Layers that have a head, as many as `evaluate` gives first.
@@ -46,6 +58,9 @@ class Stack(ABC):
         Of the last step, where it is at hand.
     """
 
+    learner: LearnerSpec
+    train: Training
+    shape: MLPSpec | VGGSpec
     headed: Sequence[int]
     optimizers: Sequence[Sequence[Optimizer]]
     loss: Tensor | None = None
@@ -53,10 +68,11 @@ class Stack(ABC):
     def __init__(
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
-        config = cells[0].config
-        self.learner, self.train, self.shape = config["learner"], config["train"], config["net"]
+        self.learner, self.train, self.shape = cells[0].algorithm, cells[0].training, cells[0].net
         self.K, self.networks, self.device = cells[0].K, list(networks), device
-        self.batches: Batches = (Images if cells[0].conv else Rows)(self.train, networks, tasks, device)
+        training, data = cells[0].training, (networks, tasks, device)
+        self.batches: Batches
+        self.batches = Images(training, *data) if isinstance(training, ConvTraining) else Rows(training, *data)
 
     @abstractmethod
     def step(self, batch: Any) -> None:
@@ -79,7 +95,7 @@ class Stack(ABC):
         """What one network predicts with."""
 
     @abstractmethod
-    def counts(self, learner: dict[str, Any]) -> dict[str, int]:
+    def counts(self, cell: Cell) -> dict[str, int]:
         """Parameters, buffers and arithmetic of a learner on these networks."""
 
     @abstractmethod

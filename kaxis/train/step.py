@@ -66,7 +66,7 @@ def gradients(
     Tensor
         The heads' summed loss (nats), detached.
     """
-    smoothing = net.learner["label_smoothing"]
+    smoothing = net.learner.label_smoothing
     depth, one_by_one = len(net.plan), net.local and local_step != "summed"
     cast = partial(torch.autocast, x_BCSS.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
@@ -109,7 +109,7 @@ def gradients(
         if pooled is not None:
             pools.append(pooled)
     if net.concat:
-        into = net.learner["heads"] == "concat"
+        into = net.learner.heads == "concat"
         logits = net.classify(pools if into else [p.detach() for p in pools], mask)
         own = share * F.cross_entropy(logits, y_B, label_smoothing=CONCAT_SMOOTHING)
         look("concat", own)
@@ -125,6 +125,6 @@ def gradients(
         total.backward()
         for i in range(depth):
             done(i)
-        if net.concat and net.learner["heads"] == "concat":
+        if net.concat and net.learner.heads == "concat":
             done(depth)
     return total.detach()

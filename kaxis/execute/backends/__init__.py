@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from kaxis.cell import Cell
 from kaxis.execute.progress import Progress
 from kaxis.execute.worker import Job
 from kaxis.registry import Registry
+from kaxis.spec.cell import Cell
 
 __all__ = ["BACKENDS", "Backend"]
 

@@ -15,10 +15,10 @@ from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.execute.progress import Progress
 from kaxis.execute.worker import Job, work
+from kaxis.spec.cell import Cell
 
 __all__ = ["run"]
 

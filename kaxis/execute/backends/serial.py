@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError
 from kaxis.execute.progress import Progress
 from kaxis.execute.worker import Job, work
+from kaxis.spec.cell import Cell
 
 __all__ = ["run"]
 

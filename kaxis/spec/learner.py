@@ -9,11 +9,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from annotated_types import Ge, Gt, Lt
 
 from kaxis.errors import KaxisError, hint
+from kaxis.spec.options import Float, Option, Spec, validated
 
-__all__ = ["CONV_SETTINGS", "RULE_SETTINGS", "SETTINGS", "TABLE", "Learner", "parse", "register"]
+__all__ = [
+    "RULE_SETTINGS",
+    "SETTINGS",
+    "TABLE",
+    "CodeLearner",
+    "ConvSettings",
+    "Learner",
+    "LearnerSpec",
+    "Settings",
+    "TableLearner",
+    "learner_spec",
+    "parse",
+    "register",
+]
 
 Gradient = Literal["global", "local"]
 Power = Literal["1", "2"]
@@ -23,14 +39,152 @@ Start = Literal["torch", "draw"]
 Heads = Literal["last", "every", "concat"]
 Inference = Literal["last", "logit_sum", "softmax_mean", "concat"]
 
-CONV_SETTINGS = ("weight_decay", "label_smoothing", "goodness", "goodness_norm")
-"""Settings that conv nets alone have."""
 
-SETTINGS = ("lr", "clip", "norm", "readout_scale", "readout_bias", "t_min", "t_max", *CONV_SETTINGS)
+Norm = Literal["none", "layernorm", "rmsnorm"]
+Scale = Literal["unit", "rsqrt_width", "rsqrt_K", "columns"]
+LR = Annotated[Float, Gt(0), Option("learning rate", "Adam, AdamW, cosine; rates not legible (conv: ASGE's)")]
+CLIP = Annotated[
+    Float,
+    Ge(0),
+    Option("largest gradient norm of a layer, 0 for none", "per-layer clipping of DTG-FF; bound not legible"),
+]
+NORM = Annotated[
+    Norm,
+    Option(
+        "normalisation between layers, without trained numbers",
+        "conv: LayerNorm; MLP: not said; `rmsnorm` is an ablation of its",
+    ),
+]
+DECAY = Annotated[
+    Float,
+    Ge(0),
+    Option(
+        "AdamW's, on everything trained; 0 is Adam",
+        "differs from ASGE's 1e-3 by a stated factor that is not legible",
+    ),
+]
+SCALE = Annotated[
+    Scale,
+    Option(
+        "a drawn readout's standard deviation: 1, 1/sqrt(width), 1/sqrt(K), or columns of length 1",
+        "\"fixed random\"; scale not said (`rsqrt_K` is ASGE's; `columns` an ablation of the paper's)",
+    ),
+]
+T_MIN = Annotated[Float, Gt(0), Option("lowest learned temperature", "not said, not legible")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Spec):
+    """Numbers of a run that may also be set for one learner alone, in brackets; the defaults are the MLP's."""
+
+    lr: LR = 1e-3
+    clip: CLIP = 0.0
+    norm: NORM = "none"
+    weight_decay: DECAY = 0.0
+    label_smoothing: Annotated[
+        float, Ge(0), Lt(1), Option("of the heads' losses; the concat classifier's is always 0.1", "concat 0.1")
+    ] = 0.0
+    readout_scale: SCALE = "unit"
+    readout_bias: Annotated[
+        Float, Ge(0), Option("a drawn readout's bias, in units of its weights' scale", "not said")
+    ] = 1.0
+    t_min: T_MIN = 0.1
+    t_max: Annotated[
+        Float,
+        Gt(0),
+        Option(
+            "highest learned temperature",
+            "a learned temperature in a range; the MLP's is not said, the conv nets' is not legible",
+        ),
+    ] = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvSettings(Settings):
+    """Those of conv nets; learning rate and weight decay are ASGE's."""
+
+    lr: LR = 2e-4
+    clip: CLIP = 1.0
+    norm: NORM = "layernorm"
+    weight_decay: DECAY = 1e-3
+    readout_scale: SCALE = "rsqrt_K"
+    t_min: T_MIN = 0.5
+    goodness: Annotated[
+        Literal["vector", "scalar"],
+        Option("vgg: heads read the pooled vector or its mean", "vector; `scalar` is its MLP's"),
+    ] = "vector"
+    goodness_norm: Annotated[
+        Literal["none", "batchnorm"],
+        Option("vgg: normalisation of what the heads read", "no BatchNorm on the goodness path"),
+    ] = "none"
+
+
+SETTINGS = tuple(f.name for f in fields(ConvSettings))
 """Settings of a run that may also be set for one learner alone, in brackets."""
 
 RULE_SETTINGS = ("lr", "clip", "weight_decay")
 """Those that reach a learner that is code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerSpec(Spec):
+    """The ``learner`` part of a configuration: what every learner has."""
+
+    name: str
+    members: int = 1
+    inference: str = "logit_sum"
+    lr: float
+    clip: float | None = None
+    norm: str = "none"
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLearner(LearnerSpec):
+    """A row of the table with its settings; those that do not reach it are left out of its configuration."""
+
+    gradient: Gradient = "global"
+    power: Power = "1"
+    temperature: Temperature = "1"
+    readout: Readout = "learned"
+    start: Start = "torch"
+    heads: Heads = "every"
+    label_smoothing: float = 0.0
+    goodness: str = "vector"
+    goodness_norm: str = "none"
+    readout_scale: str = "unit"
+    readout_bias: float = 1.0
+    t_min: float = 1.0
+    t_max: float = 1.0
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a readout is drawn from the stream of fixed ones."""
+        return self.readout == "fixed" or self.start == "draw"
+
+    @property
+    def concat(self) -> bool:
+        """Whether a classifier on the concatenated layers is trained."""
+        return "concat" in (self.heads, self.inference)
+
+    @property
+    def batch_statistics(self) -> bool:
+        """Whether something is normalised by the batch."""
+        return self.concat or self.goodness_norm == "batchnorm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeLearner(LearnerSpec):
+    """A learner that is code (`kaxis.spec.rules`): the hash of its file, and settings of its own."""
+
+    rule: str
+    code: str
+    settings: Mapping[str, float]
+
+
+def learner_spec(config: Mapping[str, Any]) -> TableLearner | CodeLearner:
+    """The ``learner`` part of a configuration."""
+    return (CodeLearner if "rule" in config else TableLearner).restored(config)
 
 
 @dataclass(frozen=True)
@@ -62,7 +216,7 @@ class Learner:
     overrides : mapping
         Settings of the run (`SETTINGS`), or of its rule, that hold for this learner alone.
     rule : tuple of str or None
-        For a learner that is code (`kaxis.rules`): the names of its settings. Its switches mean nothing.
+        For a learner that is code (`kaxis.spec.rules`): the names of its settings. Its switches mean nothing.
 
     Raises
     ------
@@ -102,6 +256,42 @@ class Learner:
     def switches(self) -> dict[str, Any]:
         """The row without its name and overrides."""
         return {k: v for k, v in asdict(self).items() if k not in ("name", "overrides", "rule")}
+
+    def plain(self, settings: Settings | None = None) -> TableLearner:
+        """The row at the settings of a run, by default the MLP's."""
+        return TableLearner.restored(self.config(settings or Settings()))
+
+    def config(self, settings: Settings) -> dict[str, Any]:
+        """Name, switches and those settings that reach this learner: the ``learner`` part of a configuration.
+
+        Raises
+        ------
+        KaxisError
+            For a setting in brackets that does not fit or has no effect.
+        """
+        own, conv = settings, isinstance(settings, ConvSettings)
+        if given := {k: v for k, v in self.overrides.items() if hasattr(own, k)}:
+            try:
+                own = validated(type(own), {**asdict(own), **given})
+            except KaxisError as error:
+                raise KaxisError(f"learner '{self.name}': {error}") from None
+        if not conv and "concat" in (self.heads, self.inference):
+            raise KaxisError(f"learner '{self.name}': concat is for conv nets; the mlp has heads last and every")
+        config = {"name": self.name, **self.switches(), "lr": own.lr, "clip": own.clip or None, "norm": own.norm}
+        decay = {"weight_decay": own.weight_decay, "label_smoothing": own.label_smoothing}
+        if isinstance(own, ConvSettings):
+            config |= {**decay, "goodness": own.goodness, "goodness_norm": own.goodness_norm}
+        else:  # named only where they differ, so that older records keep their names
+            config |= {k: v for k, v in decay.items() if v}
+        if self.readout == "fixed" or self.start == "draw":
+            config |= {"readout_scale": own.readout_scale, "readout_bias": own.readout_bias}
+        if self.temperature == "learned":
+            if not own.t_min < own.t_max:
+                raise KaxisError(f"learner '{self.name}': t_min = {own.t_min} is not below t_max = {own.t_max}")
+            config |= {"t_min": own.t_min, "t_max": own.t_max}
+        if idle := [key for key in self.overrides if key not in config]:
+            raise KaxisError(f"learner '{self.name}': {idle[0]} has no effect on it")
+        return config
 
 
 SWITCHES: dict[str, tuple[str, ...]] = {

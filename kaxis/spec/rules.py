@@ -7,6 +7,7 @@ the same records, pairing, resuming and figures. See docs/add_a_learner.md.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 import os
 import re
@@ -22,7 +23,8 @@ from typing import Any
 
 from kaxis.errors import KaxisError, out_of_memory
 from kaxis.io import read_bounded
-from kaxis.learners import RULE_SETTINGS, SETTINGS, TABLE, Learner, register
+from kaxis.spec.learner import RULE_SETTINGS, SETTINGS, TABLE, Learner, Settings, register
+from kaxis.spec.net import NetSpec
 
 __all__ = [
     "LADDER",
@@ -113,9 +115,8 @@ def _told(error: BaseException, file: str, name: str) -> str:
 
 def _rung(**kind: Any) -> Callable[..., Any]:
     def build(start: Any, **settings: Any) -> Any:
-        from kaxis.nets.ladder import Ladder  # torch, not before it is needed
-
-        return Ladder(start, **kind, **settings)
+        ladder = importlib.import_module("kaxis.nets.ladder")  # by name: torch, and a room below
+        return ladder.Ladder(start, **kind, **settings)
 
     return build
 
@@ -149,7 +150,7 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
     --------
     >>> @rule("mine", strength=0.5)
     ... class Mine: ...
-    >>> from kaxis.learners import parse
+    >>> from kaxis.spec.learner import parse
     >>> parse("mine[strength=0.25]").name
     'mine[strength=0.25]'
     >>> _ = TABLE.pop("mine"), RULES.pop("mine")
@@ -254,7 +255,7 @@ def _siblings(path: Path, folder: str) -> dict[str, Path]:
     return found
 
 
-def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
+def rule_config(row: Learner, run: Settings, net: NetSpec) -> dict[str, Any]:
     """The ``learner`` part of a configuration: its settings, the run's that reach it, and the hash of its file.
 
     Raises
@@ -264,8 +265,8 @@ def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     base = row.name.partition("[")[0]
     made = RULES.get(base)
-    if made and made.mlp and options["net"] != "mlp":
-        raise KaxisError(f"learner '{row.name}': trains the mlp, not {options['net']}")
+    if made and made.mlp and net.conv:
+        raise KaxisError(f"learner '{row.name}': trains the mlp, not {net.name}")
     try:
         given = {k: float(v) for k, v in row.overrides.items()}
     except ValueError:
@@ -273,13 +274,13 @@ def rule_config(row: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in given.items():
         if not math.isfinite(value):
             raise KaxisError(f"learner '{row.name}': {key} = {value}: a finite number")
-    own = {k: given.pop(k) if k in given else options[k] for k in RULE_SETTINGS}
+    own = {k: given.pop(k) if k in given else getattr(run, k) for k in RULE_SETTINGS}
     settings = (dict(made.settings) if made else {}) | given
     code = {"rule": base, "code": made.code if made else "", "settings": settings}
     config = {"name": row.name, "members": 1, "inference": "logit_sum", **code, "lr": own["lr"]}
     config["clip"] = own["clip"] or None
-    if options["net"] != "mlp":
-        return config | {"weight_decay": own["weight_decay"], "norm": options["norm"]}
+    if net.conv:
+        return config | {"weight_decay": own["weight_decay"], "norm": run.norm}
     # Named only where it differs, so that older records keep their names.
     return config | ({"weight_decay": own["weight_decay"]} if own["weight_decay"] else {})
 

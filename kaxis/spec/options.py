@@ -1,30 +1,33 @@
-"""What the fields of a leg are made of: help texts, and values as people type them."""
+"""What specifications are made of: fields that say what they mean, and values as people type them."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, cast
 
 from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
 
 from kaxis.errors import KaxisError, hint
 from kaxis.io import read_bounded
 
-__all__ = ["Float", "Help", "Integers", "Strings", "integers", "known", "read_toml", "strings", "validated"]
+__all__ = ["Float", "Integers", "Option", "Spec", "Strings", "integers", "known", "read_toml", "strings", "validated"]
 
 
 MOST = 100_000
 """Numbers that one range may name."""
 
 
-class Help(NamedTuple):
-    """What a field means, for ``--help`` and the docs."""
+class Option(NamedTuple):
+    """What a field means, for ``--help`` and docs/options.md: help, what the paper says of it, and its default where the field cannot show it."""
 
-    text: str
+    help: str
+    paper: str = "ours"
+    default: str = ""
 
 
 def integers(value: object) -> tuple[int, ...]:
@@ -87,6 +90,31 @@ Integers = Annotated[tuple[int, ...], BeforeValidator(integers)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(strings)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """One part of what is asked: its fields are options, and, by the same names, a part of a cell's configuration."""
+
+    UNNAMED: ClassVar[Mapping[str, Any]] = {}
+    """Values that a configuration leaves out: as cells were before there was such an option, so that their ids stay."""
+
+    def config(self) -> dict[str, Any]:
+        """As JSON."""
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values
+            if name not in self.UNNAMED or value != self.UNNAMED[name]
+        }
+
+    @classmethod
+    def restored(cls, config: Mapping[str, Any]) -> Self:
+        """From `config`. Keys of other versions are passed over; those that are left out have their value of then."""
+        given = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in {f.name for f in fields(cls)}
+        }
+        return cls(**{**cls.UNNAMED, **given})
+
+
 def known(kind: type[Any], options: Mapping[str, Any]) -> Any:
     """A dataclass from options as typed; unknown keys, wrong types and values out of range are errors.
 
@@ -102,16 +130,22 @@ def known(kind: type[Any], options: Mapping[str, Any]) -> Any:
     return validated(kind, options)
 
 
-def validated(kind: type[Any], options: Mapping[str, Any]) -> Any:
-    """As `known`, for keys that are known to exist."""
+def validated(kind: type[Any], options: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Any:
+    """As `known`, for keys that are known to exist; `names` are those that users know them by."""
     for each in fields(kind):
         if isinstance(options.get(each.name), bool) and "bool" not in str(each.type):  # else true would be 1
-            raise KaxisError(f"{each.name} = {str(options[each.name]).lower()}: a number or a text, not true or false")
+            name = (names or {}).get(each.name, each.name)
+            raise KaxisError(f"{name} = {str(options[each.name]).lower()}: a number or a text, not true or false")
     try:
-        return TypeAdapter(kind).validate_python(dict(options))
+        return _adapter(cast(Hashable, kind)).validate_python(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
         field = next((part for part in first["loc"] if isinstance(part, str)), "option")
         value, message = options.get(field), first["msg"].removeprefix("Value error, ")
         typed = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-        raise KaxisError(f"{field} = {typed}: {message[0].lower()}{message[1:]}") from None
+        raise KaxisError(f"{(names or {}).get(field, field)} = {typed}: {message[0].lower()}{message[1:]}") from None
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(type[Any], kind))

@@ -1,4 +1,4 @@
-"""What one command runs: legs and a plan of analysis, from flags or from a study file."""
+"""What one command runs: sweeps and a plan of analysis, from flags or from a study file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kaxis import learners
-from kaxis.cell import Cell
 from kaxis.errors import KaxisError, hint
-from kaxis.leg import Leg
-from kaxis.options import integers, read_toml
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import parse
+from kaxis.spec.options import integers, read_toml
+from kaxis.spec.sweep import Sweep
 
 __all__ = ["Plan", "Study", "check_split"]
 
@@ -47,7 +47,7 @@ class Plan:
             raise KaxisError("plan: low and high go together")
         check_split(plan.low, plan.high)
         for name in (plan.learner, plan.baseline):
-            learners.parse(name)
+            parse(name)
         return plan
 
 
@@ -59,7 +59,7 @@ def check_split(low: Sequence[int], high: Sequence[int]) -> None:
 
 @dataclass(frozen=True)
 class Study:
-    """Legs and a plan: what one command runs. Without a plan no contrast of it is primary.
+    """Sweeps and a plan: what one command runs. Without a plan no contrast of it is primary.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Study:
     """
 
     name: str
-    legs: tuple[Leg, ...]
+    sweeps: tuple[Sweep, ...]
     plan: Plan | None = None
 
     @classmethod
@@ -80,8 +80,8 @@ class Study:
         if not isinstance(legs, (list, tuple)) or not legs or not all(isinstance(leg, Mapping) for leg in legs):
             raise KaxisError("leg: write one or more [[leg]] tables")
         plan = Plan.of(options["plan"]) if options.get("plan") is not None else None
-        study = cls(name, tuple(Leg.of({**shared, **leg}) for leg in legs), plan)
-        known_K = {k for leg in study.legs for k in leg.K}
+        study = cls(name, tuple(Sweep.of({**shared, **leg}) for leg in legs), plan)
+        known_K = {k for sweep in study.sweeps for k in sweep.K}
         if plan and (absent := [k for k in (*plan.low, *plan.high) if k not in known_K]):
             raise KaxisError(f"plan: K = {absent[0]} is in no leg")
         return study
@@ -90,7 +90,7 @@ class Study:
     def restored(cls, name: str, spec: Mapping[str, Any]) -> Study:
         """From what `as_dict` gave, without asking the disk for the images of a set of your own."""
         plan = Plan.of(spec["plan"]) if spec["plan"] is not None else None
-        return cls(name, tuple(Leg.restored(leg) for leg in spec["leg"]), plan)
+        return cls(name, tuple(Sweep.restored(leg) for leg in spec["leg"]), plan)
 
     @classmethod
     def load(cls, path: Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
@@ -131,9 +131,9 @@ class Study:
 
     @cached_property
     def _cells(self) -> tuple[Cell, ...]:
-        return tuple({cell.id: cell for leg in self.legs for cell in leg.cells()}.values())
+        return tuple({cell.id: cell for sweep in self.sweeps for cell in sweep.cells()}.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Options with every default spelt out; ``Study.of(name, ...)`` takes them back."""
         plan = json.loads(json.dumps(asdict(self.plan))) if self.plan else None
-        return {"leg": [json.loads(json.dumps(asdict(leg))) for leg in self.legs], "plan": plan}
+        return {"leg": [sweep.as_dict() for sweep in self.sweeps], "plan": plan}
