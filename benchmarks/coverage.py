@@ -2,8 +2,9 @@
 
     python benchmarks/coverage.py        # about five minutes
 
-The first table (normal seeds: t, percentile bootstrap, BCa) gives `kaxis.stats.intervals.BOOTSTRAP_COVERAGE`; the others, by
-shape and kind of interval, for the published procedure, and given how the sample looks, are those of docs/statistics.md.
+The first table (normal seeds: t, percentile bootstrap, BCa) gives `kaxis.stats.intervals.BOOTSTRAP_COVERAGE`; the
+others, by shape and kind of interval, for the published procedure, and given how the sample looks, are those of
+docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def main() -> None:
 
 
 def looks_skewed(draws: int = 4_000, n: int = 10, edge: float = 1.0) -> None:
-    """Does it help to take the studentized interval when the sample looks skewed? What both cover, given how it looks."""
+    """Does it help to take the studentized interval when the sample looks skewed? What both cover, given how it
+    looks.
+    """
     print(
         "\n| seeds (n = 10) | samples that look skewed | t: they | t: others | studentized: they | others |\n"
         + "|---" * 6

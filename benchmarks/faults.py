@@ -1,8 +1,10 @@
-"""Faults injected and hostile input, counted: kills inside writes, flipped bits, altered records, archives, command lines.
+"""Faults injected and hostile input, counted: kills inside writes, flipped bits, altered records, archives, command
+lines.
 
     python benchmarks/faults.py [--scale 0.1]
 
-Prints the table of docs/reliability.md and every case that came out wrong; exit code 1 if there is one. Takes about a minute and a half on two cores.
+Prints the table of docs/reliability.md and every case that came out wrong; exit code 1 if there is one. Takes about a
+minute and a half on two cores.
 """
 
 from __future__ import annotations
@@ -99,7 +101,7 @@ def judged(code: int | None, err: str) -> str | None:
     return "wrong: more than one line" if code == 2 and len(lines) != 1 else None
 
 
-# ---- the kinds ---------------------------------------------------------------------------------------------------------------
+# ---- the kinds ------------------------------------------------------------------------------------------
 
 
 def kills(place: Path, times: int) -> Iterator[Outcome]:
@@ -228,7 +230,8 @@ def alterations() -> Iterator[tuple[str, Callable[[Path], None]]]:
     ]
     values: list[Any] = [1.7, -3, "0.9", True, float("nan"), 1e308, None, [], {}]
     for path, value in itertools.product(fields, values):
-        # Without its digest a record must be refused by the field; true is 1 for a count of numbers in JSON, and no number here.
+        # Without its digest a record must be refused by the field; true is 1 for a count of numbers in JSON, and no
+        # number here.
         yield f"{path} = {value!r}", field(path, value, keep_digest=False)
     for path in (
         "config",

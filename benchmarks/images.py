@@ -1,4 +1,5 @@
-"""Images a second of every learner on VGG8 at 32 px and VGG11 at 224 px, beside a plain PyTorch loop of the same recipe.
+"""Images a second of every learner on VGG8 at 32 px and VGG11 at 224 px, beside a plain PyTorch loop of the same
+recipe.
 
 python benchmarks/images.py                             # two-core size, ten minutes: width 0.25
 python benchmarks/images.py --net vgg8 --size 16 --width 0.125
@@ -6,9 +7,10 @@ python benchmarks/images.py --width 1 --device cuda
 
 The plain loop: one module in PyTorch's default layout, a DataLoader that augments image by image, torch's own threads,
 one network after another; local learners as first published (each convolution twice, a step between).
-kaxis: on a CPU a process a core, one thread each, as `kaxis run` uses the machine. Both sides take turns, and medians are
-compared. The floor is the rate of large products, measured before and after each of kaxis's samples by all its processes at
-once, with the library that multiplies for them; where it moves by more than a tenth, no share of it is printed.
+kaxis: on a CPU a process a core, one thread each, as `kaxis run` uses the machine. Both sides take turns, and medians
+are compared. The floor is the rate of large products, measured before and after each of kaxis's samples by all its
+processes at once, with the library that multiplies for them; where it moves by more than a tenth, no share of it is
+printed.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ _built: dict[tuple[Any, ...], tuple[ConvStack, Iterator[Any]]] = {}
 
 
 def rate(arguments: tuple[Any, ...]) -> tuple[float, float, float]:
-    """Images a second of one process, an image of an ensemble counted once; large products a second before and after."""
+    """Images a second of one process, an image of an ensemble counted once; large products a second before and
+    after.
+    """
     *what, device, seconds = arguments
     reuse_memory()
     with one_thread(), cpu_matmul():
@@ -170,10 +174,12 @@ def main() -> None:
     a = parser.parse_args()
     processes = cores() if a.device == "cpu" else 1
     print(
-        f"{processes} processes on {a.device}, width {a.width}, medians of {SAMPLES} samples of {a.seconds:g} s each, in turns"
+        f"{processes} processes on {a.device}, width {a.width}, medians of {SAMPLES} samples of {a.seconds:g} s "
+        "each, in turns"
     )
     print(
-        f"{'net':6} {'px':>4} {'learner':12} {'plain img/s':>12} {'kaxis img/s':>12} {'ratio':>6} {'GFLOP/s':>8} {'of the floor':>13}"
+        f"{'net':6} {'px':>4} {'learner':12} {'plain img/s':>12} {'kaxis img/s':>12} {'ratio':>6} {'GFLOP/s':>8} "
+        f"{'of the floor':>13}"
     )
     context = multiprocessing.get_context("spawn")
     for net, size, batch in ((a.net, a.size, a.batch),) if a.net else DEFAULT:

@@ -2,8 +2,8 @@
 
     python benchmarks/labels.py        # two minutes
 
-Ratios of the time to predict one test batch, both sides timed in this run, alternating; medians. MLP (4 x 128 units, 256 inputs) beside
-BP-DeepSup at the same K and at K = 10; VGG8 (a quarter of the channels) beside itself at K = 10.
+Ratios of the time to predict one test batch, both sides timed in this run, alternating; medians. MLP (4 x 128 units,
+256 inputs) beside BP-DeepSup at the same K and at K = 10; VGG8 (a quarter of the channels) beside itself at K = 10.
 """
 
 from __future__ import annotations

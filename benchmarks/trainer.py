@@ -118,7 +118,8 @@ def main() -> None:
     grid = {"source": "synthetic", "K": options.K, "seeds": options.seeds, "steps": options.steps}
     rate = matmul_rate() * cores()
     print(
-        f"{cores()} cores, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}; large products {rate:.0f} GFLOP/s on all cores"
+        f"{cores()} cores, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}; large products "
+        f"{rate:.0f} GFLOP/s on all cores"
     )
     print(
         f"{options.steps} steps, K {options.K}, seeds {options.seeds}; plain loop on {torch.get_num_threads()} threads"

@@ -1,4 +1,6 @@
-"""Files that are written whole or not at all, read only where they are files of a sane size, and known by their content."""
+"""Files that are written whole or not at all, read only where they are files of a sane size, and known by their
+content.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ LIMIT = 64 * 2**20
 
 @contextlib.contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """A name beside `file` to write to; what stands there takes the place of `file` when the block ends well, and goes when it does not.
+    """A name beside `file` to write to; what stands there takes the place of `file` when the block ends well, and goes
+    when it does not.
 
     A link is followed. A pipe or device is refused: it would be replaced.
 
@@ -112,7 +115,8 @@ def sweep(folder: Path, older_than: float = DAY) -> None:
 
 
 def text_digest(text: bytes, without: str = "") -> str:
-    """SHA-256 of a text but for its white space (line ends and indentation may change on the way) and for the digest that it carries.
+    """SHA-256 of a text but for its white space (line ends and indentation may change on the way) and for the digest
+    that it carries.
 
     Examples
     --------
@@ -162,7 +166,8 @@ def unseal(content: bytes) -> bytes | None:
 
 
 def file_name(text: str) -> str:
-    """A text as part of a file's name, another for every text: where letters had to go, a digest of the text tells them apart.
+    """A text as part of a file's name, another for every text: where letters had to go, a digest of the text tells them
+    apart.
 
     Names of catalogued sources and learners are plain enough to do without.
 

@@ -1,4 +1,6 @@
-"""Which test samples a cell got right, as text in its record: what generalising over images, per-class effects and disagreement need."""
+"""Which test samples a cell got right, as text in its record: what generalising over images, per-class effects and
+disagreement need.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ def _own_table() -> Iterator[None]:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str], str], Path]]:
-    """Install a package of these files with these entry points; returns its folder. Its modules are forgotten after the test."""
+    """Install a package of these files with these entry points; returns its folder. Its modules are forgotten after
+    the test.
+    """
     site, there = tmp_path / "site", set(sys.modules)
 
     def _install(files: dict[str, str], points: str) -> Path:
@@ -66,7 +68,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 def killed_twice(command: list[str], checkpoints: Path, environment: dict[str, str]) -> None:
-    """Run a program and kill it with SIGKILL when it has written a checkpoint; and once more, when it has gone on from there."""
+    """Run a program and kill it with SIGKILL when it has written a checkpoint; and once more, when it has gone on from
+    there.
+    """
     for _ in range(2):
         state = {f: f.stat().st_mtime_ns for f in checkpoints.glob("*.pt")}
         process = subprocess.Popen(command, env=environment)

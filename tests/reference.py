@@ -1,4 +1,6 @@
-"""Slow, plain PyTorch: one network, one `nn.Module`, autograd, batch-major. What the stacked trainer is compared with."""
+"""Slow, plain PyTorch: one network, one `nn.Module`, autograd, batch-major. What the stacked trainer is compared
+with.
+"""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ def test_code_that_does_not_import_is_named(installed: Path, cli: Cli) -> None:
     code, _, err = cli("analyze", "spread")
     assert code == 2
     assert err == (
-        "kaxis: analyze verb 'spread' (toy_analysis:spread): ModuleNotFoundError: No module named 'nothing_of_that_name'\n"
+        "kaxis: analyze verb 'spread' (toy_analysis:spread): ModuleNotFoundError: No module named "
+        "'nothing_of_that_name'\n"
     )
 
 

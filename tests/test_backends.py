@@ -128,7 +128,8 @@ def test_an_error_of_a_worker_comes_back_with_its_place(tmp_path: Path) -> None:
     """Not a user's error: the traceback of the worker is what its author needs."""
     code = (
         "import kaxis.execute.backends.processes as p\n"
-        "from kaxis.execute.runner import run\nfrom kaxis.store.records import Store\nfrom kaxis.spec.study import Study\n"
+        "from kaxis.execute.runner import run\nfrom kaxis.store.records import Store\nfrom kaxis.spec.study "
+        "import Study\n"
         "def broken(job, stack, tick): raise ZeroDivisionError('in the worker')\n"
         "p.work = broken\n"
         "if __name__ == '__main__':\n"

@@ -47,7 +47,7 @@ def records(path: Path) -> dict[str, Any]:
     }
 
 
-# ---- help and errors -----------------------------------------------------------------------------------------------
+# ---- help and errors ------------------------------------------------------------------------------------
 
 VERBS = ["run", "status", "cube", "analyze paired", "analyze contrast", "analyze slope", "analyze gap"]
 VERBS += [
@@ -139,7 +139,7 @@ def test_debug_shows_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "Traceback" in capsys.readouterr().err
 
 
-# ---- running -------------------------------------------------------------------------------------------------------
+# ---- running --------------------------------------------------------------------------------------------
 
 
 def test_run_status_cube_analyze_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -321,7 +321,7 @@ def test_brackets_in_names_are_shown(fill: Fill, capsys: pytest.CaptureFixture[s
     assert "dtg_ff[t_max=1] - bp_deepsup" in capsys.readouterr().out
 
 
-# ---- kills and company ---------------------------------------------------------------------------------------------
+# ---- kills and company ----------------------------------------------------------------------------------
 
 LONG = ["run", "digits", "--K", "3", "5", "--seeds", "0-5", "--learners", "bp_deepsup", "dtg_ff", "--steps", "400"]
 

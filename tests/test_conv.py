@@ -256,7 +256,8 @@ def test_no_loss_reaches_another_layer(learner: str) -> None:
         assert any(p.grad is not None and p.grad.abs().max() > 0 for p in net.groups()[i])
         for p in net.parameters():
             assert id(p) in own or p.grad is None
-    # and so in the trainer's own step, all layers at once: turning one head's loss off leaves every other gradient as it was
+    # and so in the trainer's own step, all layers at once: turning one head's loss off leaves every other gradient as
+    # it was
     whole = taken(net, x, y, None)
     with torch.no_grad():
         net.heads["3"].weight.zero_()

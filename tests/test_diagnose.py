@@ -36,11 +36,13 @@ def _one_thread() -> Any:
     torch.set_num_threads(before)
 
 
-# ---- estimators ----------------------------------------------------------------------------------------------------
+# ---- estimators -----------------------------------------------------------------------------------------
 
 
 def test_the_known_case_carries_what_it_says() -> None:
-    """Two equally likely normals, d apart: I = 1 - E[log2(1 + exp(-d z))], z normal around d / 2, by Gauss-Hermite quadrature."""
+    """Two equally likely normals, d apart: I = 1 - E[log2(1 + exp(-d z))], z normal around d / 2, by Gauss-Hermite
+    quadrature.
+    """
     x, y, exact = gaussian_mixture(0.4, 2, 200_000, seed=1)
     d = x[y == 1].mean() - x[y == 0].mean()
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
@@ -108,7 +110,7 @@ def test_what_estimators_say_of_a_known_case() -> None:
     assert said["ksg"] == pytest.approx(said["exact"], abs=0.05)
 
 
-# ---- trained networks ----------------------------------------------------------------------------------------------
+# ---- trained networks -----------------------------------------------------------------------------------
 
 DIGITS: dict[str, Any] = {"source": "digits", "K": 4, "seeds": "0-1", "steps": 60, "batch_size": 32}
 
@@ -302,7 +304,7 @@ def test_failed_cells_and_rules_are_named(cli: Cli, fill: Callable[..., Store], 
     assert "its weights were not kept" in err
 
 
-# ---- profiles ------------------------------------------------------------------------------------------------------
+# ---- profiles -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")

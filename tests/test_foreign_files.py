@@ -44,7 +44,7 @@ def as_is(image: Any) -> Any:
     return image
 
 
-# ---- pixels ----------------------------------------------------------------------------------------------------------
+# ---- pixels ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_what_is_no_image_is_named_by_its_file(raw: bytes) -> None:
     assert "BytesIO" not in str(error.value)
 
 
-# ---- folders -----------------------------------------------------------------------------------------------------------
+# ---- folders --------------------------------------------------------------------------------------------
 
 
 def folders(root: Path, splits: tuple[str, str] = ("train", "val"), classes: tuple[str, ...] = ("cat", "dog")) -> Path:
@@ -215,11 +215,20 @@ def test_accents_written_in_two_ways_are_one_class(train: str, val: str, tmp_pat
     [
         (lambda r: (r / "val/dog").rename(r / "val/wolf"), r"val/wolf: no such class in train/"),
         (lambda r: shutil.copytree(r / "train/dog", r / "train/wolf"), r"val lacks class 'wolf', which .*train has"),
-        (lambda r: (r / "val").rename(r / "holdout"), r"needs folders train/CLASS/ and val/CLASS/ or test/CLASS/; it has holdout, train"),
+        (
+            lambda r: (r / "val").rename(r / "holdout"),
+            r"needs folders train/CLASS/ and val/CLASS/ or test/CLASS/; it has holdout, train",
+        ),
         (lambda r: [f.unlink() for f in (r / "val/cat").iterdir()], r"val/cat: a class with no images"),
         (lambda r: (r / "train/cat/0.png").write_bytes(b""), r"train/cat/0\.png: not a readable image \(empty\)"),
-        (lambda r: ((r / "train/cat/0.png").unlink(), (r / "train/cat/0.png").symlink_to("none")), r"a file of its own|train"),
-        (lambda r: (r / "train" / unicodedata.normalize("NFD", "é")).mkdir() or (r / "train/é").mkdir(), "written in different ways"),
+        (
+            lambda r: ((r / "train/cat/0.png").unlink(), (r / "train/cat/0.png").symlink_to("none")),
+            r"a file of its own|train",
+        ),
+        (
+            lambda r: (r / "train" / unicodedata.normalize("NFD", "é")).mkdir() or (r / "train/é").mkdir(),
+            "written in different ways",
+        ),
         (lambda r: (r / "train/a\x1b[31m").mkdir(), "control characters"),
     ],
 )  # fmt: skip
@@ -281,7 +290,7 @@ def test_a_decoded_cache_with_a_zeroed_half_is_made_again(half: str, tmp_path: P
     assert len(made) == 2
 
 
-# ---- npz, gzip, tar ------------------------------------------------------------------------------------------------------
+# ---- npz, gzip, tar -------------------------------------------------------------------------------------
 
 
 def arrays(**change: Any) -> dict[str, np.ndarray]:
@@ -294,7 +303,10 @@ def arrays(**change: Any) -> dict[str, np.ndarray]:
     ("change", "says"),
     [
         ({"train_labels": np.array([0, 1, np.nan, 0, 1, 2])}, "train_labels has NaN"),
-        ({"train_labels": np.array([1, 2, 3] * 2), "test_labels": np.array([1, 2, 3, 1])}, "go from 1 to 3; they count from 0: subtract 1"),
+        (
+            {"train_labels": np.array([1, 2, 3] * 2), "test_labels": np.array([1, 2, 3, 1])},
+            "go from 1 to 3; they count from 0: subtract 1",
+        ),
         ({"train_labels": np.zeros(5, int)}, "6 train_images and 5 train_labels"),
         ({"test_labels": np.zeros((4, 2), int)}, "whole numbers"),
         ({"train_images": np.zeros((6, 0, 8), np.uint8)}, "images without pixels"),
@@ -387,7 +399,9 @@ TRAIN, TEST = (f"{CIFAR.folder}/{f}" for f in CIFAR.files)
 def test_nothing_but_the_named_files_leaves_an_archive(
     hostile: tuple[str, dict[str, Any], bytes], tmp_path: Path
 ) -> None:
-    """Even one whose checksum was forged: links, devices and paths that lead out are passed over, and what then lacks is said."""
+    """Even one whose checksum was forged: links, devices and paths that lead out are passed over, and what then lacks
+    is said.
+    """
     (tmp_path / "outside").write_text("mine")
     into = tmp_path / "data"
     into.mkdir()
@@ -423,7 +437,7 @@ def test_an_archive_that_is_none(kind: str, tmp_path: Path) -> None:
         _Unpack(CIFAR)(str(file), "download", None)
 
 
-# ---- tables --------------------------------------------------------------------------------------------------------------
+# ---- tables ---------------------------------------------------------------------------------------------
 
 
 HEAD = "K,learner,seed,accuracy"

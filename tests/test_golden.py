@@ -1,7 +1,8 @@
 """No number moves by accident: the id of every committed record, and what a small cell of every kind ends with.
 
-Ids must be equal. Numbers are compared bit for bit on the machine that wrote them (its processor and torch are part of the file) and
-to rounding elsewhere, where libraries pick other kernels. ``python -m tests.test_golden`` writes the file anew, after a change that is meant to move them.
+Ids must be equal. Numbers are compared bit for bit on the machine that wrote them (its processor and torch are part of
+the file) and to rounding elsewhere, where libraries pick other kernels. ``python -m tests.test_golden`` writes the file
+anew, after a change that is meant to move them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ ROOT = Path(__file__).parent.parent
 FILE = Path(__file__).parent / "golden.json"
 STORES = sorted(p.parent for p in (ROOT / "studies/results").glob("*/cells"))
 CODE_OF_THEN = Counter(ff=10, ff_bn=10)
-"""Cells of the ladder whose learner is code that has changed since: their ids hold its hash, which a study does not keep."""
+"""Cells of the ladder whose learner is code that has changed since: their ids hold its hash, which a study does not
+keep.
+"""
 
 MLP = {"source": "digits", "K": 5, "steps": 60, "width": 32, "seeds": 1}
 CONV = {"net": "vgg8", "width": 0.03, "epochs": 2, "batch_size": 16, "lr": 0.01, "seeds": 0}

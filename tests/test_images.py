@@ -66,7 +66,7 @@ def write_npz(path: Path, n: int = 12, K: int = 3, size: int = 16, seed: int = 0
     return path
 
 
-# ---- official formats ------------------------------------------------------------------------------------------------
+# ---- official formats -----------------------------------------------------------------------------------
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -202,7 +202,7 @@ def test_npz_takes_no_pickles_and_says_what_is_wrong(tmp_path: Path) -> None:
         Sweep.of({"source": f"npz:{path}"})
 
 
-# ---- own sets --------------------------------------------------------------------------------------------------------
+# ---- own sets -------------------------------------------------------------------------------------------
 
 
 def write_folder(root: Path, n: int = 3, test: str = "val") -> Path:
@@ -294,7 +294,7 @@ def test_a_damaged_cache_is_made_again_and_a_full_one_is_one_line(
     assert not list((tmp_path / "cache").rglob("*.part"))
 
 
-# ---- downloads -------------------------------------------------------------------------------------------------------
+# ---- downloads ------------------------------------------------------------------------------------------
 
 
 class Reply:
@@ -357,7 +357,7 @@ def test_an_interrupted_download_goes_on_and_a_wrong_one_is_refused(
     assert archives.missing_files("bloodmnist", tmp_path) == ["bloodmnist.npz"]
 
 
-# ---- subsets and held-out images -------------------------------------------------------------------------------------
+# ---- subsets and held-out images ------------------------------------------------------------------------
 
 PARENTS = np.arange(100) // 5
 NAMES = tuple(f"c{i}" for i in range(100))
@@ -408,7 +408,7 @@ def test_held_out_images_are_the_seeds_and_no_one_elses(tmp_path: Path) -> None:
         load_task({**config, "holdout": 0.001}, 3, 0, pixels=True)
 
 
-# ---- augmentation ----------------------------------------------------------------------------------------------------
+# ---- augmentation ---------------------------------------------------------------------------------------
 
 
 def pictures(n: int = 5, size: int = 32, seed: int = 0) -> torch.Tensor:

@@ -48,7 +48,9 @@ def test_neutral_knobs_are_the_plain_generator_bit_for_bit() -> None:
 
 
 def test_margins_move_difficulty_and_leave_shares_inputs_and_K() -> None:
-    """Easy and hard halves of each class: same classes, nearly the same label entropy, same inputs' spread; another accuracy."""
+    """Easy and hard halves of each class: same classes, nearly the same label entropy, same inputs' spread; another
+    accuracy.
+    """
     any_, easy, hard = (
         task(8, 1, balance="logits", margin=m, n_train=12_000) for m in ("any", "above:0.5", "below:0.5")
     )
@@ -75,7 +77,9 @@ def test_margins_move_difficulty_and_leave_shares_inputs_and_K() -> None:
 
 @pytest.mark.slow
 def test_matched_difficulty_is_matched_at_every_K() -> None:
-    """The probe on the very samples of the task, K = 4 and 12, against the stated tolerance and its own sampling error."""
+    """The probe on the very samples of the task, K = 4 and 12, against the stated tolerance and its own sampling
+    error.
+    """
     reached = {}
     for K in (4, 12):
         made = task(K, 2, balance="uniform", margin="match:0.5", n_train=8_000)

@@ -40,7 +40,7 @@ def published(**options: Any) -> dict[str, Subject]:
     return {s.name: s for s in subjects(net="vgg8", **options)}
 
 
-# ---- memory --------------------------------------------------------------------------------------------------------
+# ---- memory ---------------------------------------------------------------------------------------------
 
 
 def allocator_peak(subject: Subject, trace: Path) -> int:
@@ -66,7 +66,8 @@ def test_predicted_peaks_are_those_of_a_real_run(width: float, tmp_path: Path) -
     chosen = published(width=width, batch=128 if width == 1 else 32)
     for name, one in chosen.items() if width == 1 else ((n, chosen[n]) for n in few):
         real = allocator_peak(one, tmp_path / "trace.json")
-        # Workspaces of kernels are not predicted; at full size those without AVX-512 take up to a fifth (backprop in four parts).
+        # Workspaces of kernels are not predicted; at full size those without AVX-512 take up to a fifth (backprop in
+        # four parts).
         large = 0.1 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 0.25
         assert cost_of(one).peak == pytest.approx(real, rel=0.001 if width < 1 else large), name
 
@@ -142,7 +143,7 @@ def test_sizes_as_typed() -> None:
             bytes_of(text)
 
 
-# ---- arithmetic ----------------------------------------------------------------------------------------------------
+# ---- arithmetic -----------------------------------------------------------------------------------------
 
 VGG8 = [(3, 128, 32), (128, 256, 32), (256, 256, 16), (256, 512, 16), (512, 512, 8), (512, 512, 4), (512, 512, 2)]
 VGG11 = [
@@ -213,7 +214,7 @@ def test_label_scans_grow_with_the_classes_and_heads_hardly_do() -> None:
         assert growth["ff_hybrid"] < 3
 
 
-# ---- the table -----------------------------------------------------------------------------------------------------
+# ---- the table ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -381,7 +382,7 @@ def test_an_unknown_option_in_a_file_is_named(cli: Run, tmp_path: Path) -> None:
     assert "net" in err
 
 
-# ---- locality ------------------------------------------------------------------------------------------------------
+# ---- locality -------------------------------------------------------------------------------------------
 
 
 def reached(net: str, learner: str, **options: Any) -> tuple[np.ndarray[Any, Any], str]:

@@ -119,7 +119,9 @@ def test_global_gradients_do_cross_layers() -> None:
 
 
 def test_learners_of_a_seed_start_alike() -> None:
-    """Hidden weights are shared by every learner; a learned readout of the factorial starts from the fixed one's draw."""
+    """Hidden weights are shared by every learner; a learned readout of the factorial starts from the fixed one's
+    draw.
+    """
     nets = {name: stack(config(name)) for name in ("bp", "bp_deepsup", "dtg_ff", "dtg_ff[readout=learned]")}
     for net in nets.values():
         for layer in range(L):

@@ -1,4 +1,6 @@
-"""Which test samples a cell got right: kept in its record, in the order of the test set, and believed only where it agrees."""
+"""Which test samples a cell got right: kept in its record, in the order of the test set, and believed only where it
+agrees.
+"""
 
 from __future__ import annotations
 

@@ -102,7 +102,8 @@ def test_it_runs_pairs_resumes_and_plots_in_processes_of_its_own(
 ) -> None:
     """On the command line, with the table of a fresh interpreter; the analyses do not read the file, nor torch."""
     store = tmp_path / "s"
-    line = f"run digits --K 3 5 --seeds 0-2 --steps 30 --width 16 --rules {PREDSIM} --store {store} --learners bp_deepsup predsim predsim[beta=0.5] predsim[lr=0.01]"
+    line = f"run digits --K 3 5 --seeds 0-2 --steps 30 --width 16 --rules {PREDSIM} --store {store} --learners"
+    line += " bp_deepsup predsim predsim[beta=0.5] predsim[lr=0.01]"
     run = [sys.executable, "-m", "kaxis", *line.split()]
     out = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert "24 trained" in out
@@ -111,7 +112,8 @@ def test_it_runs_pairs_resumes_and_plots_in_processes_of_its_own(
     code = f"""
 import sys
 from kaxis.cli import _exit_code
-for verb in (["analyze", "paired"], ["analyze", "contrast"], ["status"], ["cube"], ["figure", "k-conflict", "--learner", "predsim", "--out", {str(tmp_path / "f")!r}]):
+figure = ["figure", "k-conflict", "--learner", "predsim", "--out", {str(tmp_path / "f")!r}]
+for verb in (["analyze", "paired"], ["analyze", "contrast"], ["status"], ["cube"], figure):
     assert _exit_code([*verb, "--store", {str(store)!r}], False) == 0, verb
 assert "torch" not in sys.modules
 """

@@ -31,7 +31,7 @@ from kaxis.spec.sweep import Sweep
 TEACHER = TeacherSpec(n_train=2000, n_test=500)
 
 
-# ---- the teacher ---------------------------------------------------------------------------------------------------
+# ---- the teacher ----------------------------------------------------------------------------------------
 
 
 def test_teacher_against_torch_layers() -> None:
@@ -96,7 +96,7 @@ def test_label_facts_by_hand() -> None:
     assert facts["effective_classes"] == pytest.approx(np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)))
 
 
-# ---- relabelling ---------------------------------------------------------------------------------------------------
+# ---- relabelling ----------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 50), st.integers(2, 10), st.integers(2, 10))
@@ -184,7 +184,7 @@ def test_no_test_digit_is_of_a_writer_who_trains() -> None:
         Sweep.of({"source": "cifar10", "split": "interleaved", "learners": "bp"})
 
 
-# ---- image files ---------------------------------------------------------------------------------------------------
+# ---- image files ----------------------------------------------------------------------------------------
 
 
 def small(name: str) -> Archive:

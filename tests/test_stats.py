@@ -26,7 +26,9 @@ numbers = st.lists(st.floats(-50, 50, allow_nan=False).map(lambda v: round(v, 3)
 
 
 def test_t_interval_against_a_textbook() -> None:
-    """Student's sleep data, differences of two drugs (R: t.test(extra ~ group, paired = TRUE) gives 0.7001142 2.4598858)."""
+    """Student's sleep data, differences of two drugs (R: t.test(extra ~ group, paired = TRUE) gives 0.7001142
+    2.4598858).
+    """
     d = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
     assert t_interval(d) == pytest.approx((0.7001142, 2.4598858), abs=1e-7)
 
@@ -110,7 +112,7 @@ def test_seed_correlation_finds_shared_seeds() -> None:
     assert math.isnan(seed_correlation([[1.0, 2.0]]))
 
 
-# ---- over cubes ----------------------------------------------------------------------------------------------------
+# ---- over cubes -----------------------------------------------------------------------------------------
 
 
 def test_paired_is_the_mean_of_seed_matched_differences(fill: Fill) -> None:
@@ -231,7 +233,9 @@ def test_a_K_on_both_sides_or_twice_is_refused(fill: Fill, low: list[int], high:
 
 
 def test_normalised_scale_in_every_analysis_by_hand(fill: Fill) -> None:
-    """Chance differs from seed to seed: a ratio of means, in the interval by Fieller, along K by the delta method's numbers per seed."""
+    """Chance differs from seed to seed: a ratio of means, in the interval by Fieller, along K by the delta method's
+    numbers per seed.
+    """
     cube = load_cube(fill(noisy()))
     chance = xr.DataArray([0.1, 0.3, 0.2, 0.5, 0.4], {"seed": range(5)}, "seed")
     cube["chance"] = cube.chance * 0 + chance

@@ -44,7 +44,7 @@ SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 numbers = st.lists(st.floats(-20, 20).map(lambda v: round(v, 2)), min_size=4, max_size=7)
 
 
-# ---- intervals -------------------------------------------------------------------------------------------------------
+# ---- intervals ------------------------------------------------------------------------------------------
 
 
 def test_studentized_interval_by_hand() -> None:
@@ -99,7 +99,7 @@ def test_interval_refusals() -> None:
         assert all(map(math.isnan, interval([2.0, 2.0, 2.0], kind)))  # a spread of 0 gives no interval
 
 
-# ---- families --------------------------------------------------------------------------------------------------------
+# ---- families -------------------------------------------------------------------------------------------
 
 
 def test_holm_against_r() -> None:
@@ -157,7 +157,7 @@ def test_the_band_covers_all_K_at_once() -> None:
     assert scipy.stats.binomtest(inside, 600, 0.95).pvalue > 0.001
 
 
-# ---- models ----------------------------------------------------------------------------------------------------------
+# ---- models ---------------------------------------------------------------------------------------------
 
 
 def test_welch_against_r() -> None:
@@ -209,7 +209,7 @@ def test_the_mixed_model_finds_the_same_slope() -> None:
     assert all(map(math.isnan, mixed_slope(np.zeros((3, 4)), x)))
 
 
-# ---- across sources --------------------------------------------------------------------------------------------------
+# ---- across sources -------------------------------------------------------------------------------------
 
 
 def legs(
@@ -318,7 +318,7 @@ def test_differential_is_paired_within_the_seed() -> None:
         differential(several, of="x/coarse", against="x", K=(3, 50), **AB)
 
 
-# ---- planning --------------------------------------------------------------------------------------------------------
+# ---- planning -------------------------------------------------------------------------------------------
 
 
 def test_power_against_statsmodels() -> None:
@@ -376,8 +376,8 @@ def test_the_default_interval_covers_what_it_says(question: Any, n: int, icc: fl
 
 @pytest.mark.slow
 def test_the_published_procedure_does_not_cover_what_it_says() -> None:
-    """Over (seed, K) observations: far too narrow for a mean along K when seeds have levels of their own, or a contrast when they
-    have slopes; too wide for a contrast when seeds share a level, which cancels there."""
+    """Over (seed, K) observations: far too narrow for a mean along K when seeds have levels of their own, or a contrast
+    when they have slopes; too wide for a contrast when seeds share a level, which cancels there."""
     for question, icc, tilt, low, high in (
         ("mean", 0.5, 0.0, 0.5, 0.8),
         ("contrast", 0.0, 0.5, 0.5, 0.8),
@@ -390,7 +390,9 @@ def test_the_published_procedure_does_not_cover_what_it_says() -> None:
 
 @pytest.mark.slow
 def test_bootstraps_cover_less_and_skewed_seeds_less_still() -> None:
-    """What docs/statistics.md says: percentile and BCa near 84 % at n = 5; for skewed seeds the studentized one holds best."""
+    """What docs/statistics.md says: percentile and BCa near 84 % at n = 5; for skewed seeds the studentized one holds
+    best.
+    """
     normal = {kind: simulate.coverage(kind, 5, draws=1_500)["covers"] for kind in KINDS}
     assert normal["percentile"] < 0.88
     assert normal["bca"] < 0.88
@@ -398,7 +400,7 @@ def test_bootstraps_cover_less_and_skewed_seeds_less_still() -> None:
     assert skewed["studentized"] > skewed["t"] > max(skewed["percentile"], skewed["bca"])
 
 
-# ---- shapes and scales ------------------------------------------------------------------------------------------------
+# ---- shapes and scales ----------------------------------------------------------------------------------
 
 
 def test_mean_slope_and_curvature_are_polynomial_coefficients() -> None:
@@ -453,7 +455,9 @@ def test_families_of_paired_effects() -> None:
 
 
 def test_layers_are_compared_where_both_have_them(fill: Any) -> None:
-    """bp keeps its one head's accuracy first in the record: it is no profile, and is never set beside another's first layer."""
+    """bp keeps its one head's accuracy first in the record: it is no profile, and is never set beside another's first
+    layer.
+    """
     from kaxis.store.cube import load_cube
 
     from .conftest import noisy
@@ -494,7 +498,9 @@ def test_fieller_is_the_set_of_ratios_that_a_t_test_allows() -> None:
 
 
 def test_the_share_of_the_gap_in_the_accuracy_effect(fill: Any) -> None:
-    """B overfits: train +2, gap -1 in every seed but for noise that both share; two thirds of A's loss goes with the gap."""
+    """B overfits: train +2, gap -1 in every seed but for noise that both share; two thirds of A's loss goes with the
+    gap.
+    """
     rows = [
         {
             "K": k,
@@ -648,7 +654,7 @@ def test_settings_that_are_named_only_where_they_differ_still_make_two_configura
     assert all(one.sizes["K"] == 3 for one in both)
 
 
-# ---- tidy tables -----------------------------------------------------------------------------------------------------
+# ---- tidy tables ----------------------------------------------------------------------------------------
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -751,7 +757,7 @@ def test_what_must_not_matter_does_not(shift: float, order: list[int], extra: bo
     np.testing.assert_allclose(one.p.values, other.p.values)
 
 
-# ---- verdicts --------------------------------------------------------------------------------------------------------
+# ---- verdicts -------------------------------------------------------------------------------------------
 
 
 def row(low: float, high: float, n: int = 8, p: float = 0.01, **more: float) -> dict[str, Any]:
@@ -822,7 +828,7 @@ def test_populations_say_what_seeds_vary() -> None:
     assert "the table does not say" in population("synthetic", [5], "table")
 
 
-# ---- the command line ------------------------------------------------------------------------------------------------
+# ---- the command line -----------------------------------------------------------------------------------
 
 
 def test_conflict_and_differential_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

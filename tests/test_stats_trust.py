@@ -1,4 +1,6 @@
-"""Conclusions that the numbers carry, and no others: zero spread, order of seeds, bands that cover, conflicts, ratios, replications, training length."""
+"""Conclusions that the numbers carry, and no others: zero spread, order of seeds, bands that cover, conflicts, ratios,
+replications, training length.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,7 @@ def as_file(cube: xr.Dataset, file: Path) -> Path:
     return file
 
 
-# ---- a spread of 0 -----------------------------------------------------------------------------------------------------
+# ---- a spread of 0 --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +114,7 @@ def test_no_analysis_concludes_from_a_spread_of_nothing(line: str, says: str, tm
             assert row["p"] is None or row["what"] == "slope on ln K"
 
 
-# ---- the order of seeds --------------------------------------------------------------------------------------------------
+# ---- the order of seeds ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [5, 20, 21, 24, 60])
@@ -157,7 +159,7 @@ def test_beyond_20_seeds_the_test_is_not_called_exact(tmp_path: Path, cli: Cli) 
     assert "the sign-flip test (99,999 random flips) confirms" in out
 
 
-# ---- the band over K -----------------------------------------------------------------------------------------------------
+# ---- the band over K ------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -191,7 +193,7 @@ def test_the_bands_quantile_is_that_of_whole_seeds() -> None:
     assert reach[0] == pytest.approx(np.quantile(t.max(1), 0.95), rel=0.05)
 
 
-# ---- conflict --------------------------------------------------------------------------------------------------------------
+# ---- conflict -------------------------------------------------------------------------------------------
 
 
 def legs(synthetic: float, real: float, r: float = 0.0, n: int = 8, spread: float = 0.1) -> xr.Dataset:
@@ -257,7 +259,7 @@ def test_the_interval_of_a_conflict_covers(n: int, rho: float) -> None:
     assert 0.93 <= hits / studies <= 0.975
 
 
-# ---- ratios, replications, seeds that are not shared -----------------------------------------------------------------------
+# ---- ratios, replications, seeds that are not shared ----------------------------------------------------
 
 
 def test_a_share_without_an_end_is_called_unbounded(tmp_path: Path, cli: Cli) -> None:
@@ -325,7 +327,7 @@ def test_equivalence_says_which_places_have_no_spread(tmp_path: Path, cli: Cli) 
     assert "Shown to lie within 2 pp of 0: s K = 10, s K = 50" in out
 
 
-# ---- training length -----------------------------------------------------------------------------------------------------------
+# ---- training length ------------------------------------------------------------------------------------
 
 
 def test_the_slope_after_each_number_of_steps_is_the_contrast_there(fill: Fill) -> None:

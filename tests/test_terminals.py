@@ -1,4 +1,6 @@
-"""What people type, what stands in their files' names, and where the output goes: one line at most, nothing lost, nothing taken as a command."""
+"""What people type, what stands in their files' names, and where the output goes: one line at most, nothing lost,
+nothing taken as a command.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,12 @@ def process(line: str, **options: Any) -> subprocess.CompletedProcess[str]:
     kaxis = f"{sys.executable} -W error -m kaxis"
     environment = {**os.environ, **options.pop("env", {})}
     return subprocess.run(
-        ["bash", "-c", line.replace("kaxis ", f"{kaxis} ")], capture_output=True, text=True, timeout=120, env=environment, **options
+        ["bash", "-c", line.replace("kaxis ", f"{kaxis} ")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+        **options,
     )  # fmt: skip
 
 
@@ -63,7 +70,7 @@ def pictures(root: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
     return root
 
 
-# ---- text is text ------------------------------------------------------------------------------------------------------
+# ---- text is text ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -216,7 +223,7 @@ def test_status_and_the_list_of_sets_are_whole_on_a_narrow_terminal(fill: Fill) 
     assert "…" not in told + listed
 
 
-# ---- outputs -------------------------------------------------------------------------------------------------------------
+# ---- outputs --------------------------------------------------------------------------------------------
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -299,14 +306,15 @@ def test_outputs_that_are_closed_or_full(line: str, code: int, lines: int, fill:
 def test_files_are_utf_8_whatever_the_locale(learner: str, tmp_path: Path) -> None:
     write_text(tmp_path / "t.csv", f"K,learner,seed,accuracy\n5,A,0,.5\n5,{learner},0,.6\n")
     done = process(
-        f"kaxis analyze paired {tmp_path}/t.csv --baseline A --csv {tmp_path}/o.csv", env={"LC_ALL": "C", "PYTHONUTF8": "0"}
+        f"kaxis analyze paired {tmp_path}/t.csv --baseline A --csv {tmp_path}/o.csv",
+        env={"LC_ALL": "C", "PYTHONUTF8": "0"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     with (tmp_path / "o.csv").open(encoding="utf-8", newline="") as file:
         assert next(csv.DictReader(file))["learner"] == learner
 
 
-# ---- signals ---------------------------------------------------------------------------------------------------------------
+# ---- signals --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -342,13 +350,14 @@ def test_a_signal_says_what_is_kept_and_leaves_nothing_behind(name: str, jobs: i
 
 def test_a_hangup_that_nohup_turned_off_stays_off(tmp_path: Path) -> None:
     done = process(
-        f"trap '' HUP; kaxis run digits --K 3 --seeds 0 --steps 300 --learners bp --jobs 1 --store {tmp_path} & p=$!; sleep 2; kill -HUP $p; wait $p"
+        f"trap '' HUP; kaxis run digits --K 3 --seeds 0 --steps 300 --learners bp --jobs 1 --store {tmp_path} & "
+        "p=$!; sleep 2; kill -HUP $p; wait $p"
     )
     assert done.returncode == 0
     assert len(list(Store(tmp_path).records())) == 1
 
 
-# ---- command lines -----------------------------------------------------------------------------------------------------------
+# ---- command lines --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -414,7 +423,7 @@ def test_a_study_file_as_editors_write_it(mark: str, end: str, tmp_path: Path) -
     assert len(Study.load(tmp_path / "s.toml").cells()) == 5
 
 
-# ---- rules ---------------------------------------------------------------------------------------------------------------------
+# ---- rules ----------------------------------------------------------------------------------------------
 
 
 RULE = """
@@ -527,7 +536,8 @@ def test_the_hash_of_a_rule_does_not_know_what_was_imported_before(tmp_path: Pat
     body = "from shared_part import SCALE; return SCALE * self.out(x).square().mean()"
     for name in ("rule_one", "rule_two"):
         (tmp_path / f"{name}.py").write_text(RULE.format(name=name, body=body))
-    ask = "import sys; from kaxis.spec.rules import RULES, load_rules; load_rules(sys.argv[1:]); print(RULES['rule_two'].code)"
+    ask = "import sys; from kaxis.spec.rules import RULES, load_rules; "
+    ask += "load_rules(sys.argv[1:]); print(RULES['rule_two'].code)"
     files = [str(tmp_path / f"{n}.py") for n in ("rule_one", "rule_two")]
     codes = [
         subprocess.run([sys.executable, "-c", ask, *f], capture_output=True, text=True, check=True).stdout

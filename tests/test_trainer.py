@@ -82,7 +82,9 @@ def test_bp_is_the_first_member_of_the_ensemble() -> None:
 
 @pytest.mark.parametrize(("learner", "decay"), [*((name, 0.0) for name in ALL), ("bp_deepsup", 0.5), ("dtg_ff", 0.5)])
 def test_whole_run_against_plain_pytorch(learner: str, decay: float) -> None:
-    """Each network alone, an autograd loop over `nn.Linear`, the same batches; the members' softmax averaged at the end."""
+    """Each network alone, an autograd loop over `nn.Linear`, the same batches; the members' softmax averaged at the
+    end.
+    """
     from kaxis.nets.mlp import MLPStack
 
     cell = cells(learner, seeds="1", weight_decay=decay)[0]

@@ -52,7 +52,7 @@ def edit(file: Path, change: Callable[[dict[str, Any]], None], *, keep_digest: b
     file.write_text(json.dumps(record, indent=1))
 
 
-# ---- foreign files ---------------------------------------------------------------------------------------------------
+# ---- foreign files --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["{}.json~", "{}.old", "{}.JSON", "{}.json.bak", "{}", "copy of {}.json", "notes.txt"])
@@ -72,7 +72,7 @@ def test_a_file_beside_a_record_replaces_nothing_and_is_named(name: str, fill: F
     assert any(beside.name in note for note in json.loads(out)["attrs"]["notes"])
 
 
-# ---- what a record holds -----------------------------------------------------------------------------------------------
+# ---- what a record holds --------------------------------------------------------------------------------
 
 
 def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -216,7 +216,7 @@ def test_the_digest_is_provenance_and_replacing_a_record_renews_it(fill: Fill) -
     assert set(record) == {"config", *fake_result(0, 0)}
 
 
-# ---- one bad file blocks nothing ---------------------------------------------------------------------------------------
+# ---- one bad file blocks nothing ------------------------------------------------------------------------
 
 
 def _fifo(file: Path) -> None:
@@ -332,7 +332,7 @@ def test_nothing_but_a_file_of_sane_size_is_read(tmp_path: Path) -> None:
     assert read_bounded(tmp_path / "large", 5) == b"12345"
 
 
-# ---- checkpoints, weights, caches ----------------------------------------------------------------------------------------
+# ---- checkpoints, weights, caches -----------------------------------------------------------------------
 
 
 def small(**options: Any) -> list[Cell]:

@@ -67,7 +67,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 
 def _standard_streams() -> None:
-    """Give a program that was started with a closed output somewhere to write to, before a file of ours takes that place.
+    """Give a program that was started with a closed output somewhere to write to, before a file of ours takes that
+    place.
 
     Letters that the terminal's encoding lacks are spelt out.
     """
@@ -86,7 +87,9 @@ def _standard_streams() -> None:
 
 @contextlib.contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a run as Ctrl-C does: what is finished is kept and said. One that nohup has turned off stays so."""
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: what is finished is kept and said. One that nohup has turned off
+    stays so.
+    """
 
     def interrupt(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
@@ -107,7 +110,9 @@ def _interrupted_by_signals() -> Iterator[None]:
 
 
 def _add_installed(arguments: list[str]) -> None:
-    """Verbs of installed packages beside those of the package; one is imported when it is asked for, or listed by ``--help``."""
+    """Verbs of installed packages beside those of the package; one is imported when it is asked for, or listed by
+    ``--help``.
+    """
     group, group_name = INSTALLED.get(arguments[0] if arguments else "", (None, ""))
     if group is None:
         return

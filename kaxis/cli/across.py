@@ -27,7 +27,8 @@ def conflict(
     drop_incomplete: bool = False,
     out: Output = PLAIN,
 ) -> int:
-    """Does the slope along K differ between a synthetic and a real leg? One slope a seed, then Welch; paired where their seeds run against each other.
+    """Does the slope along K differ between a synthetic and a real leg? One slope a seed, then Welch; paired where
+    their seeds run against each other.
 
     Over the values of K that both have; their effects at each of these K are compared too, Holm-adjusted.
 
@@ -85,11 +86,15 @@ def conflict(
         ("n", lambda r: r["n_seeds"]),
     ]
     remarks = [
-        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and batch order at most, no data. "
-        f"Their slopes correlate by {number(float(result.seed_correlation))}: the difference of slopes by Welch's t has "
+        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and "
+        "batch order at most, no data. "
+        f"Their slopes correlate by {number(float(result.seed_correlation))}: the difference of slopes by Welch's "
+        "t has "
         f"{bounds(*map(float, result.welch_ci))}, seeds of one number paired {bounds(*map(float, result.paired_ci))}; "
-        f"the {attrs['ci_kind']} interval counts (paired from a correlation of {AGAINST:g} down, where Welch's covers too little).",
-        f"Slopes: t interval and sign-flip p. Difference of slopes: {attrs['ci_kind']}. Differences of effects: Welch's t.",
+        f"the {attrs['ci_kind']} interval counts (paired from a correlation of {AGAINST:g} down, where Welch's "
+        "covers too little).",
+        f"Slopes: t interval and sign-flip p. Difference of slopes: {attrs['ci_kind']}. Differences of effects: "
+        "Welch's t.",
         *words,
         *(f"not done: {note}" for note in result.attrs["notes"][:12]),
     ]
@@ -116,7 +121,8 @@ def differential(
 ) -> int:
     """The effect on one source minus that on another that shares its images, paired within the seed.
 
-    For label views: coarse against fine moves K and meaning, merge:20 against fine K alone, coarse against merge:20 meaning alone.
+    For label views: coarse against fine moves K and meaning, merge:20 against fine K alone, coarse against merge:20
+    meaning alone.
 
     Example: kaxis analyze differential --of cifar100/coarse --against cifar100/merge:20
 

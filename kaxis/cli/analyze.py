@@ -52,7 +52,8 @@ def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = P
         f"{r['source']} K = {r['K']} ({r['smallest_headroom']:.3f})" for r in made.rows if r["smallest_headroom"] < 0.05
     ]:
         remarks.append(
-            f"% of headroom rests on little: the smallest headroom above chance of a seed is below 0.05 at {', '.join(dict.fromkeys(small))}."
+            "% of headroom rests on little: the smallest headroom above chance of a seed is below 0.05 at "
+            f"{', '.join(dict.fromkeys(small))}."
         )
     title = "Paired effect on test accuracy, pp"
     out.show(Report("paired", title, made.attrs, made.rows, columns, remarks + made.verdicts))
@@ -145,8 +146,10 @@ def gap(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = PLAI
     ]
     remarks = [
         *effect_rows.remarks(made.rows, made.notes, bootstrap=False),
-        "pp: difference of gaps; train, test: effects on accuracy. In every seed test = train - gap, so the two are tied by arithmetic.",
-        "Share: the part of the test effect that goes with the gap (Fieller's interval; unbounded where the test effect may be 0).",
+        "pp: difference of gaps; train, test: effects on accuracy. In every seed test = train - gap, so the two "
+        "are tied by arithmetic.",
+        "Share: the part of the test effect that goes with the gap (Fieller's interval; unbounded where the test "
+        "effect may be 0).",
     ]
     title = "Train-test gap, pp"
     out.show(Report("gap", title, made.attrs, made.rows, columns, remarks + made.verdicts))
@@ -242,7 +245,8 @@ def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
     remarks = [
         *effect_rows.remarks(rows, result.attrs["notes"], bootstrap=False),
         "Rank 1 is the best test accuracy of a seed, ties share. Over seeds in which every learner is done.",
-        "Agreement: mean over seeds of Kendall's tau-b with the same seed's order at the smallest K (1 the same, -1 reversed).",
+        "Agreement: mean over seeds of Kendall's tau-b with the same seed's order at the smallest K (1 the same, "
+        "-1 reversed).",
         "Ranks say who is ahead, not by how much; their intervals are rough.",
     ]
     out.show(Report("rankings", "Ranks of learners along K", dict(result.attrs), rows, columns, remarks))

@@ -17,7 +17,8 @@ __all__ = ["Csv", "Draw", "app", "say"]
 
 app = App(
     name="audit",
-    help="What a training step costs in memory, arithmetic and time (kaxis audit), and which loss reaches which layer (kaxis audit locality).\n\n"
+    help="What a training step costs in memory, arithmetic and time (kaxis audit), "
+    "and which loss reaches which layer (kaxis audit locality).\n\n"
     "Example: kaxis audit --net vgg11 --size 224 --batch 128 --budget 8GB",
 )
 MiB = 2**20
@@ -50,7 +51,8 @@ def audit(
 ) -> int:
     """Memory, arithmetic and time of a training step for each learner and way of working its step.
 
-    Memory is predicted from shapes alone, so any size can be asked for on any machine; on a GPU it is measured beside that.
+    Memory is predicted from shapes alone, so any size can be asked for on any machine; on a GPU it is measured beside
+    that.
 
     Example: kaxis audit --net vgg11 --size 224 --batch 128 --budget 8GB
 
@@ -88,7 +90,8 @@ def audit(
     from kaxis.measure.asked import Asked, asked_by
 
     typed = {
-        "net": net, "size": size, "batch": batch, "parts": parts, "K": K, "learners": learners, "rules": rules, "width": width, "depth": depth,
+        "net": net, "size": size, "batch": batch, "parts": parts, "K": K,
+        "learners": learners, "rules": rules, "width": width, "depth": depth,
         "precision": precision, "budget": budget, "steps": steps,
     }  # fmt: skip
     given = {k: v for k, v in typed.items() if v is not None}
@@ -164,14 +167,16 @@ def _remarks(rows: Sequence[Row], device: str) -> list[str]:
 
     one = f"{shape_of(rows[0])}. " if len({shape_of(r) for r in rows}) == 1 else ""
     out = [
-        f"{one}Memory in MiB is predicted: tensors alive at the peak of a step, by what they are for; a kernel's own workspace is not in it "
+        f"{one}Memory in MiB is predicted: tensors alive at the peak of a step, by what they are for; a kernel's "
+        "own workspace is not in it "
         "(docs/audit.md). GFLOP an image, trained on and predicted."
     ]
     if any(r["steps"] for r in rows):
         rate = next(r["rate"] for r in rows if r["steps"])
         where = "one core" if device == "cpu" else "the GPU"
         out.append(
-            f"Times: median (quartiles) of steps there and back, on {where}; floor: the same arithmetic at its {rate / 1e9:,.0f} GFLOP/s in large products."
+            f"Times: median (quartiles) of steps there and back, on {where}; floor: the same arithmetic at its "
+            f"{rate / 1e9:,.0f} GFLOP/s in large products."
         )
     if any(r["budget"] for r in rows):
         out.append("Largest batch: by the prediction; leave room for workspaces.")

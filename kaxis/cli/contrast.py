@@ -128,7 +128,10 @@ def _checked(cube: xr.Dataset, source: str, learner: str, asked: Asked) -> str:
     except KaxisError as refusal:
         return f"no cross-check, {refusal}"
     parts = [f"{road} {number(slope)} {interval(low, high)}" for road, (slope, low, high) in roads.items()]
-    return f"slope on ln K by {', '.join(parts)}; CRV3 is the t interval when seeds are complete, MixedLM covers too little at few."
+    return (
+        f"slope on ln K by {', '.join(parts)}; CRV3 is the t interval when seeds are complete, MixedLM covers too "
+        "little at few."
+    )
 
 
 def _planned(studies: list[tuple[Study, str]], source: str, learner: str, baseline: str) -> tuple[Study | None, str]:

@@ -79,8 +79,10 @@ def diagnose(
 
 
 INFORMATION = (
-    "Bits: ksg and histograms (by bins) of the scalar goodness mean(a^2); probes: Fano's lower bound from a linear probe of what the head reads, "
-    "and of the average-pooled activation. Histograms grow with their bins; a bound may lie far below, and is itself an estimate: by chance above 0 in small sets."
+    "Bits: ksg and histograms (by bins) of the scalar goodness mean(a^2); probes: Fano's lower bound from a "
+    "linear probe of what the head reads, "
+    "and of the average-pooled activation. Histograms grow with their bins; a bound may lie far below, and is "
+    "itself an estimate: by chance above 0 in small sets."
 )
 
 HEADINGS = {
@@ -135,4 +137,7 @@ def _check(case: Mapping[str, float]) -> str:
     said = ", ".join(
         f"{k.replace('histogram_', 'hist ')} {v:.3f}" for k, v in case.items() if k not in ("exact", "K", "n")
     )
-    return f"Known case, {case['n']} samples of a Gaussian mixture of {case['K']} classes that carries {case['exact']:.3f} bits: {said}."
+    return (
+        f"Known case, {case['n']} samples of a Gaussian mixture of {case['K']} classes that carries "
+        f"{case['exact']:.3f} bits: {said}."
+    )

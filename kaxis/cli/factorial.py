@@ -31,7 +31,8 @@ def factorial(
     prob: float = 0.95,
     out: Output = PLAIN,
 ) -> int:
-    """Main effects and interactions of the learners' switches along K, and what each carries of the difference of the corners.
+    """Main effects and interactions of the learners' switches along K, and what each carries of the difference of the
+    corners.
 
     The store needs a learner for every combination of the factors, as studies/factorial.toml has.
 
@@ -62,9 +63,12 @@ def factorial(
     for K in [*map(int, result.K.values), None]:
         columns.append(("slope on ln K" if K is None else f"K = {K}", partial(_cell, K, 1 - prob)))
     remarks = [
-        f"{result.attrs['baseline']} -> {result.attrs['learner']} ({result.attrs['units']}, {100 * prob:.3g} % {interval} intervals; * Holm p <= {1 - prob:.2g}).",
-        "gradient: the mean over learners that have DTG-FF's level minus the mean over those with BP-DeepSup's; and so on.",
-        "carried by: what switching it on adds, averaged over all orders of switching (Shapley); they add up to the difference of the corners.",
+        f"{result.attrs['baseline']} -> {result.attrs['learner']} ({result.attrs['units']}, {100 * prob:.3g} % "
+        f"{interval} intervals; * Holm p <= {1 - prob:.2g}).",
+        "gradient: the mean over learners that have DTG-FF's level minus the mean over those with BP-DeepSup's; "
+        "and so on.",
+        "carried by: what switching it on adds, averaged over all orders of switching (Shapley); they add up to "
+        "the difference of the corners.",
         f"Family: {result.attrs['family']}.",
         f"Seeds: {_seeds(rows)}.",
         *effect_rows.remarks(rows, result.attrs["notes"], bootstrap=False),
@@ -131,7 +135,8 @@ def _verdicts(rows: list[dict[str, Any]], result: xr.Dataset) -> list[str]:
                 if r["p_holm"] <= level
             ]
             out.append(
-                f"{source}: main effects on the slope, confirmed by the exact test after Holm over {len(slopes)}: {', '.join(found) or 'none'}."
+                f"{source}: main effects on the slope, confirmed by the exact test after Holm over {len(slopes)}: "
+                f"{', '.join(found) or 'none'}."
             )
         K = max((r["K"] for r in rows if r["source"] == source and r["K"] is not None), default=None)
         own = {r["term"]: r for r in rows if r["source"] == source and r["K"] == K}
@@ -143,6 +148,7 @@ def _verdicts(rows: list[dict[str, Any]], result: xr.Dataset) -> list[str]:
                 for r in parts
             )
             out.append(
-                f"{source}: at K = {K} the corners differ by {number(corners['effect'])} {bounds(corners['ci_lower'], corners['ci_upper'])}, carried by {sums}."
+                f"{source}: at K = {K} the corners differ by {number(corners['effect'])} "
+                f"{bounds(corners['ci_lower'], corners['ci_upper'])}, carried by {sums}."
             )
     return out

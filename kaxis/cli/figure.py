@@ -63,7 +63,8 @@ def paired(
     store: StorePath = None,
     where: Where = None,
 ) -> int:
-    """Same-seed slopes from baseline to learner, every seed's difference along K, and the slope on log K; a file for each source.
+    """Same-seed slopes from baseline to learner, every seed's difference along K, and the slope on log K; a file for
+    each source.
 
     Example: kaxis figure paired --where source=digits --out figures
     """

@@ -28,7 +28,8 @@ def locality(
     json: Json = False,
     csv: Csv = None,
 ) -> int:
-    """Which layer's loss reaches which layer's parameters: norms of gradients, from the trainer's own step on random images.
+    """Which layer's loss reaches which layer's parameters: norms of gradients, from the trainer's own step on random
+    images.
 
     Example: kaxis audit locality --net vgg8 --width 0.25 --learner bp_deepsup
 

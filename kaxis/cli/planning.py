@@ -1,4 +1,6 @@
-"""``kaxis analyze equivalence``, ``power``, ``coverage`` and ``reproduction``: is it small, how many seeds, what does 95 % cover, what was published?"""
+"""``kaxis analyze equivalence``, ``power``, ``coverage`` and ``reproduction``: is it small, how many seeds, what does
+95 % cover, what was published?
+"""
 
 from __future__ import annotations
 
@@ -119,9 +121,11 @@ def power(
     still = [" ".join([r["source"], "slope" if r["K"] is None else f"K = {r['K']}"]) for r in rows if not r["sd"]]
     remarks = [
         *_no_spread(still),
-        f"n: fewest seeds with which a two-sided t test at 5 % shows {effect:g} with power {target:g}, if the spread is as it was here.",
+        f"n: fewest seeds with which a two-sided t test at 5 % shows {effect:g} with power {target:g}, if the "
+        "spread is as it was here.",
         "Simulated: with the study's own centred numbers instead of a normal law. Few seeds know their spread badly.",
-        f"The exact test can reject from {planning.exact_minimum()} seeds on, in a Holm family of 6 from {planning.exact_minimum(family=6)}.",
+        f"The exact test can reject from {planning.exact_minimum()} seeds on, in a Holm family of 6 from "
+        f"{planning.exact_minimum(family=6)}.",
     ]
     attrs = {"units": "pp", "alpha": 0.05, "target": target, "family": "each by itself"}
     out.show(Report("power", f"Seeds for an effect of {effect:g}", attrs, rows, columns, remarks))
@@ -192,9 +196,11 @@ def coverage(
         ("mean width", lambda r: number(r["width"], ".2f")),
     ]
     remarks = [
-        f"{question}, {shape} seeds, level share {icc:g}, slope share {tilt:g}, {draws:,} simulated studies; width in standard deviations.",
+        f"{question}, {shape} seeds, level share {icc:g}, slope share {tilt:g}, {draws:,} simulated studies; width "
+        "in standard deviations.",
         *(advised([r for r in rows if r["n_seeds"] == k]) for k in sizes),
-        "Choose by what is known of the design, before looking: to pick an interval by how skewed the sample looks does not help (docs/statistics.md).",
+        "Choose by what is known of the design, before looking: to pick an interval by how skewed the sample "
+        "looks does not help (docs/statistics.md).",
     ]
     attrs = {"nominal": 0.95, "shape": shape, "icc": icc, "tilt": tilt, "shrink": shrink, "question": question}
     out.show(Report("coverage", "What 95 % covers", attrs, rows, columns, remarks))
@@ -233,8 +239,10 @@ def reproduction(*, out: Output = PLAIN) -> int:
     ]
     held = [r["inside"] for r in rows if r["inside"] is not None]
     remarks = [
-        f"{sum(held)} of {len(held)} prediction intervals hold the published number. They say where the mean of another study of as many seeds as "
-        "theirs would lie, and hold an exact replication in 95 % of cases; our t interval of the true mean holds one in 78 % (10 seeds against 5).",
+        f"{sum(held)} of {len(held)} prediction intervals hold the published number. They say where the mean of "
+        "another study of as many seeds as "
+        "theirs would lie, and hold an exact replication in 95 % of cases; our t interval of the true mean holds "
+        "one in 78 % (10 seeds against 5).",
         "Settings that the paper does not print may differ too: docs/options.md names them.",
     ]
     attrs = {

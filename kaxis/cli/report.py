@@ -26,7 +26,9 @@ PIPE = 20_000
 
 
 def console() -> Console:
-    """A console that takes text as text (brackets are no markup, control characters are spelt out) and does not fold tables in a pipe."""
+    """A console that takes text as text (brackets are no markup, control characters are spelt out) and does not fold
+    tables in a pipe.
+    """
     from rich.console import Console
     from rich.text import Text
 

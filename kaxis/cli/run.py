@@ -72,7 +72,8 @@ def run(
     device
         Where to train; auto takes a GPU if there is one.
     on
-        Where: processes of this machine (by default), serial (one after another, in this process), or a backend that is installed.
+        Where: processes of this machine (by default), serial (one after another, in this process), or a backend that is
+        installed.
     jobs
         Processes, one thread each; by default one a core.
     data
@@ -86,7 +87,8 @@ def run(
     weights
         Keep the trained weights in the store, for kaxis diagnose; finished cells without are trained again.
     profile
-        Write a trace of ten steps of the dearest stack to this file (*.json, for ui.perfetto.dev), and print its ten dearest operations; trains in one process.
+        Write a trace of ten steps of the dearest stack to this file (*.json, for ui.perfetto.dev), and print its ten
+        dearest operations; trains in one process.
     """
     given: dict[str, Any] = dict(options or {})
     for name, value in given.items():
@@ -175,11 +177,15 @@ def _estimate(operations: float, jobs: int | None, device: str) -> str:
         else f"{seconds / 3600:.1f} h"
     )
     on = f"{processes} processes on the CPU" if where == "cpu" else "the GPU"
-    return f": {operations / 1e12:.3g} TFLOP, about {size} with {on} (half of {rate / 1e9:.0f} GFLOP/s each; no evaluation counted)"
+    return (
+        f": {operations / 1e12:.3g} TFLOP, about {size} with {on} (half of {rate / 1e9:.0f} GFLOP/s each; no "
+        "evaluation counted)"
+    )
 
 
 def _report(study: Study, path: Path, summary: Summary) -> int:
-    ended = f"{summary.asked} cells in {path}: {summary.trained} trained in {summary.seconds:.0f} s, {summary.found} there before"
+    trained = f"{summary.trained} trained in {summary.seconds:.0f} s, {summary.found} there before"
+    ended = f"{summary.asked} cells in {path}: {trained}"
     print(f"{study.name}: {ended}" + (f", {len(summary.failed)} failed" if summary.failed else ""))
     for failure in summary.failed:
         print(visible(f"kaxis: failed: {failure}"), file=sys.stderr)

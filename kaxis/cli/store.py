@@ -14,7 +14,8 @@ app = App(name="store", help="Look after a folder of records.\n\nExample: kaxis 
 
 @app.command
 def check(*, store: StorePath = None, json: Json = False) -> int:
-    """Read every record, study and kept file: what is damaged or foreign, and what carries no digest of its content (exit 1 if anything is wrong).
+    """Read every record, study and kept file: what is damaged or foreign, and what carries no digest of its content
+    (exit 1 if anything is wrong).
 
     Records of versions before 0.2 have no digest. They are valid; what can be checked of them is.
 
@@ -61,7 +62,8 @@ def check(*, store: StorePath = None, json: Json = False) -> int:
         print(js.dumps(found, indent=1))
         return 1 if problems else 0
     print(
-        f"{place.path}: {whole} records are whole, {whole - len(without)} of them with a digest that agrees, {len(without)} of before digests"
+        f"{place.path}: {whole} records are whole, {whole - len(without)} of them with a digest that agrees, "
+        f"{len(without)} of before digests"
     )
     if sealed or unsealed:
         print(f"weights and checkpoints: {sealed} whole by their digest, {unsealed} of before digests")

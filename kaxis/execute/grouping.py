@@ -20,10 +20,13 @@ STACK = 5
 
 
 def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
-    """Cells that are trained alike, in groups of at most `limit` networks (a cell's members stay together), dearest first."""
+    """Cells that are trained alike, in groups of at most `limit` networks (a cell's members stay together), dearest
+    first.
+    """
     alike: dict[str, list[Cell]] = {}
     for cell in cells:
-        # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself; a rule is one module.
+        # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself; a rule is
+        # one module.
         together = not cell.conv and not cell.rule and cell.training.steps is not None
         alike.setdefault(cell.trained_alike(across_seeds=together), []).append(cell)
     stacks = []
@@ -73,7 +76,9 @@ def _inputs(data: SourceSpec) -> int:
 
 
 def steps_of(cell: Cell) -> int:
-    """Optimizer steps of a cell; where epochs are asked for, from the catalogued number of images (for progress alone)."""
+    """Optimizer steps of a cell; where epochs are asked for, from the catalogued number of images (for progress
+    alone).
+    """
     data, K = cell.data, cell.K
     images: float = (data.per_class or 0) * K
     if isinstance(data, TeacherSpec):

@@ -33,7 +33,9 @@ class Progress:
     note: str = ""
 
     def advance(self, network_steps: int, images: int = 0, note: str = "") -> None:
-        """Steps of networks that are done since the last call, how many images those were (0 for an MLP), and where a stack stands."""
+        """Steps of networks that are done since the last call, how many images those were (0 for an MLP), and where a
+        stack stands.
+        """
         self.network_steps_done += network_steps
         self.images_done += images
         self.note = note or self.note

@@ -54,7 +54,8 @@ def run(
     study : Study
     store : Store
     on : str, optional
-        A backend (`kaxis.execute.backends`) and what it runs on, as ``NAME:ADDRESS``; by default ``processes``, and ``serial`` where one does.
+        A backend (`kaxis.execute.backends`) and what it runs on, as ``NAME:ADDRESS``; by default ``processes``, and
+        ``serial`` where one does.
     jobs : int, optional
         Processes, one thread each; by default one a core on a CPU, one on a GPU.
     device : {"auto", "cpu", "cuda"}
@@ -109,7 +110,9 @@ def run(
 
 
 def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str]]:
-    """Read files, fit features and try the samples once, before anything starts; returns the files' checksums by set."""
+    """Read files, fit features and try the samples once, before anything starts; returns the files' checksums by
+    set.
+    """
     from kaxis.sources.archives import data_dir
     from kaxis.sources.images import channel_statistics, load_images
     from kaxis.sources.load import load_task, prepare

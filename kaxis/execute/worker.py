@@ -41,7 +41,9 @@ class Job:
 
 
 def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> int:
-    """Train a stack and keep its records; returns the number of cells. Cells that another run finished meanwhile are skipped."""
+    """Train a stack and keep its records; returns the number of cells. Cells that another run finished meanwhile are
+    skipped.
+    """
     import torch
 
     from kaxis.train.keep import Kept

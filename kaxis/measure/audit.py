@@ -1,4 +1,6 @@
-"""The systems audit: memory, arithmetic and time of learners side by side (paper, systems audit), and along K (ours)."""
+"""The systems audit: memory, arithmetic and time of learners side by side (paper, systems audit), and along K
+(ours).
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,14 @@ def audit(asked: Asked | None = None, *, device: str = "cpu", **options: Any) ->
     Returns
     -------
     list of dict
-        Every row has every key. ``parameters`` ... ``temporaries`` and ``peak``: bytes, predicted. ``flops_step``, ``flops_predict``,
-        ``predict_bytes`` (beside the networks): an image. NaN unless steps were timed: ``step_ms`` (median), ``step_ms_low`` and ``_high`` (quartiles),
-        ``images_per_second``, ``floor_share`` (the time of the same arithmetic at ``rate``, the FLOP/s of large products here, over the step's), ``predict_us`` an image.
-        None unless measured on a GPU: ``allocated``, ``reserved``, ``measured_over_predicted``. None without a budget: ``largest_batch``
-        (predicted); timed at it ``images_per_second_there``, ``allocated_there``, ``failed_there``. ``failed``: why there is no time.
+        Every row has every key. ``parameters`` ... ``temporaries`` and ``peak``: bytes, predicted. ``flops_step``,
+        ``flops_predict``,
+        ``predict_bytes`` (beside the networks): an image. NaN unless steps were timed: ``step_ms`` (median),
+        ``step_ms_low`` and ``_high`` (quartiles),
+        ``images_per_second``, ``floor_share`` (the time of the same arithmetic at ``rate``, the FLOP/s of large
+        products here, over the step's), ``predict_us`` an image. None unless measured on a GPU: ``allocated``,
+        ``reserved``, ``measured_over_predicted``. None without a budget: ``largest_batch`` (predicted); timed at it
+        ``images_per_second_there``, ``allocated_there``, ``failed_there``. ``failed``: why there is no time.
 
     Raises
     ------
@@ -140,7 +145,8 @@ def _timed(seen: Visit, batch: int, floor: float) -> Row:
 def largest_batch(subject: Subject, budget: int) -> int:
     """The largest batch whose predicted peak is within a budget in bytes, a multiple of `subject.unit`; 0 if none is.
 
-    Memory grows with the batch in straight pieces, never less steeply: the next guess is where the line through the last two meets the budget.
+    Memory grows with the batch in straight pieces, never less steeply: the next guess is where the line through the
+    last two meets the budget.
 
     Raises
     ------
@@ -155,7 +161,8 @@ def largest_batch(subject: Subject, budget: int) -> int:
     first = memory_of(subject.at_batch(unit))
     if budget < first["parameters"]:
         raise KaxisError(
-            f"budget = {budget / 2**20:.3g} MiB: the parameters of {subject.name} alone take {first['parameters'] / 2**20:.3g} MiB"
+            f"budget = {budget / 2**20:.3g} MiB: the parameters of {subject.name} alone take "
+            f"{first['parameters'] / 2**20:.3g} MiB"
         )
     fits, low = 1, sum(first.values())
     if low > budget:

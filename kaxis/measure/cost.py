@@ -37,7 +37,8 @@ class Cost:
     split : dict of str to int
         Bytes at the peak of a step, by the kinds of `kaxis.measure.ledger.KINDS`.
     flops_step, flops_predict : float
-        Floating-point operations of products and convolutions an image (2 a multiply-add), as `torch.utils.flop_counter` counts them.
+        Floating-point operations of products and convolutions an image (2 a multiply-add), as
+        `torch.utils.flop_counter` counts them.
     predict_bytes : float
         What predicting takes beside the networks at its peak, an image of a chunk.
     """
@@ -54,7 +55,9 @@ class Cost:
 
 @contextmanager
 def _stack(subject: Subject, real: bool) -> Iterator[Any]:
-    """The subject's stack on fake tensors, which take no memory and no time; a rule's module, whose code may look at numbers, on real ones."""
+    """The subject's stack on fake tensors, which take no memory and no time; a rule's module, whose code may look at
+    numbers, on real ones.
+    """
     with one_thread():
         if real or subject.rule:
             yield subject.stack("cpu", steps=2, noise=False)

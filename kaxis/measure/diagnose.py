@@ -1,4 +1,6 @@
-"""Inside trained networks: what each layer gets right, how layers differ, and what their activations tell of the label (paper, diagnostics)."""
+"""Inside trained networks: what each layer gets right, how layers differ, and what their activations tell of the label
+(paper, diagnostics).
+"""
 
 from __future__ import annotations
 
@@ -55,17 +57,19 @@ def diagnose(
     Returns
     -------
     list of Dataset
-        One for each source, K and learner, over ``seed`` and ``layer``: ``layer_accuracy`` (NaN where a layer has no head), ``accuracy`` of the
-        learner's own inference, ``oracle`` (share of samples that some layer gets right), ``disagreement`` (layer, other: share on
-        which two layers answer differently), ``information`` (layer, estimator; bits), ``temperature`` (look, layer) with the ``step`` of each
-        look, ``last_temperature``. ``attrs["left_out"]`` names cells that were passed over: failed ones, rules, ensembles.
-        Of the scalar goodness mean(a^2) the first estimators; ``probe_goodness`` of what the layer's head reads (the pooled a^2, or
-        a for learners that read it), ``probe_gap`` of the average-pooled activation; on an MLP the activation itself.
+        One for each source, K and learner, over ``seed`` and ``layer``: ``layer_accuracy`` (NaN where a layer has no
+        head), ``accuracy`` of the learner's own inference, ``oracle`` (share of samples that some layer gets right),
+        ``disagreement`` (layer, other: share on which two layers answer differently), ``information`` (layer,
+        estimator; bits), ``temperature`` (look, layer) with the ``step`` of each look, ``last_temperature``.
+        ``attrs["left_out"]`` names cells that were passed over: failed ones, rules, ensembles. Of the scalar goodness
+        mean(a^2) the first estimators; ``probe_goodness`` of what the layer's head reads (the pooled a^2, or a for
+        learners that read it), ``probe_gap`` of the average-pooled activation; on an MLP the activation itself.
 
     Raises
     ------
     KaxisError
-        If no record fits, a cell that fits is not finished or its weights were not kept, or temperatures are asked for and not learned.
+        If no record fits, a cell that fits is not finished or its weights were not kept, or temperatures are asked for
+        and not learned.
     """
     if unknown := [e for e in estimators if e not in ESTIMATORS]:
         raise KaxisError(f"estimator '{unknown[0]}' is not one of: {', '.join(ESTIMATORS)}")
@@ -85,7 +89,8 @@ def diagnose(
             raise KaxisError(f"{cell}: its weights were not kept; run it with --weights")
         elif temperatures and learner.temperature != "learned":
             raise KaxisError(
-                f"temperatures: learner '{cell.learner}' has none to learn (temperature = 1); choose others with --where"
+                f"temperatures: learner '{cell.learner}' has none to learn (temperature = 1); choose others with "
+                "--where"
             )
         else:
             groups.setdefault((cell.source, cell.K, cell.learner), []).append(cell)
@@ -203,7 +208,8 @@ def _check_accuracy(store: Store, cell: Cell, record: Mapping[str, Any], found: 
     same = made.get("device") == "cpu" and made.get("cpu") == torch.backends.cpu.get_cpu_capability()
     if abs(found - told) > (1e-9 if same and not cell.training.bfloat16 else NEAR):
         raise KaxisError(
-            f"weights {store.weights(cell)}: their test accuracy is {found:.4f}, the record of {cell} says {told:.4f}; they are not its own: "
+            f"weights {store.weights(cell)}: their test accuracy is {found:.4f}, the record of {cell} says "
+            f"{told:.4f}; they are not its own: "
             "run it again with --weights --force"
         )
 
@@ -226,9 +232,11 @@ def known_case(K: int, n: int, bits: float) -> dict[str, float]:
 
 
 def diagnose_rows(one: xr.Dataset, prob: float = 0.95) -> list[dict[str, Any]]:
-    """A result of `diagnose` as plain rows: each layer's quantities, then the network's (layer None), means over seeds with t intervals.
+    """A result of `diagnose` as plain rows: each layer's quantities, then the network's (layer None), means over seeds
+    with t intervals.
 
-    ``disagreement`` is the mean over pairs of layers, ``temperature`` the last; what a network does not have is left out.
+    ``disagreement`` is the mean over pairs of layers, ``temperature`` the last; what a network does not have is left
+    out.
     """
     place = {name: one.attrs[name] for name in ("source", "K", "learner")}
 

@@ -1,7 +1,8 @@
 """A ledger of memory: every tensor that an operation makes, until it is freed, by what it is for.
 
-It sees operations as the dispatcher does. What a kernel takes and gives back inside one operation (a convolution's workspace) it
-does not see. It needs no numbers: on fake tensors, which have shapes alone, it reads the same as on real ones.
+It sees operations as the dispatcher does. What a kernel takes and gives back inside one operation (a convolution's
+workspace) it does not see. It needs no numbers: on fake tensors, which have shapes alone, it reads the same as on real
+ones.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ KINDS = ("parameters", "gradients", "optimizer", "activations", "temporaries")
 class Ledger(TorchDispatchMode):
     """Counts bytes of tensor storage that are alive, and remembers their make-up when there were most.
 
-    What is not known to be a parameter, a gradient or the optimizer's is an activation if it is made outside a backward pass and
-    lives until one begins, or, where no backward pass is run by autograd, until `rest` is called; else a temporary.
+    What is not known to be a parameter, a gradient or the optimizer's is an activation if it is made outside a backward
+    pass and lives until one begins, or, where no backward pass is run by autograd, until `rest` is called; else a
+    temporary.
 
     Examples
     --------

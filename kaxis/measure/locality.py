@@ -34,9 +34,11 @@ def locality(subject: Subject) -> xr.DataArray:
     Returns
     -------
     DataArray, dims (loss, layer)
-        Exactly 0 where a loss does not reach; 0 too below a layer whose every unit is silent on the batch, so take some images and some width. A conv net's losses are separated by autograd inside the step, the MLP's by running its
-        closed-form step with one head at a time, a rule's by its ``losses(x, y)``; without it a rule has the one row ``total``.
-        A layer's parameters are its weights, biases, head and temperature; ``attrs["pattern"]`` names the shape.
+        Exactly 0 where a loss does not reach; 0 too below a layer whose every unit is silent on the batch, so take some
+        images and some width. A conv net's losses are separated by autograd inside the step, the MLP's by running its
+        closed-form step with one head at a time, a rule's by its ``losses(x, y)``; without it a rule has the one row
+        ``total``. A layer's parameters are its weights, biases, head and temperature; ``attrs["pattern"]`` names the
+        shape.
 
     Examples
     --------
@@ -71,7 +73,10 @@ def pattern(matrix: xr.DataArray) -> str:
         return "each loss reaches its own layer and those below"
     beyond = [loss for loss, layers in reached.items() if layers != {loss}]
     if all(layers == {loss} for loss, layers in numbered.items()) and beyond:
-        return f"each layer's loss reaches its own layer alone, but {' and '.join(beyond)} reaches {_listed(reached, beyond)}"
+        return (
+            f"each layer's loss reaches its own layer alone, but {' and '.join(beyond)} reaches "
+            f"{_listed(reached, beyond)}"
+        )
     return "losses reach several layers"
 
 

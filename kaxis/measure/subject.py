@@ -78,7 +78,9 @@ class Subject:
         return replace(self, cell=self.cell.retrained(batch_size=batch))
 
     def stack(self, device: str, *, steps: int, noise: bool = True) -> Stack:
-        """The trainer's networks, optimizers and data for this configuration, good for so many steps; without `noise` the images are left blank."""
+        """The trainer's networks, optimizers and data for this configuration, good for so many steps; without `noise`
+        the images are left blank.
+        """
         from kaxis.sources.task import Task
         from kaxis.spec.rules import load_rules
         from kaxis.train.batches import CHUNK
@@ -163,7 +165,8 @@ def _subject(own: Asked, K: int, learner: str, how: Mapping[str, Any]) -> Subjec
     optional = {"batch_size": own.batch, "width": own.width, "depth": own.depth, "precision": own.precision}
     options |= {k: v for k, v in optional.items() if v is not None}
     if own.net != "mlp":
-        # A set without a size of its own stands in: images come from `Subject.stack`, and K classes of it are never looked up.
+        # A set without a size of its own stands in: images come from `Subject.stack`, and K classes of it are never
+        # looked up.
         options |= {"source": "imagenet100", "size": own.inputs, "K": [2], "augment": ["none"]}
     else:
         options |= {"source": "synthetic", "input_dim": own.inputs, "K": [K], "n_train": max(K, 20_000)}

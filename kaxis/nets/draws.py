@@ -14,7 +14,9 @@ Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def linear(rng: np.random.Generator, rows: int, n: int) -> Pair:
-    """Torch's default for linear and convolutional layers: weights (rows, n) and bias (rows, 1) uniform in +-1/sqrt(n)."""
+    """Torch's default for linear and convolutional layers: weights (rows, n) and bias (rows, 1) uniform in
+    +-1/sqrt(n).
+    """
     bound = n**-0.5
     return rng.uniform(-bound, bound, (rows, n)), rng.uniform(-bound, bound, (rows, 1))
 

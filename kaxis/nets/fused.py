@@ -1,9 +1,9 @@
 """A conv layer and what lies above it, each as one operation with one pass back.
 
-The plain form (`VGG.activation`, `head`, `onward`) goes operation by operation, and autograd then reads and writes the largest maps
-of a net a dozen times more. Here a layer's ReLU is in place, its goodness and pooling come back in one pass, and a bias's
-gradient is a sum by itself (in oneDNN's kernel it costs a quarter of the whole). Same arithmetic, other order of some sums:
-equal to rounding, and the tests hold one form against the other.
+The plain form (`VGG.activation`, `head`, `onward`) goes operation by operation, and autograd then reads and writes the
+largest maps of a net a dozen times more. Here a layer's ReLU is in place, its goodness and pooling come back in one
+pass, and a bias's gradient is a sum by itself (in oneDNN's kernel it costs a quarter of the whole). Same arithmetic,
+other order of some sums: equal to rounding, and the tests hold one form against the other.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def _bands(x_BCSS: Tensor, n: int) -> Tensor:
 
 
 def _rows(each_BCNN: Tensor, side: int) -> Tensor:
-    """One row for each of n bands, shape (B, n, 1, S C): long stretches of memory are what makes the passes below fast."""
+    """One row for each of n bands, shape (B, n, 1, S C): long stretches of memory are what makes the passes below
+    fast.
+    """
     B, C, n, _ = each_BCNN.shape
     cells_BNNC = each_BCNN.permute(0, 2, 3, 1)
     return cells_BNNC[:, :, :, None].expand(B, n, n, side // n, C).reshape(B, n, 1, -1)

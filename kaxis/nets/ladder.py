@@ -1,8 +1,9 @@
 """The Forward-Forward MLPs from Hinton's to the paper's hybrid, rung by rung (paper, section on flat images).
 
-A label is written over the first K inputs. Layers learn to have high goodness for the right label and low goodness for a wrong one; from
-the hybrid on, a classifier reads the concatenated layers and its loss flows through them. What the paper does not print (how layers are
-normalised on the way up, how wrong labels are drawn, the overlay's height) is ours.
+A label is written over the first K inputs. Layers learn to have high goodness for the right label and low goodness for
+a wrong one; from the hybrid on, a classifier reads the concatenated layers and its loss flows through them. What the
+paper does not print (how layers are normalised on the way up, how wrong labels are drawn, the overlay's height) is
+ours.
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ class Ladder(nn.Module):
     ----------
     start : Start
     learned : bool
-        Margin softplus(theta) of each layer learned, with theta started so that the margin is the first batch's mean goodness; else
-        the fixed `threshold`.
+        Margin softplus(theta) of each layer learned, with theta started so that the margin is the first batch's mean
+        goodness; else the fixed `threshold`.
     mean : bool
         Goodness mean(a^2), as the paper's, else sum(a^2), as Hinton's. Loss and margin see the same number.
     classifier : {"", "plain", "layernorm", "batchnorm"}
-        A linear classifier on all hidden layers but the last; with a LayerNorm before it; with a BatchNorm of each layer on the way to it.
+        A linear classifier on all hidden layers but the last; with a LayerNorm before it; with a BatchNorm of each
+        layer on the way to it.
     everywhere : bool
         BatchNorm of every layer's activations before their goodness is taken (the published failure).
     weight : float
         Of the classifier's loss beside the layers'.
     threshold : float
-        The fixed margin, a unit: of mean(a^2) as it is, of sum(a^2) times the width. At the start mean(a^2) is about 0.16.
+        The fixed margin, a unit: of mean(a^2) as it is, of sum(a^2) times the width. At the start mean(a^2) is about
+        0.16.
     """
 
     def __init__(
@@ -74,12 +77,16 @@ class Ladder(nn.Module):
     # ---- the layers --------------------------------------------------------------------------------------------------
 
     def overlay(self, x: Tensor, label_BK: Tensor) -> Tensor:
-        """A label (one-hot, or 1/K for the neutral one) over the first K inputs, as high as the largest of the others."""
+        """A label (one-hot, or 1/K for the neutral one) over the first K inputs, as high as the largest of the
+        others.
+        """
         rest = x[:, self.K :]
         return torch.cat([label_BK * rest.abs().amax(1, keepdim=True), rest], 1)
 
     def onward(self, a: Tensor) -> Tensor:
-        """What the next layer sees: direction alone, so that it cannot read the goodness off the length (Hinton 2022)."""
+        """What the next layer sees: direction alone, so that it cannot read the goodness off the length (Hinton
+        2022).
+        """
         return a / (a.square().mean(1, keepdim=True).sqrt() + 1e-6)
 
     def activation(self, i: int, z: Tensor) -> Tensor:
@@ -107,7 +114,9 @@ class Ladder(nn.Module):
         return torch.stack(list(self.losses(x, y).values())).sum()
 
     def losses(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Softplus losses of the right label above the margin and of a wrong one below it, layer by layer; and the classifier's."""
+        """Softplus losses of the right label above the margin and of a wrong one below it, layer by layer; and the
+        classifier's.
+        """
         wrong = (y + torch.randint(1, self.K, y.shape, device=y.device)) % self.K
         up, down = (
             self.activations(self.overlay(x, F.one_hot(label, self.K).to(x.dtype)), detach=True) for label in (y, wrong)
@@ -122,7 +131,9 @@ class Ladder(nn.Module):
         return out
 
     def _warm(self, up: list[Tensor]) -> None:
-        """Theta at the inverse softplus of the first batch's mean goodness, at that goodness itself when it is large."""
+        """Theta at the inverse softplus of the first batch's mean goodness, at that goodness itself when it is
+        large.
+        """
         if self.theta is not None and torch.isnan(self.theta[0]):
             with torch.no_grad():
                 for theta, a in zip(self.theta, up, strict=True):
@@ -137,7 +148,9 @@ class Ladder(nn.Module):
         return self.head(self.before(torch.cat([norm(a) for norm, a in zip(self.each, layers, strict=True)], 1)))
 
     def logits(self, x: Tensor) -> list[Tensor]:
-        """The classifier's, or the goodness of every label summed over all layers but the first (the only one, if it is)."""
+        """The classifier's, or the goodness of every label summed over all layers but the first (the only one, if
+        it is).
+        """
         if self.head is not None:
             return [self.classify(x)]
         first: torch.nn.Linear = self.layers[0]  # type: ignore[assignment]  # the ladder is of MLPs
@@ -150,7 +163,8 @@ class Ladder(nn.Module):
 
 
 def first_layer_for_every_label(layer: nn.Linear, x: Tensor, K: int) -> Tensor:
-    """The first layer's pre-activations for each of K labels, shape (B, K, H), for the price of one pass: labels only add a column.
+    """The first layer's pre-activations for each of K labels, shape (B, K, H), for the price of one pass: labels only
+    add a column.
 
     From the second layer on there is no such shortcut, so prediction grows with K.
     """

@@ -238,7 +238,9 @@ class MLPStack:
 
     @torch.no_grad()
     def clip(self, largest: float) -> None:
-        """Scale down each layer's gradient (its weights, head and temperature) whose norm exceeds `largest`, network by network."""
+        """Scale down each layer's gradient (its weights, head and temperature) whose norm exceeds `largest`, network
+        by network.
+        """
         for layer in range(self.depth):
             group = [self.g[f"{name}{layer}"] for name in ("W", "b", "R", "c", "alpha") if f"{name}{layer}" in self.g]
             norm = torch.stack([g.flatten(1).square().sum(1) for g in group]).sum(0).sqrt()
@@ -254,7 +256,9 @@ def _padded(size: tuple[int, ...]) -> int:
 def _draws(
     seed: int, member: int, K: int, fan_in: list[int], width: int, headed: range, learner: TableLearner
 ) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """One network's initial numbers. Hidden layers are the same for every K and learner of a seed, heads for every learner."""
+    """One network's initial numbers. Hidden layers are the same for every K and learner of a seed, heads for every
+    learner.
+    """
     out = {}
     for layer, n in enumerate(fan_in):
         out[f"W{layer}"], out[f"b{layer}"] = linear(stream(seed, f"init/{member}/{layer}"), width, n)

@@ -132,7 +132,9 @@ def counts(*, K: int, inputs: int, net: MLPSpec, batch: int, learner: TableLearn
 
 
 def cell_counts(cell: Cell, inputs: int) -> dict[str, int]:
-    """Those of a cell whose learner is of the table, on `inputs` features, or of a conv net images of so many pixels a side."""
+    """Those of a cell whose learner is of the table, on `inputs` features, or of a conv net images of so many pixels a
+    side.
+    """
     assert isinstance(cell.algorithm, TableLearner)
     shape: dict[str, Any] = {"K": cell.K, "batch": cell.training.batch_size, "learner": cell.algorithm}
     if isinstance(cell.net, VGGSpec):

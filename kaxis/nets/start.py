@@ -1,4 +1,6 @@
-"""What a learner that is code is built from: sizes, layers and initial numbers of the seed, on an MLP or on a conv net alike."""
+"""What a learner that is code is built from: sizes, layers and initial numbers of the seed, on an MLP or on a conv net
+alike.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ __all__ = ["Start"]
 
 
 class Start:
-    """What a rule is built from. Layer i is ``hidden(i)``, a rectifier, ``read(i)`` for what its head reads, ``up(i)`` for what goes up.
+    """What a rule is built from. Layer i is ``hidden(i)``, a rectifier, ``read(i)`` for what its head reads, ``up(i)``
+    for what goes up.
 
     Attributes
     ----------
@@ -52,18 +55,23 @@ class Start:
         return self._plan[layer].goodness if self._plan else self.width
 
     def hidden(self, layer: int) -> nn.Module:
-        """Hidden layer 0 .. depth - 1 as every other learner of the seed starts it: a `torch.nn.Linear`, of a conv net a `torch.nn.Conv2d`."""
+        """Hidden layer 0 .. depth - 1 as every other learner of the seed starts it: a `torch.nn.Linear`, of a conv net
+        a `torch.nn.Conv2d`.
+        """
         if not self._plan:
             inputs = self.inputs if layer == 0 else self.width
             return self._linear(f"init/{self._member}/{layer}", "shared", inputs, self.width)
         return convolution(self._seed, self._member, layer, self._plan[layer]).to(self.device)
 
     def read(self, layer: int) -> nn.Module:
-        """From an activation to the vector that a head reads, `features` long: of a conv net the pooled maps, of an MLP the activation."""
+        """From an activation to the vector that a head reads, `features` long: of a conv net the pooled maps, of an
+        MLP the activation.
+        """
         return Read(self._plan[layer].goodness_side) if self._plan else nn.Identity()
 
     def up(self, layer: int) -> nn.Module:
-        """From an activation to the next layer's input, as for every learner: of a conv net pooling, normalisation and dropout, of an MLP nothing.
+        """From an activation to the next layer's input, as for every learner: of a conv net pooling, normalisation and
+        dropout, of an MLP nothing.
 
         It detaches nothing: that is the rule's to do.
         """

@@ -1,8 +1,9 @@
 """VGG nets whose every layer may have a head: one module for local and global learners.
 
-Shape suffixes: B batch, C channels, S side in pixels, G goodness features, K classes. Layer l: a = relu(conv h + b). Its head
-reads the pooled vector of a^power, taken before the layer's own pooling, divided by T. What goes up is
-pool -> norm over channels -> dropout. That block is the same for every learner: local ones detach what goes up, nothing else.
+Shape suffixes: B batch, C channels, S side in pixels, G goodness features, K classes. Layer l: a = relu(conv h + b).
+Its head reads the pooled vector of a^power, taken before the layer's own pooling, divided by T. What goes up is
+pool -> norm over channels -> dropout. That block is the same for every learner: local ones detach what goes up, nothing
+else.
 
 VGG8 is the paper's (channels, pools, goodness pooling); of VGG11 it prints channels and the first pool, of VGG13 the
 name alone: their pools, and all of VGG13, are ours.
@@ -97,7 +98,9 @@ class VGG(nn.Module):
         return F.relu(self.convs[i](h_BCSS), inplace=True)
 
     def goodness(self, i: int, a_BCSS: Tensor) -> Tensor:
-        """What a head of layer i would read, before normalisation and temperature: the pooled a^power, or its mean (B, 1)."""
+        """What a head of layer i would read, before normalisation and temperature: the pooled a^power, or its mean (B,
+        1).
+        """
         g = a_BCSS * a_BCSS if self.learner.power == "2" else a_BCSS
         if self.learner.goodness == "scalar":
             return g.mean((1, 2, 3))[:, None]
@@ -115,7 +118,9 @@ class VGG(nn.Module):
         return logits
 
     def layer(self, i: int, h_BCSS: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """`activation`, `head` (None without one) and `pooled` in one; a local learner's pooling waits for its backward pass."""
+        """`activation`, `head` (None without one) and `pooled` in one; a local learner's pooling waits for its
+        backward pass.
+        """
         layer, headed, device = self.plan[i], i in self.headed, h_BCSS.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else h_BCSS.dtype
         whole = headed and self.learner.goodness == "vector" and layer.side % layer.goodness_side == 0

@@ -1,4 +1,6 @@
-"""Figures from effects. All seeds shown, means with intervals, no bars and no stars; plotted numbers beside them as CSV."""
+"""Figures from effects. All seeds shown, means with intervals, no bars and no stars; plotted numbers beside them as
+CSV.
+"""
 
 from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
 from kaxis.plots.inside import diagnose

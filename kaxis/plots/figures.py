@@ -18,7 +18,8 @@ __all__ = ["curves", "k_conflict", "paired", "slope_steps"]
 
 
 def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Rows]:
-    """The difference between two learners along K, every source on one logarithmic axis (after the paper's central figure).
+    """The difference between two learners along K, every source on one logarithmic axis (after the paper's central
+    figure).
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
 def paired(
     cube: xr.Dataset, effects: xr.Dataset, source: str, contrast: xr.Dataset | None = None
 ) -> tuple[Figure, Rows]:
-    """Same-seed slopes baseline -> learner at each K above; below, every seed's difference along K, and beside it the contrast.
+    """Same-seed slopes baseline -> learner at each K above; below, every seed's difference along K, and beside it the
+    contrast.
 
     Parameters
     ----------

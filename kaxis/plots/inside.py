@@ -1,4 +1,6 @@
-"""The figure of a trained network's layers: accuracy, temperatures, information, disagreement (after the paper's diagnostics)."""
+"""The figure of a trained network's layers: accuracy, temperatures, information, disagreement (after the paper's
+diagnostics).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ __all__ = ["diagnose"]
 
 
 def diagnose(one: xr.Dataset) -> tuple[Figure, Rows]:
-    """What `kaxis.measure.diagnose.diagnose` found for one source, K and learner; panels for which there is nothing are left out.
+    """What `kaxis.measure.diagnose.diagnose` found for one source, K and learner; panels for which there is nothing are
+    left out.
 
     Dots are seeds, lines their means.
     """

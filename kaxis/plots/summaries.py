@@ -20,7 +20,8 @@ Row = Mapping[str, Any]
 
 
 def band(effects: xr.Dataset, source: str) -> tuple[Figure, Rows]:
-    """Effects of one source along K: every seed, the mean with its interval at each K, and the band that holds all K at once.
+    """Effects of one source along K: every seed, the mean with its interval at each K, and the band that holds all K at
+    once.
 
     Parameters
     ----------
@@ -164,7 +165,8 @@ def forest(rows: Sequence[Row], xlabel: str, *, mark: tuple[float, str] | None =
 
 
 def factorial(result: xr.Dataset) -> tuple[Figure, Rows]:
-    """What each factor carries of the difference between the corners along K, and that difference; a panel for each source.
+    """What each factor carries of the difference between the corners along K, and that difference; a panel for each
+    source.
 
     Parameters
     ----------

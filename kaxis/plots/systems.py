@@ -24,12 +24,14 @@ SPLIT = ("parameters", "gradients", "optimizer", "activations", "temporaries")
 
 
 def audit(rows: Sequence[Row]) -> tuple[Figure, Rows]:
-    """A step's memory at its peak by what it is for, and peak memory against images a second (or, untimed, arithmetic an image).
+    """A step's memory at its peak by what it is for, and peak memory against images a second (or, untimed, arithmetic
+    an image).
 
     Parameters
     ----------
     rows : sequence of mapping
-        From `kaxis.measure.audit.audit`; every net and shape has a row of panels, of which the fewest classes are drawn.
+        From `kaxis.measure.audit.audit`; every net and shape has a row of panels, of which the fewest classes are
+        drawn.
     """
     kinds = list(dict.fromkeys(map(shape_of, rows)))
     with style():
@@ -82,7 +84,8 @@ def _dots(ax: Axes, rows: Sequence[Row]) -> None:
 
 
 def locality(*matrices: xr.DataArray) -> tuple[Figure, Rows]:
-    """Which loss reaches which layer: filled squares, as dark as the gradient's norm is large beside the row's largest; 0 is empty.
+    """Which loss reaches which layer: filled squares, as dark as the gradient's norm is large beside the row's largest;
+    0 is empty.
 
     Parameters
     ----------

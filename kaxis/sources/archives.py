@@ -80,7 +80,8 @@ def download(name: str, folder: Path) -> Path:
                 _partial(place / file).unlink(missing_ok=True)
             inside = "" if archive.folder == "." else f"{archive.folder}/"
             raise KaxisError(
-                f"{name}: download of {url} failed: {reason}; or put {', '.join(inside + f for f in archive.files)} into a folder and name that folder with --data"
+                f"{name}: download of {url} failed: {reason}; or put "
+                f"{', '.join(inside + f for f in archive.files)} into a folder and name that folder with --data"
             ) from None
         _partial(place / file).unlink(missing_ok=True)
     return target
@@ -91,7 +92,8 @@ LARGEST = 2**30
 
 
 class _Unpack:
-    """Takes the files that are read out of a tar archive, by name; links, devices, paths and everything else in it stay there.
+    """Takes the files that are read out of a tar archive, by name; links, devices, paths and everything else in it stay
+    there.
 
     Called by pooch with the archive's file.
 
@@ -115,7 +117,8 @@ class _Unpack:
                         continue
                     if member.size > LARGEST:
                         raise KaxisError(
-                            f"{Path(fname).name}: {name} is declared to have {member.size:,} bytes; not the official archive"
+                            f"{Path(fname).name}: {name} is declared to have {member.size:,} bytes; not the "
+                            "official archive"
                         )
                     source, target = tar.extractfile(member), lacking.pop(name)
                     assert source is not None

@@ -1,7 +1,8 @@
 """Augmentation of whole batches on the device, its random numbers drawn per epoch on the CPU.
 
-So the images of a (set, seed, epoch) are the same for every learner, stack and job count, and do not hang on the device.
-The paper names crop with padding 4, flip, colour jitter and Cutout at 32 px; their strengths, and everything at other sizes, are ours.
+So the images of a (set, seed, epoch) are the same for every learner, stack and job count, and do not hang on the
+device. The paper names crop with padding 4, flip, colour jitter and Cutout at 32 px; their strengths, and everything at
+other sizes, are ours.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from kaxis.streams import stream
 __all__ = ["augment", "draws", "normalised"]
 
 JITTER, HUE, GRAYSCALE = 0.4, 0.1, 0.2
-"""Brightness, contrast and saturation by up to 40 %, hue by up to a tenth of the circle; grey with probability .2 (ASGE's values)."""
+"""Brightness, contrast and saturation by up to 40 %, hue by up to a tenth of the circle; grey with probability .2
+(ASGE's values).
+"""
 
 COLUMNS = ("top", "left", "flip", "brightness", "contrast", "saturation", "hue", "grey", "cut_row", "cut_column")
 LUMA = (0.299, 0.587, 0.114)
@@ -51,7 +54,8 @@ def augment(x_BSSC: Tensor, u_BF: Tensor, kinds: Sequence[str], mean: Sequence[f
     Returns
     -------
     Tensor of float32, shape (B, 3, S, S), channels last in memory
-        Crop shifts by up to S / 8 with black borders (4 px at 32), Cutout blanks a square of S / 4 (8 px at 32) around any pixel.
+        Crop shifts by up to S / 8 with black borders (4 px at 32), Cutout blanks a square of S / 4 (8 px at 32) around
+        any pixel.
     """
     S = x_BSSC.shape[1]
     u = dict(zip(COLUMNS, u_BF.unbind(1), strict=True))

@@ -25,8 +25,8 @@ def md5_of(path: Path) -> str:
 def cached(key: str, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], None]) -> NDArray[np.uint8]:
     """A uint8 array from the user's cache, mapped into memory so that processes share it and it need not fit.
 
-    What is not there is filled into a file, which takes its name when it is whole. Beside it stands its digest: one that does not
-    agree is made again.
+    What is not there is filled into a file, which takes its name when it is whole. Beside it stands its digest: one
+    that does not agree is made again.
 
     Raises
     ------
@@ -49,7 +49,8 @@ def cached(key: str, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]],
     except OSError as error:
         size = np.prod(shape) / 2**30
         raise KaxisError(
-            f"{path.parent}: {size:.1f} GiB of decoded images cannot be kept there ({error.strerror or error}); $XDG_CACHE_HOME moves it"
+            f"{path.parent}: {size:.1f} GiB of decoded images cannot be kept there ({error.strerror or error}); "
+            "$XDG_CACHE_HOME moves it"
         ) from None
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
@@ -73,7 +74,9 @@ def keep(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def as_written(path: Path) -> bool:
-    """Whether a file of the cache is what was written there: by its digest; in a worker, whose parent has looked, by size and time."""
+    """Whether a file of the cache is what was written there: by its digest; in a worker, whose parent has looked, by
+    size and time.
+    """
     try:
         digest, size, changed = path.with_suffix(".sha256").read_text("utf-8").split()
         state = path.stat()

@@ -1,4 +1,6 @@
-"""Features of a real source: raw pixels or principal components, standardised; fitted once, on training images, without labels."""
+"""Features of a real source: raw pixels or principal components, standardised; fitted once, on training images,
+without labels.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ def load_images(name: str, folder: Path, size: int | None = None) -> Images:
     if missing := missing_files(name, folder):
         if archive.md5 and len(missing) < len(archive.files):  # never over files that somebody put there
             raise KaxisError(
-                f"{folder / archive.folder} lacks {', '.join(missing)}; add it, or move the folder away to download the set"
+                f"{folder / archive.folder} lacks {', '.join(missing)}; add it, or move the folder away to "
+                "download the set"
             )
         download(name, folder)
     assert made.read is not None
@@ -82,7 +83,8 @@ def _checksums(archive: Archive, folder: Path) -> dict[str, str]:
 def square_pixels(name: str, folder: Path, size: int | None) -> NDArray[np.uint8]:
     """What a conv net sees: colour, square, shape (N, S, S, 3), contiguous.
 
-    Grey is repeated. A set whose images have another side is resized (bilinear, antialiased; ours) once and kept in the cache.
+    Grey is repeated. A set whose images have another side is resized (bilinear, antialiased; ours) once and kept in the
+    cache.
     """
     images = load_images(name, folder, size)
     x = images.pixels
@@ -109,7 +111,9 @@ def _resize(pixels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 
 @lru_cache(maxsize=2)
 def channel_statistics(name: str, folder: Path, size: int | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over all training images, of pixels in 0 .. 1; the same for every K."""
+    """Mean and standard deviation of each channel over all training images, of pixels in 0 .. 1; the same for every
+    K.
+    """
     n = load_images(name, folder, size).n_train
     x = square_pixels(name, folder, size)
     total, squares = np.zeros(3), np.zeros(3)

@@ -17,14 +17,16 @@ TOLERANCE = 0.02
 
 TRAIN, TEST, UNITS, RIDGE = 4_000, 2_000, 256, 1.0
 STEP, EDGE = 0.0125, 0.8
-"""Margins between the hardest fifth of every class and the easiest fifth are tried, in steps of 1.25 % of its samples."""
+"""Margins between the hardest fifth of every class and the easiest fifth are tried, in steps of 1.25 % of its
+samples.
+"""
 
 
 def matched(teacher: Teacher, wanted: float, K: int) -> tuple[str, float, float]:
     """The margin (kind, quantile) at which the probe comes nearest to an accuracy, and what it reaches there.
 
-    Difficulty is one line from ``below:0.2`` (the hardest fifth of each class) over ``any`` to ``above:0.8`` (the easiest); the probe's
-    accuracy rises along it, so the nearest point is found by bisection.
+    Difficulty is one line from ``below:0.2`` (the hardest fifth of each class) over ``any`` to ``above:0.8`` (the
+    easiest); the probe's accuracy rises along it, so the nearest point is found by bisection.
 
     Raises
     ------
@@ -45,7 +47,8 @@ def matched(teacher: Teacher, wanted: float, K: int) -> tuple[str, float, float]
     best = min((low, high), key=lambda level: abs(reach(level) - wanted))
     if abs(reach(best) - wanted) > TOLERANCE:
         raise KaxisError(
-            f"margin 'match:{wanted:g}': K = {K} seed {teacher.seed} can reach {reach(-levels):.2f} to {reach(levels):.2f}"
+            f"margin 'match:{wanted:g}': K = {K} seed {teacher.seed} can reach {reach(-levels):.2f} to "
+            f"{reach(levels):.2f}"
         )
     return *_margin(best), reach(best)
 
@@ -58,7 +61,8 @@ def _margin(level: int) -> tuple[str, float]:
 class Probe:
     """Ridge regression of the labels on 256 random ReLU features and the inputs, 4,000 training samples.
 
-    Fixed, so that it measures the task and not a learner. Its samples are the teacher's pool, the same at every margin but for the choice.
+    Fixed, so that it measures the task and not a learner. Its samples are the teacher's pool, the same at every margin
+    but for the choice.
     """
 
     def __init__(self, teacher: Teacher, K: int) -> None:

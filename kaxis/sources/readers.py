@@ -77,20 +77,23 @@ def _idx(path: Path, shape: tuple[int, ...]) -> Pixels:
         raise KaxisError(f"{path}: not an idx file of {' x '.join(map(str, shape))} bytes")
     if len(raw) != size:
         raise KaxisError(
-            f"{path}: {'more' if len(raw) > size else len(raw)} bytes inside, its header says {size}; truncated or another file"
+            f"{path}: {'more' if len(raw) > size else len(raw)} bytes inside, its header says {size}; truncated or "
+            "another file"
         )
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
 def npz(path: Path) -> tuple[Pixels, Labels, int]:
-    """MedMNIST's layout: ``train_images``, ``train_labels``, ``test_images``, ``test_labels``; ``val_*`` are left alone.
+    """MedMNIST's layout: ``train_images``, ``train_labels``, ``test_images``, ``test_labels``; ``val_*`` are left
+    alone.
 
     Images (N, H, W) or (N, H, W, 3) of uint8; labels (N,) or (N, 1) of whole numbers from 0.
 
     Raises
     ------
     KaxisError
-        Also for members that are encrypted, there twice, or larger than this machine's memory: before they are unpacked.
+        Also for members that are encrypted, there twice, or larger than this machine's memory: before they are
+        unpacked.
     """
     try:
         if not path.is_file():
@@ -126,7 +129,8 @@ def npz(path: Path) -> tuple[Pixels, Labels, int]:
             raise KaxisError(f"{path}: {split}_labels has NaN or infinity; one class from 0 an image is read")
         if labels.dtype.kind not in "iu" or labels.ndim > 2 or (labels.ndim == 2 and labels.shape[1] != 1):
             raise KaxisError(
-                f"{path}: {split}_labels is {labels.dtype} {labels.shape}; one class from 0 an image is read, whole numbers (N,) or (N, 1)"
+                f"{path}: {split}_labels is {labels.dtype} {labels.shape}; one class from 0 an image is read, "
+                "whole numbers (N,) or (N, 1)"
             )
         if labels.size != len(images):
             raise KaxisError(
@@ -220,7 +224,8 @@ def _exactly(image: Any, size: int) -> Any:
 
 
 def decode(raw: bytes, name: str, fit: Callable[[Any], Any]) -> Pixels:
-    """An image file's bytes as (H, W, 3), the way up that its EXIF orientation says; grey and palette images become colour.
+    """An image file's bytes as (H, W, 3), the way up that its EXIF orientation says; grey and palette images become
+    colour.
 
     Pixels of 16 bits are scaled from the full range of their type, 0 .. 65535; floats from 0 .. 1 (ours).
 

@@ -96,7 +96,9 @@ def _first(samples: Chunks, n: int) -> tuple[NDArray[np.float32], Labels]:
 def _equal_shares(
     samples: Chunks, teacher: Teacher, K: int, n_train: int, n_test: int
 ) -> tuple[NDArray[np.float32], Labels]:
-    """The first samples of each class of the view until every share is full, in the order of drawing; training rows first."""
+    """The first samples of each class of the view until every share is full, in the order of drawing; training rows
+    first.
+    """
     quota = [np.full(K, n // K) + (np.arange(K) < n % K) for n in (n_train, n_test)]
     have, parts = np.zeros(K, np.int64), []
     for x, y in samples:
@@ -112,7 +114,8 @@ def _equal_shares(
     else:
         k = int((have / (quota[0] + quota[1])).argmin())
         raise KaxisError(
-            f"balance = uniform: K = {K} seed {teacher.seed} drew {have[k]} samples of class {k}, which needs {quota[0][k] + quota[1][k]}"
+            f"balance = uniform: K = {K} seed {teacher.seed} drew {have[k]} samples of class {k}, which needs "
+            f"{quota[0][k] + quota[1][k]}"
         )
     x, y, v, rank = (np.concatenate(column) for column in zip(*parts, strict=True))
     train = np.flatnonzero(rank < quota[0][v])

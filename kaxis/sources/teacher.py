@@ -70,7 +70,8 @@ class Teacher:
         return h
 
     def labels(self, x_ND: NDArray[np.float32]) -> tuple[Labels, Matrix]:
-        """Class of each input, and by how much its logit leads the second: with superclasses, the smaller of the two leads.
+        """Class of each input, and by how much its logit leads the second: with superclasses, the smaller of the two
+        leads.
 
         A superclass is chosen first, then a class within it; class k belongs to superclass k mod S.
         """
@@ -90,7 +91,8 @@ class Teacher:
         return x, *self.labels(x)
 
     def edges(self, quantile: float) -> Matrix:
-        """The margin below which that share of each class's samples lies, so that no class gains or loses by the choice.
+        """The margin below which that share of each class's samples lies, so that no class gains or loses by the
+        choice.
 
         A class with fewer than 20 samples in the pool takes the edge of all.
         """

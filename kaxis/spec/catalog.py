@@ -1,4 +1,6 @@
-"""What sources there are, known without loading any data: names, classes, label views; for sets of a user's own the disk is asked."""
+"""What sources there are, known without loading any data: names, classes, label views; for sets of a user's own the
+disk is asked.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ def source_info(name: str) -> SourceInfo:
     Raises
     ------
     KaxisError
-        For an unknown name, one that its package gives to something else, or an own set that is not there or not laid out as it should be.
+        For an unknown name, one that its package gives to something else, or an own set that is not there or not laid
+        out as it should be.
     """
     if name in CATALOG:
         return CATALOG[name]

@@ -108,12 +108,16 @@ class Cell:
 
     @property
     def size(self) -> int:
-        """Side of the images that its net sees, in pixels; of an image set without a size of its own, 224 unless asked for."""
+        """Side of the images that its net sees, in pixels; of an image set without a size of its own, 224 unless asked
+        for.
+        """
         own = self.data.size if isinstance(self.data, ImageSpec) else None
         return own or source_info(self.data.name).size or PHOTOGRAPH
 
     def trained_alike(self, *, across_seeds: bool) -> str:
-        """The configuration as text without what training does not depend on: name, inference, members, and perhaps the seed."""
+        """The configuration as text without what training does not depend on: name, inference, members, and perhaps
+        the seed.
+        """
         learner = {k: v for k, v in self.config["learner"].items() if k not in ("name", "inference", "members")}
         seed = None if across_seeds else self.seed
         return json.dumps({**self.config, "seed": seed, "learner": learner}, sort_keys=True)

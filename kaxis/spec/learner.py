@@ -206,11 +206,12 @@ class Learner:
     start : {"torch", "draw"}
         A learned readout starts as `torch.nn.Linear` does, or from the draw that a fixed one would be.
     heads : {"last", "every", "concat"}
-        Which hidden layers have a head; the loss is the sum of the heads' cross-entropies. ``concat``: one classifier on the
-        concatenated average-pooled layers of a conv net, whose gradient reaches them.
+        Which hidden layers have a head; the loss is the sum of the heads' cross-entropies. ``concat``: one classifier
+        on the concatenated average-pooled layers of a conv net, whose gradient reaches them.
     inference : {"last", "logit_sum", "softmax_mean", "concat"}
-        Last head; sum of the heads' logits; mean over members of the last head's softmax; a classifier on the concatenated
-        layers of a conv net, trained beside the heads without a gradient into the layers (paper, concat inference).
+        Last head; sum of the heads' logits; mean over members of the last head's softmax; a classifier on the
+        concatenated layers of a conv net, trained beside the heads without a gradient into the layers (paper, concat
+        inference).
     members : int
         Networks trained independently for one cell.
     overrides : mapping
@@ -240,7 +241,8 @@ class Learner:
         for switch, allowed in SWITCHES.items():
             if getattr(self, switch) not in allowed:
                 raise KaxisError(
-                    f"learner {self.name}: {switch}={getattr(self, switch)} is not {hint(getattr(self, switch), allowed)}"
+                    f"learner {self.name}: {switch}={getattr(self, switch)} is not "
+                    f"{hint(getattr(self, switch), allowed)}"
                 )
         if self.heads == "concat" and self.inference != "concat":
             raise KaxisError(f"learner {self.name}: heads=concat needs inference=concat")

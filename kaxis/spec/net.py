@@ -21,7 +21,8 @@ NETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 }
 """Of the conv nets the channels of each convolution, and the layers (from 0) that end in a 2 x 2 average pool.
 
-VGG8 is the paper's; of VGG11 it prints channels and the first pool, of VGG13 the name alone: their other pools, and all of VGG13, are ours.
+VGG8 is the paper's; of VGG11 it prints channels and the first pool, of VGG13 the name alone: their other pools, and all
+of VGG13, are ours.
 """
 
 DEPTH_ONLY_CHANNELS = 256
@@ -91,7 +92,9 @@ class VGGSpec(NetSpec):
 
     @property
     def shape(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Channels at width 1, and the layers that end in a pool: with `depth_only` four, spread evenly over the depth (ours)."""
+        """Channels at width 1, and the layers that end in a pool: with `depth_only` four, spread evenly over the depth
+        (ours).
+        """
         channels, pools = NETS[self.name]
         n = len(channels)
         if self.depth_only:

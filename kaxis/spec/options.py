@@ -23,7 +23,9 @@ MOST = 100_000
 
 
 class Option(NamedTuple):
-    """What a field means, for ``--help`` and docs/options.md: help, what the paper says of it, and its default where the field cannot show it."""
+    """What a field means, for ``--help`` and docs/options.md: help, what the paper says of it, and its default where
+    the field cannot show it.
+    """
 
     help: str
     paper: str = "ours"

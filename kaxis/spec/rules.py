@@ -1,7 +1,7 @@
 """Learners that are code: a module of yours with a loss and logits, out of a Python file of yours.
 
-A rule trains a net in its own way and is else like every learner: the same data, batch order and initial hidden layers for one seed,
-the same records, pairing, resuming and figures. See docs/add_a_learner.md.
+A rule trains a net in its own way and is else like every learner: the same data, batch order and initial hidden layers
+for one seed, the same records, pairing, resuming and figures. See docs/add_a_learner.md.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ class Rule:
     ----------
     name : str
     build : callable
-        ``build(start, **settings)`` gives a `torch.nn.Module` with ``loss(x, y_B)``, a scalar to be minimised that does its own
-        detaching, and ``logits(x)``, a list of (B, K) tensors, one a head, which are summed to predict; x is (B, inputs), for conv nets
-        (B, 3, S, S). ``groups()``, if there is one, gives lists of parameters, each with an optimizer and a clip of its own.
+        ``build(start, **settings)`` gives a `torch.nn.Module` with ``loss(x, y_B)``, a scalar to be minimised that does
+        its own detaching, and ``logits(x)``, a list of (B, K) tensors, one a head, which are summed to predict; x is
+        (B, inputs), for conv nets (B, 3, S, S). ``groups()``, if there is one, gives lists of parameters, each with an
+        optimizer and a clip of its own.
     settings : mapping of str to float
         Names that may be set in brackets, with their defaults.
     code : str
-        Hash of the file and of those beside it that it imports, part of every cell's configuration: an edited rule is another learner.
+        Hash of the file and of those beside it that it imports, part of every cell's configuration: an edited rule is
+        another learner.
     file : str
         Where it stands; empty for those of the package.
     mlp : bool
@@ -69,7 +71,9 @@ class Rule:
 
 
 class RuleError(KaxisError):
-    """What went wrong in a learner that is code, with the place in its author's file: its cells fail, the others go on."""
+    """What went wrong in a learner that is code, with the place in its author's file: its cells fail, the others go
+    on.
+    """
 
 
 @contextmanager
@@ -131,11 +135,13 @@ LADDER: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
     "ff_hybrid_ln": ({**_PAPERS, "classifier": "layernorm"}, {"weight": 1.0}),
     "ff_hybrid_bn": ({**_PAPERS, "classifier": "batchnorm"}, {"weight": 1.0}),
 }
-"""The Forward-Forward MLPs (`kaxis.nets.ladder`): what makes each, and what may be set in brackets. Each differs from the one that it
-is compared with in one thing: ff_bn and ff_mean from ff, ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from ff_hybrid."""
+"""The Forward-Forward MLPs (`kaxis.nets.ladder`): what makes each, and what may be set in brackets. Each differs from
+the one that it is compared with in one thing: ff_bn and ff_mean from ff, ff_margin from ff_mean, ff_hybrid from
+ff_margin, the last two from ff_hybrid."""
 
 RULES: dict[str, Rule] = {
-    # A record names the code that made it: the meaning of a threshold, and where ff_bn normalises, changed with version 0.2.
+    # A record names the code that made it: the meaning of a threshold, and where ff_bn normalises, changed with version
+    # 0.2.
     name: Rule(name, _rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis", mlp=True)
     for name, (kind, settings) in LADDER.items()
 }
@@ -233,7 +239,8 @@ def load_rules(files: Iterable[str]) -> None:
 
 
 def _siblings(path: Path, folder: str) -> dict[str, Path]:
-    """Modules beside a file that it imports, directly or through each other, at the top or inside a function; this package is none.
+    """Modules beside a file that it imports, directly or through each other, at the top or inside a function; this
+    package is none.
 
     Read from the code, so that it does not matter what else has been imported.
 

@@ -1,4 +1,6 @@
-"""Where labelled data come from: the teacher's options, and those of image sets. Difficulty, balance and hierarchy of the teacher are ours."""
+"""Where labelled data come from: the teacher's options, and those of image sets. Difficulty, balance and hierarchy of
+the teacher are ours.
+"""
 
 from __future__ import annotations
 
@@ -371,7 +373,8 @@ def source_spec(config: Mapping[str, Any]) -> TeacherSpec | ImageSpec:
 
 
 def parse_margin(text: str) -> tuple[str, float]:
-    """``any``; ``above:Q`` or ``below:Q``, the share Q of a class's samples that lies below the edge; ``match:A``, the probe's accuracy.
+    """``any``; ``above:Q`` or ``below:Q``, the share Q of a class's samples that lies below the edge; ``match:A``, the
+    probe's accuracy.
 
     Raises
     ------

@@ -96,8 +96,8 @@ class Study:
     def load(cls, path: Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
         """From a study file; `changes` (flags) go over every leg.
 
-        With `small` the file's ``[small]`` table goes over every leg first (its own ``leg`` and ``plan`` replace the file's): the same
-        question at a size for two cores.
+        With `small` the file's ``[small]`` table goes over every leg first (its own ``leg`` and ``plan`` replace the
+        file's): the same question at a size for two cores.
         """
         try:
             options = read_toml(path)

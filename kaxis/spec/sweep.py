@@ -99,7 +99,8 @@ class Sweep(Grid):
         sizes = {"K": len(self.K), "learners": len(self.learners), "seeds": len(self.seeds)}
         if (cells := math.prod(sizes.values())) > MOST_CELLS:
             raise KaxisError(
-                f"{' x '.join(f'{n:,} {name}' for name, n in sizes.items())} are {cells:,} cells, {MOST_CELLS:,} at most"
+                f"{' x '.join(f'{n:,} {name}' for name, n in sizes.items())} are {cells:,} cells, {MOST_CELLS:,} "
+                "at most"
             )
 
     def check_parts(self) -> None:
@@ -170,7 +171,9 @@ def _size(data: TeacherSpec | ImageSpec) -> int:
 
 
 def _sweep(options: Mapping[str, Any], source: str, *, then: bool = False) -> Sweep:
-    """Options sorted into their specifications. With `then` those that are left out have the value from before there was such an option."""
+    """Options sorted into their specifications. With `then` those that are left out have the value from before there
+    was such an option.
+    """
     for key in options:
         if key not in OPTIONS:
             raise KaxisError(f"option '{key}' is not {hint(key, OPTIONS)}")

@@ -1,4 +1,5 @@
-"""The one table of options, made from the fields of the specifications: flags of ``kaxis run``, keys of a study file, docs/options.md.
+"""The one table of options, made from the fields of the specifications: flags of ``kaxis run``, keys of a study file,
+docs/options.md.
 
 ``python -m kaxis.spec.table docs/options.md`` writes its tables anew.
 """

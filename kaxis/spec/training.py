@@ -1,7 +1,7 @@
 """How a net is trained: steps, batches, and what a conv net's recipe adds.
 
-The MLP's recipe is the synthetic study's. The conv nets' is the paper's as far as it is legible (AdamW, cosine, batch 128 or 64, 400 or 200
-epochs, crop, flip, jitter, Cutout); the floor is that of ASGE, the closest public relative.
+The MLP's recipe is the synthetic study's. The conv nets' is the paper's as far as it is legible (AdamW, cosine, batch
+128 or 64, 400 or 200 epochs, crop, flip, jitter, Cutout); the floor is that of ASGE, the closest public relative.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ class ConvTraining(Training):
         """Refuse what cannot be normalised by the batch."""
         if self.batch_size // self.accumulate < 2:
             raise KaxisError(
-                f"batch_size = {self.batch_size}, accumulate = {self.accumulate}: batch statistics need parts of 2 images or more"
+                f"batch_size = {self.batch_size}, accumulate = {self.accumulate}: batch statistics need parts of 2 "
+                "images or more"
             )
 
 

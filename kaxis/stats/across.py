@@ -1,4 +1,6 @@
-"""Questions across sources: does the slope along K differ between a synthetic and a real leg, and does meaning matter at one K?"""
+"""Questions across sources: does the slope along K differ between a synthetic and a real leg, and does meaning matter
+at one K?
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ from kaxis.stats.scales import log_weights, scaled
 __all__ = ["AGAINST", "conflict", "differential"]
 
 AGAINST = -0.3
-"""Correlation of the legs' slopes over seeds of one number from which on they run against each other. Welch's interval covers .87 to .90 at
-correlations of -.7 to -.5, whatever n; the paired interval from here on and Welch's above cover .94 to .97 (40,000 simulated studies of 5 and
-10 seeds, correlations from -.7 to 0)."""
+"""Correlation of the legs' slopes over seeds of one number from which on they run against each other. Welch's interval
+covers .87 to .90 at correlations of -.7 to -.5, whatever n; the paired interval from here on and Welch's above cover
+.94 to .97 (40,000 simulated studies of 5 and 10 seeds, correlations from -.7 to 0)."""
 
 
 def conflict(
@@ -35,9 +37,10 @@ def conflict(
 ) -> xr.Dataset:
     """Slope on ln K of the real leg minus that of the synthetic one, over the K that both have.
 
-    Seeds of one number share initial weights and batch order where inputs have one size, and nothing of their data. One slope per seed, then
-    Welch's interval, as of independent groups; but the paired interval of seeds of one number where their slopes run against each
-    other (``seed_correlation`` of `AGAINST` or below), since Welch's covers too little there. ``welch_ci`` and ``paired_ci`` are both given.
+    Seeds of one number share initial weights and batch order where inputs have one size, and nothing of their data. One
+    slope per seed, then Welch's interval, as of independent groups; but the paired interval of seeds of one number
+    where their slopes run against each other (``seed_correlation`` of `AGAINST` or below), since Welch's covers too
+    little there. ``welch_ci`` and ``paired_ci`` are both given.
 
     Parameters
     ----------
@@ -54,8 +57,8 @@ def conflict(
     Returns
     -------
     Dataset
-        ``slope`` with ``slope_ci`` over (leg,), ``difference`` of the slopes (real - synthetic) with ``ci`` and ``p`` of the
-        kind in attrs (``n_pairs``: seeds that were paired, else 0);
+        ``slope`` with ``slope_ci`` over (leg,), ``difference`` of the slopes (real - synthetic) with ``ci`` and ``p``
+        of the kind in attrs (``n_pairs``: seeds that were paired, else 0);
         ``effect_difference`` with ``effect_ci``, ``effect_p`` and Holm's ``effect_p_holm`` over (K,);
         ``reversal``: whether both slopes' intervals exclude 0 on opposite sides. Units in attrs.
 
@@ -142,8 +145,8 @@ def differential(
 ) -> xr.Dataset:
     """The effect on one source minus that on another that shares its images, paired within the seed.
 
-    For label views of one set: ``coarse`` against ``fine`` moves K and meaning together, ``merge:20`` against ``fine`` K
-    alone, ``coarse`` against ``merge:20`` meaning alone.
+    For label views of one set: ``coarse`` against ``fine`` moves K and meaning together, ``merge:20`` against ``fine``
+    K alone, ``coarse`` against ``merge:20`` meaning alone.
 
     Parameters
     ----------

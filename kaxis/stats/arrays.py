@@ -32,8 +32,9 @@ FLIPS = 99_999
 class Estimate(NamedTuple):
     """The mean of one number per seed, with what it is worth.
 
-    `lower`, `upper`: the interval that was asked for, t by default. `boot_lower`, `boot_upper`: percentile bootstrap over
-    seeds. `p`: two-sided sign-flip test, exact up to 20 seeds. `wins`: seeds above 0. `n`: seeds. NaN where n does not allow it.
+    `lower`, `upper`: the interval that was asked for, t by default. `boot_lower`, `boot_upper`: percentile bootstrap
+    over seeds. `p`: two-sided sign-flip test, exact up to 20 seeds. `wins`: seeds above 0. `n`: seeds. NaN where n does
+    not allow it.
     """
 
     mean: float
@@ -49,8 +50,8 @@ class Estimate(NamedTuple):
 def sign_flip_p(d: ArrayLike) -> float:
     """Two-sided sign-flip test of a mean of 0, over all 2^n sign patterns; 99,999 random ones beyond n = 20.
 
-    With n seeds no p is below 2 / 2^n: 5 seeds cannot reach .05, whatever they show. The order of the seeds does not matter: random
-    flips go over sorted values.
+    With n seeds no p is below 2 / 2^n: 5 seeds cannot reach .05, whatever they show. The order of the seeds does not
+    matter: random flips go over sorted values.
 
     Examples
     --------
@@ -73,7 +74,8 @@ def sign_flip_p(d: ArrayLike) -> float:
 
 
 def flipped_sums(d_SK: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Sums over seeds under `count` random sign patterns from a fixed generator, the same for all columns: shape (count, K).
+    """Sums over seeds under `count` random sign patterns from a fixed generator, the same for all columns: shape
+    (count, K).
 
     Eight seeds at once, by a table of their 256 sums.
     """

@@ -1,4 +1,6 @@
-"""Seed-matched differences out of a cube: which cells there are, which are asked for, and which seeds are whole along K."""
+"""Seed-matched differences out of a cube: which cells there are, which are asked for, and which seeds are whole along
+K.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def estimates(numbers: xr.DataArray, kind: str = "t", prob: float = 0.95) -> xr.
 
 
 def intervals(numbers: xr.DataArray, kind: str = "t", prob: float = 0.95) -> xr.Dataset:
-    """Mean and interval over the finite seeds of each remaining coordinate, without tests: ``effect``, ``ci``, ``n_seeds``."""
+    """Mean and interval over the finite seeds of each remaining coordinate, without tests: ``effect``, ``ci``,
+    ``n_seeds``.
+    """
 
     def one(d: Any) -> Any:
         d = d[np.isfinite(d)]
@@ -143,7 +147,8 @@ def block(
     complete = table.notnull().all("K")
     if not complete.any() and drop_incomplete:
         raise KaxisError(
-            f"{source}: no seed is complete along K = {', '.join(map(str, table.K.values))}; --drop-incomplete leaves none"
+            f"{source}: no seed is complete along K = {', '.join(map(str, table.K.values))}; --drop-incomplete "
+            "leaves none"
         )
     if not complete.all() and not drop_incomplete:
         gaps = [

@@ -114,7 +114,8 @@ def contrast(
 def slope_steps(
     cube: xr.Dataset, *, learner: str, baseline: str, scale: str = "pp", interval: str = "t", prob: float = 0.95
 ) -> xr.Dataset:
-    """The slope on ln K after each number of training steps at which the same cells were looked at: length is a factor, not a detail.
+    """The slope on ln K after each number of training steps at which the same cells were looked at: length is a factor,
+    not a detail.
 
     Parameters
     ----------
@@ -127,8 +128,8 @@ def slope_steps(
     Returns
     -------
     Dataset
-        Over (source, step): ``effect``, ``ci``, ``p``, ``n_seeds``; ``per_seed`` (source, step, seed). NaN (and 0 seeds) where a source was not looked at
-        after that many steps in every cell; the start is left out.
+        Over (source, step): ``effect``, ``ci``, ``p``, ``n_seeds``; ``per_seed`` (source, step, seed). NaN (and 0
+        seeds) where a source was not looked at after that many steps in every cell; the start is left out.
 
     Raises
     ------
@@ -180,7 +181,8 @@ def slope_checks(
     drop_incomplete: bool = False,
     prob: float = 0.95,
 ) -> dict[str, tuple[float, float, float]]:
-    """The slope on ln K of one source by two other roads: least squares over all (seed, K) with CRV3, and a mixed model.
+    """The slope on ln K of one source by two other roads: least squares over all (seed, K) with CRV3, and a mixed
+    model.
 
     Cross-checks of `contrast`, not second opinions: with complete seeds CRV3 is its t interval, and the mixed model's
     covers too little at few seeds.

@@ -36,11 +36,12 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t"
     -------
     Dataset
         Over (source, K): ``effect`` (pp), ``ci``, ``bootstrap_ci`` (percentile), ``p`` (exact sign-flip),
-        ``wins``, ``n_seeds``; the same effect chance-normalised (``effect_normalised``, in per cent of the headroom above chance: a ratio
-        of means with Fieller's interval ``normalised_ci``, infinite where it has no end, over ``n_normalised`` seeds; ``smallest_headroom``
-        of them, a fraction) and in log odds (``effect_logit``, ``logit_ci``, over
-        the ``n_logit`` seeds with both accuracies inside 0 .. 1); ``difference`` (source, K, seed), in pp.
-        A seed counts where both learners are done. Over all K of a source: ``p_holm``; and where its seeds are complete
+        ``wins``, ``n_seeds``; the same effect chance-normalised (``effect_normalised``, in per cent of the headroom
+        above chance: a ratio of means with Fieller's interval ``normalised_ci``, infinite where it has no end, over
+        ``n_normalised`` seeds; ``smallest_headroom`` of them, a fraction) and in log odds (``effect_logit``,
+        ``logit_ci``, over the ``n_logit`` seeds with both accuracies inside 0 .. 1); ``difference`` (source, K, seed),
+        in pp. A seed counts where both learners are done. Over all K of a source: ``p_holm``; and where its seeds are
+        complete
         ``p_max_t`` (shared sign flips) and ``band``, which holds all K at once.
 
     Raises
@@ -78,12 +79,14 @@ def gap(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t", p
     -------
     Dataset
         Over (source, K): ``effect`` (difference of gaps, pp) with intervals as in `paired`; ``gap_learner`` and
-        ``gap_baseline`` with ``gap_learner_ci`` and ``gap_baseline_ci``; ``train_effect`` and ``test_effect`` with theirs.
-        The test effect is the train effect minus the gap effect, seed by seed: ``share`` is the part of it that goes with
-        the gap, - gap effect / test effect, as a ratio of means with Fieller's interval ``share_ci``. Above 1 the gap more
-        than makes up for what is lost in training. Where the test effect's own interval holds 0 a share of nothing is not defined and the
-        shares that agree with the seeds have no end: NaN, ``share_unbounded`` with infinite bounds. Both terms contain the test accuracy, so they are tied by arithmetic.
-        ``effect_normalised``: the difference of gaps in per cent of the headroom above chance, as in `paired`. ``difference`` (source, K, seed).
+        ``gap_baseline`` with ``gap_learner_ci`` and ``gap_baseline_ci``; ``train_effect`` and ``test_effect`` with
+        theirs. The test effect is the train effect minus the gap effect, seed by seed: ``share`` is the part of it that
+        goes with the gap, - gap effect / test effect, as a ratio of means with Fieller's interval ``share_ci``. Above 1
+        the gap more than makes up for what is lost in training. Where the test effect's own interval holds 0 a share of
+        nothing is not defined and the shares that agree with the seeds have no end: NaN, ``share_unbounded`` with
+        infinite bounds. Both terms contain the test accuracy, so they are tied by arithmetic.
+        ``effect_normalised``: the difference of gaps in per cent of the headroom above chance, as in `paired`.
+        ``difference`` (source, K, seed).
     """
     check_pair(cube, learner, baseline)
     pair = cube.sel(learner=[learner, baseline])
@@ -136,7 +139,8 @@ def layers(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t"
     if not comparable_layers(cube, learner, baseline):
         heads = [_heads(cube, name) for name in (learner, baseline)]
         raise KaxisError(
-            f"{learner} has a classifier at {heads[0]} layers, {baseline} at {heads[1]}: layers can be compared where both have one at every layer"
+            f"{learner} has a classifier at {heads[0]} layers, {baseline} at {heads[1]}: layers can be compared "
+            "where both have one at every layer"
         )
     accuracy = 100 * cube.layer_test_accuracy.assign_coords(layer=cube.layer + 1)
     apart = difference(accuracy, learner, baseline)
@@ -181,8 +185,8 @@ def equivalence(cube: xr.Dataset, *, learner: str, baseline: str, margin: float,
     Returns
     -------
     Dataset
-        Over (source, K): ``effect`` (pp), ``ci`` (t, of probability 1 - 2 alpha), ``p`` (TOST), ``p_holm`` over the K of a
-        source, ``n_seeds``.
+        Over (source, K): ``effect`` (pp), ``ci`` (t, of probability 1 - 2 alpha), ``p`` (TOST), ``p_holm`` over the K
+        of a source, ``n_seeds``.
     """
     check_pair(cube, learner, baseline)
     pp = 100 * difference(cube.test_accuracy, learner, baseline)

@@ -40,9 +40,10 @@ def factorial(
     """Main effects, interactions, and what each factor carries of the difference between the two corners, along K.
 
     With y the accuracy of the 2^k learners of one seed and factors coded -1 and +1, the effect of a set of factors is
-    sum(product of their codes * y) / 2^(k-1): for one factor the mean over learners that have it minus the mean over those
-    that do not. What a factor carries is its Shapley value (1953): what switching it on adds, averaged over all orders in which the
-    factors can be switched on; over the factors these add up to the difference of the corners, in every seed.
+    sum(product of their codes * y) / 2^(k-1): for one factor the mean over learners that have it minus the mean over
+    those that do not. What a factor carries is its Shapley value (1953): what switching it on adds, averaged over all
+    orders in which the factors can be switched on; over the factors these add up to the difference of the corners, in
+    every seed.
 
     Parameters
     ----------
@@ -58,10 +59,11 @@ def factorial(
     Returns
     -------
     Dataset
-        Over (source, K, term): ``effect``, ``ci``, ``p`` and ``n_seeds``, as in `kaxis.paired`; ``p_holm`` over the terms of one kind at
-        one K. Over (source, term): ``slope`` on ln K, ``slope_ci``, ``slope_p``, ``slope_p_holm`` (over terms of one kind), ``slope_n``, of the
-        seeds that are complete along K. ``kind`` of each term: main, carried, corners, interaction. ``difference`` (source, K, term, seed).
-        Terms are called ``gradient``, ``gradient x power``; ``carried by gradient``; ``corners``, all factors on minus all off.
+        Over (source, K, term): ``effect``, ``ci``, ``p`` and ``n_seeds``, as in `kaxis.paired`; ``p_holm`` over the
+        terms of one kind at one K. Over (source, term): ``slope`` on ln K, ``slope_ci``, ``slope_p``, ``slope_p_holm``
+        (over terms of one kind), ``slope_n``, of the seeds that are complete along K. ``kind`` of each term: main,
+        carried, corners, interaction. ``difference`` (source, K, term, seed). Terms are called ``gradient``, ``gradient
+        x power``; ``carried by gradient``; ``corners``, all factors on minus all off.
 
     Raises
     ------
@@ -125,14 +127,16 @@ def find_design(cube: xr.Dataset, factors: Sequence[str]) -> Design:
     if len(whole) > 1:
         differ = sorted({key for rest in whole for key, _ in set(rest) ^ set(whole[0])})
         raise KaxisError(
-            f"{len(whole)} full designs of {' x '.join(factors)} are there, which differ in {', '.join(differ)}: add factors, or choose learners"
+            f"{len(whole)} full designs of {' x '.join(factors)} are there, which differ in {', '.join(differ)}: "
+            "add factors, or choose learners"
         )
     largest = max(groups.values(), key=len, default={})
     for code in itertools.product((0, 1), repeat=len(factors)):
         if code not in largest:
             lacking = ", ".join(f"{f}={FACTORS[f][c]}" for f, c in zip(factors, code, strict=True))
             raise KaxisError(
-                f"no full design of {' x '.join(factors)}: of {2 ** len(factors)} learners {len(largest)} are there, one with {lacking} lacks"
+                f"no full design of {' x '.join(factors)}: of {2 ** len(factors)} learners {len(largest)} are "
+                f"there, one with {lacking} lacks"
             )
     return dict(sorted(largest.items()))
 
@@ -176,7 +180,9 @@ def _holm_by_kind(p: xr.DataArray, kind: xr.DataArray) -> xr.DataArray:
 
 
 def _slopes(numbers: xr.DataArray, wanted: xr.DataArray, kind: xr.DataArray, interval: str, prob: float) -> xr.Dataset:
-    """Slopes on ln K of every term over the K that were asked for; NaN for a source with one K or no seed that is complete along K."""
+    """Slopes on ln K of every term over the K that were asked for; NaN for a source with one K or no seed that is
+    complete along K.
+    """
     rows = []
     for source in numbers.source.values:
         own = numbers.sel(source=source)

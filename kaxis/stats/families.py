@@ -39,11 +39,12 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def max_t_p(d_SK: ArrayLike) -> NDArray[np.float64]:
-    """Family-wise p-values by the largest |t| over K under sign flips that a seed's effects share (Westfall & Young 1993, single step).
+    """Family-wise p-values by the largest |t| over K under sign flips that a seed's effects share (Westfall & Young
+    1993, single step).
 
-    A seed's whole row is flipped at once, so the correlation of effects between K is kept: less strict than Holm where they
-    move together. No p is below 2 / 2^n. All 2^n patterns up to n = 12, 9,999 random ones of the sorted rows beyond, so that
-    the order of the seeds does not matter.
+    A seed's whole row is flipped at once, so the correlation of effects between K is kept: less strict than Holm where
+    they move together. No p is below 2 / 2^n. All 2^n patterns up to n = 12, 9,999 random ones of the sorted rows
+    beyond, so that the order of the seeds does not matter.
 
     Parameters
     ----------
@@ -76,9 +77,10 @@ def simultaneous_band(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A band that holds all K means at once with probability `prob`: mean +- c se, c the quantile of the largest |t|.
 
-    c is that of n normal seeds with the effects' own correlation, shrunk towards 0 as n seeds allow (Schaefer & Strimmer 2005), each K
-    divided by its own standard deviation, by draws from a fixed generator. A multivariate t, whose K share one chi-square
-    (Hothorn, Bretz & Westfall 2008), covers .93 to .94 at five seeds. NaN at a K whose seeds are constant.
+    c is that of n normal seeds with the effects' own correlation, shrunk towards 0 as n seeds allow (Schaefer &
+    Strimmer 2005), each K divided by its own standard deviation, by draws from a fixed generator. A multivariate t,
+    whose K share one chi-square (Hothorn, Bretz & Westfall 2008), covers .93 to .94 at five seeds. NaN at a K whose
+    seeds are constant.
 
     Parameters
     ----------
@@ -99,7 +101,8 @@ def simultaneous_band(
     values, vectors = np.linalg.eigh(_correlation(d[:, moving]))
     L = vectors * np.sqrt(np.maximum(values, 0))
     m = min(df, len(L))
-    # The rows of a factor of n - 1 seeds' squares and products (Bartlett's decomposition): as many as K, however many the seeds.
+    # The rows of a factor of n - 1 seeds' squares and products (Bartlett's decomposition): as many as K, however many
+    # the seeds.
     factor = np.triu(rng.standard_normal((draws, m, len(L))), 1)
     for i in range(m):
         factor[:, i, i] = np.sqrt(rng.chisquare(df - i, draws))

@@ -1,7 +1,8 @@
 """How much a number, or a vector, tells of the label: three estimators, and the cases on which they can be checked.
 
-All in bits. A scalar's information is estimated by nearest neighbours (Ross 2014, as `sklearn.feature_selection.mutual_info_classif`
-has it) and by histograms; a vector's is bounded from below by what a linear probe gets right (Fano's inequality; paper, diagnostics).
+All in bits. A scalar's information is estimated by nearest neighbours (Ross 2014, as
+`sklearn.feature_selection.mutual_info_classif` has it) and by histograms; a vector's is bounded from below by what a
+linear probe gets right (Fano's inequality; paper, diagnostics).
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def ksg(x: Floats, y: Labels, *, neighbours: int = 3) -> float:
 
 
 def histogram(x: Floats, y: Labels, *, bins: int) -> float:
-    """Information of a scalar cut into equally wide bins, without a correction: it grows with the number of bins (paper: 50 to 500).
+    """Information of a scalar cut into equally wide bins, without a correction: it grows with the number of bins
+    (paper: 50 to 500).
 
     Examples
     --------
@@ -61,7 +63,8 @@ def histogram(x: Floats, y: Labels, *, bins: int) -> float:
 
 
 def fano_bound(error: float, K: int, entropy: float) -> float:
-    """Least information that any features must have from which labels are told with this error: H(Y) - h(e) - e log2(K - 1), not below 0.
+    """Least information that any features must have from which labels are told with this error: H(Y) - h(e) - e log2(K
+    - 1), not below 0.
 
     Parameters
     ----------
@@ -82,7 +85,8 @@ def fano_bound(error: float, K: int, entropy: float) -> float:
 
 
 def probe_error(x: Floats, y: Labels, K: int, *, seed: int = 42, epochs: int = 50, lr: float = 0.01) -> float:
-    """Held-out error of a linear classifier: 80 % of the samples train it, standardised, 20 % test it (paper: Adam, lr 0.01, 50 epochs).
+    """Held-out error of a linear classifier: 80 % of the samples train it, standardised, 20 % test it (paper: Adam, lr
+    0.01, 50 epochs).
 
     Parameters
     ----------

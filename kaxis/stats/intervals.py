@@ -1,6 +1,7 @@
 """Intervals of the mean of one number per seed, by name: Student's t and three bootstraps.
 
-A spread of 0 gives no interval: none of them, NaN. What each really covers at few seeds is in `docs/statistics.md` and, for a study's own n, in `kaxis analyze coverage`.
+A spread of 0 gives no interval: none of them, NaN. What each really covers at few seeds is in `docs/statistics.md` and,
+for a study's own n, in `kaxis analyze coverage`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def finite(d: ArrayLike) -> NDArray[np.float64]:
 
 
 def constant(values: NDArray[np.float64]) -> bool:
-    """Whether numbers differ by rounding alone: their own, or that of the accuracies (a whole number of samples) whose differences they are."""
+    """Whether numbers differ by rounding alone: their own, or that of the accuracies (a whole number of samples) whose
+    differences they are.
+    """
     return not len(values) or bool(np.ptp(values) <= max(1e-10, 1e-12 * np.abs(values).max()))
 
 
@@ -85,8 +88,8 @@ def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
 def studentized_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
     """Bootstrap-t interval: the quantiles of (mean* - mean) / se* over resamples of seeds replace Student's.
 
-    All n^n resamples up to n = 6, 9,999 random ones of the sorted values beyond, so that the order of seeds cannot matter.
-    Holds its coverage for skewed numbers better than t does, at the price of longer, less stable intervals
+    All n^n resamples up to n = 6, 9,999 random ones of the sorted values beyond, so that the order of seeds cannot
+    matter. Holds its coverage for skewed numbers better than t does, at the price of longer, less stable intervals
     (Efron & Tibshirani 1993, section 12.5).
 
     Examples
@@ -137,7 +140,8 @@ def bootstrap_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
 def bca_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap (`scipy.stats.bootstrap`), of the sorted values.
 
-    NaN where it is not defined: fewer than 3 seeds, constant ones, or ties so many that no resample differs in the jackknife.
+    NaN where it is not defined: fewer than 3 seeds, constant ones, or ties so many that no resample differs in the
+    jackknife.
     """
     values = np.sort(finite(d))
     if len(values) < 3 or constant(values):

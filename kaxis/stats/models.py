@@ -17,7 +17,9 @@ __all__ = ["Equivalence", "Welch", "crv3_slope", "equivalence", "fieller", "mixe
 
 
 class Equivalence(NamedTuple):
-    """Two one-sided tests of a mean against +-margin; `p` is the larger, `lower` and `upper` the 90 % t interval (for alpha .05)."""
+    """Two one-sided tests of a mean against +-margin; `p` is the larger, `lower` and `upper` the 90 % t interval (for
+    alpha .05).
+    """
 
     p: float
     lower: float
@@ -83,14 +85,14 @@ def welch(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> Welch:
 
 
 def fieller(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> tuple[float, float, float]:
-    """Ratio of two paired means, mean(a) / mean(b), with Fieller's interval (1954): the ratios r for which a - r b, one number
-    per seed, has a t interval that holds 0.
+    """Ratio of two paired means, mean(a) / mean(b), with Fieller's interval (1954): the ratios r for which a - r b, one
+    number per seed, has a t interval that holds 0.
 
     Returns
     -------
     ratio, lower, upper : float
-        The bounds are infinite where mean(b) may be 0, since the set of ratios has no end then; NaN for fewer than two seeds, or a
-        spread of 0 in both.
+        The bounds are infinite where mean(b) may be 0, since the set of ratios has no end then; NaN for fewer than two
+        seeds, or a spread of 0 in both.
 
     Examples
     --------
@@ -118,10 +120,11 @@ def fieller(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> tuple[float, floa
 
 
 def crv3_slope(d_SK: ArrayLike, x_K: ArrayLike, prob: float = 0.95) -> tuple[float, float, float]:
-    """Slope of effects on x by least squares over all (seed, K), its interval from the seed jackknife (CRV3) and t with n - 1.
+    """Slope of effects on x by least squares over all (seed, K), its interval from the seed jackknife (CRV3) and t with
+    n - 1.
 
-    With complete seeds and one common intercept the slope is the mean of per-seed slopes, and this interval is theirs by t:
-    a cross-check, not a second opinion (MacKinnon, Nielsen & Webb 2023).
+    With complete seeds and one common intercept the slope is the mean of per-seed slopes, and this interval is theirs
+    by t: a cross-check, not a second opinion (MacKinnon, Nielsen & Webb 2023).
 
     Returns
     -------

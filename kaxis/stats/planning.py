@@ -97,8 +97,8 @@ def exact_minimum(alpha: float = 0.05, family: int = 1) -> int:
 def simulated_power(d: ArrayLike, effect: float, n: int, alpha: float = 0.05, draws: int = 2_000) -> dict[str, float]:
     """Power with the study's own spread: its centred numbers, drawn anew and shifted by `effect`; t and exact test.
 
-    Few seeds describe a distribution badly, so this is a check on the normal formula and no more. The exact test up to 15
-    seeds, NaN beyond, where it differs little from t and takes long.
+    Few seeds describe a distribution badly, so this is a check on the normal formula and no more. The exact test up to
+    15 seeds, NaN beyond, where it differs little from t and takes long.
     """
     values = np.sort(finite(d))  # the order of the seeds does not matter
     if len(values) < 2:
@@ -122,8 +122,8 @@ def spreads(cube: xr.Dataset, *, learner: str, baseline: str) -> list[dict[str, 
     Returns
     -------
     list of dict
-        ``source``, ``K`` (None for the slope), ``d`` (one number per seed, pp or pp per unit of ln K), for two seeds or more.
-        A source with one K or with incomplete seeds has no slope.
+        ``source``, ``K`` (None for the slope), ``d`` (one number per seed, pp or pp per unit of ln K), for two seeds or
+        more. A source with one K or with incomplete seeds has no slope.
     """
     effects = paired(cube, learner=learner, baseline=baseline).difference
     out: list[dict[str, Any]] = []

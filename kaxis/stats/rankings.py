@@ -1,4 +1,6 @@
-"""The order of several learners along K: mean ranks, and how far a seed's order at one K agrees with its order at another."""
+"""The order of several learners along K: mean ranks, and how far a seed's order at one K agrees with its order at
+another.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,10 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
     Returns
     -------
     Dataset
-        Over (source, K, learner): ``rank`` with ``rank_ci``, ``first`` (seeds in which it has the best rank, alone or with others), ``change`` (a seed's
-        rank at this K minus that at the source's smallest) with ``change_ci``. Over (source, K): ``agreement``, mean over seeds of
-        Kendall's tau-b between a seed's order at this K and at the smallest, with ``agreement_ci``; ``n_seeds``. NaN for
-        learners that a source does not have.
+        Over (source, K, learner): ``rank`` with ``rank_ci``, ``first`` (seeds in which it has the best rank, alone or
+        with others), ``change`` (a seed's rank at this K minus that at the source's smallest) with ``change_ci``. Over
+        (source, K): ``agreement``, mean over seeds of Kendall's tau-b between a seed's order at this K and at the
+        smallest, with ``agreement_ci``; ``n_seeds``. NaN for learners that a source does not have.
 
     Raises
     ------

@@ -21,10 +21,12 @@ LARGE = ("tiny_imagenet", "imagenet100", "stl10")
 
 
 def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Published, ours, whether the published number lies where another study's mean would, and the printed settings that differ.
+    """Published, ours, whether the published number lies where another study's mean would, and the printed settings
+    that differ.
 
-    Our interval says where the true mean is. A published mean of m seeds has an error of its own, so an exact replication lies outside
-    our 95 % interval in 22 % of cases (10 seeds against 5). The prediction interval for a mean of m seeds, t s sqrt(1/n + 1/m), holds 95 %.
+    Our interval says where the true mean is. A published mean of m seeds has an error of its own, so an exact
+    replication lies outside our 95 % interval in 22 % of cases (10 seeds against 5). The prediction interval for a mean
+    of m seeds, t s sqrt(1/n + 1/m), holds 95 %.
 
     Parameters
     ----------
@@ -34,8 +36,9 @@ def reproduction(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``quantity`` (test accuracy, train-test gap, effect), ``source``, ``K``, ``learner``, ``net``, ``published``, ``effect`` (ours: mean over
-        seeds, in per cent or pp), ``ci_lower``, ``ci_upper`` (95 % t), ``n_seeds``, ``n_published`` (its seeds), ``prediction_lower``,
+        ``quantity`` (test accuracy, train-test gap, effect), ``source``, ``K``, ``learner``, ``net``, ``published``,
+        ``effect`` (ours: mean over seeds, in per cent or pp), ``ci_lower``, ``ci_upper`` (95 % t), ``n_seeds``,
+        ``n_published`` (its seeds), ``prediction_lower``,
         ``prediction_upper``, ``inside`` (the prediction interval; None without one), ``differs``.
     """
     groups: dict[tuple[str, int, str, str, str, str], dict[int, Mapping[str, Any]]] = {}

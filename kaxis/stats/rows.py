@@ -24,8 +24,8 @@ def rows(result: xr.Dataset) -> list[dict[str, Any]]:
     -------
     list of dict
         ``source``, ``K`` (None for a contrast), ``layer`` (where there are), ``learner``, ``baseline``, ``effect``,
-        ``ci_lower``, ``ci_upper``, and every other variable by its name; an interval ``x_ci`` as ``x_lower``, ``x_upper``.
-        Each seed's own numbers stay in the Dataset.
+        ``ci_lower``, ``ci_upper``, and every other variable by its name; an interval ``x_ci`` as ``x_lower``,
+        ``x_upper``. Each seed's own numbers stay in the Dataset.
     """
     dims = [d for d in PLACES if d in result.effect.dims]
     shape = tuple(result.sizes[d] for d in dims)

@@ -23,7 +23,8 @@ SHAPES = {
 
 
 def log_weights(K: Any, power: int = 1) -> xr.DataArray:
-    """Weights over K whose dot product with effects is the least-squares coefficient of (ln K)^power beside all lower powers.
+    """Weights over K whose dot product with effects is the least-squares coefficient of (ln K)^power beside all lower
+    powers.
 
     Examples
     --------
@@ -51,10 +52,11 @@ def headroom(cube: xr.Dataset, learners: Sequence[str]) -> xr.DataArray:
 
 
 def scaled(cube: xr.Dataset, scale: str, learners: Sequence[str]) -> tuple[xr.DataArray, str]:
-    """Test accuracy on a scale, and the scale's unit: pp; per cent of the headroom above chance; log odds (NaN at 0 and 1).
+    """Test accuracy on a scale, and the scale's unit: pp; per cent of the headroom above chance; log odds (NaN at 0 and
+    1).
 
-    On the second a seed's numbers are divided by the mean headroom of all seeds at their K, corrected to first order for the seed's own, so
-    that their mean is a ratio of means: a seed with almost no headroom cannot rule it.
+    On the second a seed's numbers are divided by the mean headroom of all seeds at their K, corrected to first order
+    for the seed's own, so that their mean is a ratio of means: a seed with almost no headroom cannot rule it.
 
     Parameters
     ----------

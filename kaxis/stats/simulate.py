@@ -17,7 +17,9 @@ from kaxis.stats.intervals import KINDS, bootstrap_interval
 __all__ = ["NEAR", "SHAPES", "advised", "coverage", "sample"]
 
 SHAPES = ("normal", "exponential", "contaminated")
-"""Of a seed's number around its mean, all with standard deviation 1: normal; exponential (skewness 2); one seed in ten three times as wide."""
+"""Of a seed's number around its mean, all with standard deviation 1: normal; exponential (skewness 2); one seed in ten
+three times as wide.
+"""
 
 NEAR = 0.015
 """How far from what it says an interval may cover and still be advised."""
@@ -51,8 +53,8 @@ def coverage(
     """How often an interval holds the truth when seeds share effects along K, by simulation.
 
     With x the values of K on a log axis, mean 0 and variance 1, a seed's effect at K is sqrt(icc) (a level of its own)
-    + sqrt(tilt) x (a slope of its own) + sqrt(1 - icc - tilt) (noise of that K), times a spread that falls along K down to
-    `shrink`; all three have the given shape, and the truth is 0.
+    + sqrt(tilt) x (a slope of its own) + sqrt(1 - icc - tilt) (noise of that K), times a spread that falls along K down
+    to `shrink`; all three have the given shape, and the truth is 0.
 
     Parameters
     ----------
@@ -69,7 +71,8 @@ def coverage(
     shrink : float
         Spread at the largest K over that at the smallest.
     question : {"effect", "contrast", "slope", "gap", "mean"}
-        Effect at the first K; upper minus lower half of K; slope or mean along K; difference of two effects at the first K.
+        Effect at the first K; upper minus lower half of K; slope or mean along K; difference of two effects at the
+        first K.
     prob : float
     draws : int
     seed : int
@@ -78,8 +81,8 @@ def coverage(
     Returns
     -------
     dict
-        ``covers`` (share of intervals with the truth inside), ``low``, ``high`` (its 95 % Clopper-Pearson interval), ``width`` (mean),
-        and what was asked.
+        ``covers`` (share of intervals with the truth inside), ``low``, ``high`` (its 95 % Clopper-Pearson interval),
+        ``width`` (mean), and what was asked.
 
     Raises
     ------
@@ -91,7 +94,8 @@ def coverage(
     shares = icc >= 0 and tilt >= 0 and icc + tilt <= 1 and 0 <= shrink < math.inf  # false for NaN
     if not (2 <= n <= 10_000 and 2 <= K <= 10_000 and 1 <= draws <= 1_000_000 and shares):
         raise KaxisError(
-            f"n = {n}, K = {K}, draws = {draws}, icc = {icc}, tilt = {tilt}, shrink = {shrink}: two seeds and two K or more, "
+            f"n = {n}, K = {K}, draws = {draws}, icc = {icc}, tilt = {tilt}, shrink = {shrink}: two seeds and two "
+            "K or more, "
             "shares from 0 that add up to 1 at most, spread from 0"
         )
     if kind == "as-published" and question not in ("contrast", "mean"):
@@ -132,17 +136,25 @@ def coverage(
 
 
 def advised(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Which of some simulated intervals of one n to use: the narrowest that covers within 1.5 points of what it says, in words.
+    """Which of some simulated intervals of one n to use: the narrowest that covers within 1.5 points of what it says,
+    in words.
 
     Examples
     --------
     >>> row = {"n_seeds": 8, "nominal": 0.95}
-    >>> advised([{**row, "interval": "t", "covers": 0.921, "width": 1.5}, {**row, "interval": "studentized", "covers": 0.948, "width": 1.8}])
+    >>> t = {**row, "interval": "t", "covers": 0.921, "width": 1.5}
+    >>> advised([t, {**row, "interval": "studentized", "covers": 0.948, "width": 1.8}])
     'n = 8: studentized, the narrowest within 1.5 points of 95 % here.'
     """
     good = [r for r in rows if abs(r["covers"] - r["nominal"]) <= NEAR]
     place, nominal = f"n = {rows[0]['n_seeds']}", f"{100 * rows[0]['nominal']:g} %"
     if not good:
         best = max(rows, key=lambda r: r["covers"])
-        return f"{place}: none comes within 1.5 points of {nominal} here; {best['interval']} covers most, {100 * best['covers']:.1f} %."
-    return f"{place}: {min(good, key=lambda r: r['width'])['interval']}, the narrowest within 1.5 points of {nominal} here."
+        return (
+            f"{place}: none comes within 1.5 points of {nominal} here; {best['interval']} covers most, "
+            f"{100 * best['covers']:.1f} %."
+        )
+    return (
+        f"{place}: {min(good, key=lambda r: r['width'])['interval']}, the narrowest within 1.5 points of {nominal} "
+        "here."
+    )

@@ -67,19 +67,20 @@ def _check_heads(heads: Sequence[str], where: str) -> None:
             raise KaxisError(f"{where}: its columns seem to be separated by {seems}; write commas")
         near = [h for h in heads if h.lower() == lacking[0].lower()]
         raise KaxisError(
-            f"{where}: has no column '{lacking[0]}', needed are {', '.join(NEEDED)}; it has {', '.join(heads) or 'none'}"
-            + (f" (rename '{near[0]}')" if near else "")
+            f"{where}: has no column '{lacking[0]}', needed are {', '.join(NEEDED)}; it has "
+            f"{', '.join(heads) or 'none'}" + (f" (rename '{near[0]}')" if near else "")
         )
 
 
 def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") -> xr.Dataset:
-    """A cube from rows with ``K``, ``learner``, ``seed``, ``accuracy`` and, where known, ``source``, ``train_accuracy``, ``chance``.
+    """A cube from rows with ``K``, ``learner``, ``seed``, ``accuracy`` and, where known, ``source``,
+    ``train_accuracy``, ``chance``.
 
     Parameters
     ----------
     rows : iterable of mapping, or a pandas DataFrame
-        Accuracies are fractions of 1; an empty, ``nan``, ``None`` or ``failed`` one is a run that failed. Seeds are paired across learners by
-        their number, K is any positive whole number. Chance, where it is not given, is 1/K.
+        Accuracies are fractions of 1; an empty, ``nan``, ``None`` or ``failed`` one is a run that failed. Seeds are
+        paired across learners by their number, K is any positive whole number. Chance, where it is not given, is 1/K.
     name : str
         What errors call the table, and its source.
 
@@ -203,7 +204,8 @@ def _fraction(value: object, column: str, where: str) -> float:
     if math.isnan(number):
         comma = ", with a point" if re.fullmatch(r"\s*\d*,\d+\s*", str(value)) else ""
         raise KaxisError(
-            f"{where}: {column} = {value}: a fraction between 0 and 1{comma}; a failed run is written as an empty value or 'failed'"
+            f"{where}: {column} = {value}: a fraction between 0 and 1{comma}; a failed run is written as an empty "
+            "value or 'failed'"
         )
     if not 0 <= number <= 1:
         raise KaxisError(

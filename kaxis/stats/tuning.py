@@ -1,4 +1,6 @@
-"""Each learner at its best: settings chosen on held-out training samples, seed by seed, so that choosing is part of the learner."""
+"""Each learner at its best: settings chosen on held-out training samples, seed by seed, so that choosing is part of
+the learner.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ __all__ = ["tuned"]
 
 
 def tuned(cube: xr.Dataset, grids: Mapping[str, Sequence[str]]) -> xr.Dataset:
-    """A cube of tuned learners: at each (source, K, seed) the one of a grid's learners that did best on the held-out samples.
+    """A cube of tuned learners: at each (source, K, seed) the one of a grid's learners that did best on the held-out
+    samples.
 
-    The choice never sees the test set, and is made anew in every seed: the result is one number per seed of "train with each setting,
-    keep the best on what was held out".
+    The choice never sees the test set, and is made anew in every seed: the result is one number per seed of "train with
+    each setting, keep the best on what was held out".
 
     Parameters
     ----------
@@ -28,8 +31,8 @@ def tuned(cube: xr.Dataset, grids: Mapping[str, Sequence[str]]) -> xr.Dataset:
     Returns
     -------
     Dataset
-        With the tuned learners alone, as every analysis takes it; ``chosen`` (source, K, learner, seed) names the choice. A cell is
-        done where all of its grid are.
+        With the tuned learners alone, as every analysis takes it; ``chosen`` (source, K, learner, seed) names the
+        choice. A cell is done where all of its grid are.
 
     Raises
     ------

@@ -41,7 +41,8 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: b
     Returns
     -------
     xarray.Dataset
-        See `build_cube`. ``attrs["problems"]`` lists files that were skipped, ``attrs["foreign"]`` those of them that stand for no cell here.
+        See `build_cube`. ``attrs["problems"]`` lists files that were skipped, ``attrs["foreign"]`` those of them that
+        stand for no cell here.
 
     Raises
     ------
@@ -59,7 +60,8 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: b
 def select(
     store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True
 ) -> tuple[list[Mapping[str, Any]], list[Cell]]:
-    """Records that have these values, and cells with them that somebody asked for; a damaged record's cell is one of these.
+    """Records that have these values, and cells with them that somebody asked for; a damaged record's cell is one of
+    these.
 
     Raises as `load_cube`, also where two configurations share a place in the cube.
     """
@@ -77,7 +79,8 @@ def _select(store: Store, where: Mapping[str, str] | None, curves: bool) -> tupl
     if not records:
         lost = f"; {len(problems)} files there are skipped, the first: {problems[0]}" if problems else ""
         raise KaxisError(
-            f"store {store.path} holds no records{lost}; fill it with, for example: kaxis run digits --K 3 5 10 --store {store.path}"
+            f"store {store.path} holds no records{lost}; fill it with, for example: kaxis run digits --K 3 5 10 "
+            f"--store {store.path}"
         )
     asked = [cell for study, _ in store.studies() for cell in study.cells()]
     asked += [damaged.cell for damaged in store.damaged.values() if damaged.cell is not None]
@@ -92,7 +95,9 @@ def _select(store: Store, where: Mapping[str, str] | None, curves: bool) -> tupl
 
 
 def _named_set(where: Mapping[str, str], flats: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Conditions in which a set's bare name stands for the one source that it has here, where none is called just so."""
+    """Conditions in which a set's bare name stands for the one source that it has here, where none is called just
+    so.
+    """
     there = {str(values["source"]) for values in flats}
     asked = where.get("source", "")
     own = [source for source in there if source.split("/")[0] == asked]
@@ -116,10 +121,12 @@ def build_cube(
     Returns
     -------
     xarray.Dataset
-        Dims ``source, K, learner, seed``. ``status`` is done, failed, damaged or missing, ``reason`` says why it failed or is not believed,
+        Dims ``source, K, learner, seed``. ``status`` is done, failed, damaged or missing, ``reason`` says why it failed
+        or is not believed,
         ``asked`` whether the cell belongs to a grid that was run.
-        Accuracies are fractions, losses nats, NaN where a cell is not done. Where records have their curves, ``*_curve`` variables with
-        a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim ``layer``.
+        Accuracies are fractions, losses nats, NaN where a cell is not done. Where records have their curves,
+        ``*_curve`` variables with a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim
+        ``layer``.
     """
     chosen: Chosen = [(r, flat(Cell(r["config"]))) for r in records]
     _refuse_mixtures(chosen)
@@ -198,7 +205,9 @@ def _place(values: Mapping[str, Any]) -> tuple[str, int, str, int]:
 
 
 def flat(cell: Cell) -> dict[str, Any]:
-    """A configuration's values by the names that users type: options, switches, ``source``, ``K``, ``learner``, ``seed``."""
+    """A configuration's values by the names that users type: options, switches, ``source``, ``K``, ``learner``,
+    ``seed``.
+    """
     config = cell.config
     learner = {k: v for k, v in config["learner"].items() if k not in ("name", "settings")}
     learner |= config["learner"].get("settings", {})
@@ -265,10 +274,12 @@ def _refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]
         if len(found) > 1:
             note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
             raise KaxisError(
-                f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where {key}={sorted(found)[0]}{note}"
+                f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where "
+                f"{key}={sorted(found)[0]}{note}"
             )
     for source, found in checksums.items():
         if len(found) > 1:
             raise KaxisError(
-                f"the store holds results of {len(found)} versions of the files of {source}; keep each in a --store of its own"
+                f"the store holds results of {len(found)} versions of the files of {source}; keep each in a "
+                "--store of its own"
             )

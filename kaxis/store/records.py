@@ -40,7 +40,8 @@ class Store:
     problems : list of str
         Files that were skipped by the last `records`, and why.
     damaged : dict of str to Exception
-        Of these the records whose content is not to be believed, by the cell's id; ``.cell`` where the configuration is whole.
+        Of these the records whose content is not to be believed, by the cell's id; ``.cell`` where the configuration is
+        whole.
     undigested : int
         Records of older versions among the last `records`, which carry no digest of their content.
     """

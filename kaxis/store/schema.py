@@ -133,7 +133,8 @@ def _adapter() -> TypeAdapter[Any]:
 def fault(record: Mapping[str, Any]) -> str | None:
     """What is wrong with a record's fields, in words; None where each has its type and range and they agree.
 
-    A done cell has its four metrics and no reason, a failed one a reason and no metrics. Final metrics stand in the curves.
+    A done cell has its four metrics and no reason, a failed one a reason and no metrics. Final metrics stand in the
+    curves.
 
     Examples
     --------
@@ -201,7 +202,9 @@ def _miscounted(record: Mapping[str, Any]) -> str | None:
 
 
 def doubt(record: Mapping[str, Any]) -> str | None:
-    """What makes a record without a digest look altered: an accuracy that is no whole number of samples over their count."""
+    """What makes a record without a digest look altered: an accuracy that is no whole number of samples over their
+    count.
+    """
     for split in ("train", "test"):
         count = record["data"].get(f"n_{split}", 1)
         for value in record["curves"][f"{split}_accuracy"]:

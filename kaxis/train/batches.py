@@ -1,4 +1,6 @@
-"""What networks are trained and looked at on: rows of features, or augmented images, everything a function of the step's number."""
+"""What networks are trained and looked at on: rows of features, or augmented images, everything a function of the
+step's number.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ class Batches(ABC):
 
     @abstractmethod
     def seen(self, split: str) -> Seen:
-        """All of a split in chunks of a fixed size, the last one padded: the inputs of each network, and its labels unpadded."""
+        """All of a split in chunks of a fixed size, the last one padded: the inputs of each network, and its labels
+        unpadded.
+        """
 
     @abstractmethod
     def rate(self, batch: Any, lr: float) -> float:
@@ -195,13 +199,17 @@ class Images(Batches):
         return cosine(batch[0], self.steps, lr, self.train.lr_min)
 
     def evaluate_at(self) -> list[int]:
-        """At most 20 evenly spaced ends of epochs (every one, where the best counts), or of a number of steps their logarithmic grid."""
+        """At most 20 evenly spaced ends of epochs (every one, where the best counts), or of a number of steps their
+        logarithmic grid.
+        """
         if self.train.steps is not None:
             return checkpoints(self.steps)
         return sorted({0, *self._epoch_ends()})
 
     def trains_at(self, step: int) -> bool:
-        """A third of an epoch's work: at the end, with epochs after four fifths of them too; each time, where the best counts."""
+        """A third of an epoch's work: at the end, with epochs after four fifths of them too; each time, where the best
+        counts.
+        """
         if self.train.select == "best" or step == self.steps:
             return True
         if self.train.steps is not None:

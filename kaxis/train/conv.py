@@ -1,4 +1,6 @@
-"""Training conv nets: the networks and optimizers of one seed, everything a step needs a function of its number alone."""
+"""Training conv nets: the networks and optimizers of one seed, everything a step needs a function of its number
+alone.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,8 @@ class Feed:
         self.streamed = _too_large(whole.nbytes, device)
         if self.streamed and whole.dtype != np.uint8:
             raise KaxisError(
-                f"features of {whole.nbytes / 2**30:.1f} GiB do not fit beside the networks on the GPU; use --features pca:D or --device cpu"
+                f"features of {whole.nbytes / 2**30:.1f} GiB do not fit beside the networks on the GPU; use "
+                "--features pca:D or --device cpu"
             )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*not writable.*")  # mapped files are only read

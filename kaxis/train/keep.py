@@ -49,7 +49,9 @@ class Kept:
         return json.dumps([self.made_by, facts], sort_keys=True, default=str)
 
     def restore(self, cells: Sequence[Cell], stack: Stack, results: Sequence[Any], tasks: Mapping[int, Any]) -> int:
-        """Put back what was kept; returns the number of steps done. A file that is damaged, or does not fit, is passed over whole."""
+        """Put back what was kept; returns the number of steps done. A file that is damaged, or does not fit, is passed
+        over whole.
+        """
         if self.folder is None or not self._file(cells).exists():
             return 0
         before = copy.deepcopy(stack.state())

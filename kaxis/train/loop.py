@@ -1,6 +1,7 @@
 """The one trainer: cells in, their metrics out. It reads top to bottom in the order in which data flows.
 
-Cells whose networks are trained alike share them: `bp` is the first member of `bp_ensemble`, and costs nothing beside it.
+Cells whose networks are trained alike share them: `bp` is the first member of `bp_ensemble`, and costs nothing beside
+it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def stack_of(cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: 
 
 
 Tick = Callable[[int, int, str], None]
-"""Told the network-steps done since the last call, how many images those were (0 for an MLP), and where the stack stands."""
+"""Told the network-steps done since the last call, how many images those were (0 for an MLP), and where the stack
+stands.
+"""
 
 
 def train(
@@ -86,8 +89,8 @@ def train(
     Returns
     -------
     results : list of dict
-        For each cell ``status``, ``reason``, ``metrics``, ``curves``, ``data``, ``streams``, ``counts``. Bitwise the same on one
-        CPU backend whatever shares the stack, in whatever order, on however many threads.
+        For each cell ``status``, ``reason``, ``metrics``, ``curves``, ``data``, ``streams``, ``counts``. Bitwise the
+        same on one CPU backend whatever shares the stack, in whatever order, on however many threads.
     backend : str
         What multiplied matrices: ``onednn``, ``mkl`` or ``cuda``.
 
@@ -197,7 +200,8 @@ def _evaluate(stack: Stack, tasks: dict[int, Task], results: list[Result], step:
 
 
 def log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Tensor:
-    """Log-probabilities, shape (K, B), of one cell: the last head, the summed heads, the members' mean, or the concat classifier.
+    """Log-probabilities, shape (K, B), of one cell: the last head, the summed heads, the members' mean, or the concat
+    classifier.
 
     The classifier's logits, where there is one, come after those of the `headed` layers.
     """

@@ -72,7 +72,9 @@ def product_rate(device: str, dtype: torch.dtype = torch.float32) -> tuple[float
 
 
 def reuse_memory() -> None:
-    """Tell glibc to keep freed memory for the next step; asking the system for it anew costs a conv net up to a third of its time."""
+    """Tell glibc to keep freed memory for the next step; asking the system for it anew costs a conv net up to a third
+    of its time.
+    """
     import ctypes
 
     with suppress(OSError, AttributeError):  # another C library

@@ -17,7 +17,9 @@ from kaxis.train.stack import Stack
 __all__ = ["DIVERGED", "Result"]
 
 DIVERGED = 1e4
-"""Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log K."""
+"""Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log
+K.
+"""
 
 STATE = ("reason", "curves", "layers", "right")
 

@@ -78,7 +78,8 @@ class RuleStack(Stack):
         wanted = (len(x), self.K)
         if not isinstance(heads, (list, tuple)) or not heads or any(getattr(h, "shape", None) != wanted for h in heads):
             raise RuleError(
-                f"rule '{name}': logits({tuple(x.shape)}) gave {_shapes(heads)}; a list of {wanted}, one a head, is wanted"
+                f"rule '{name}': logits({tuple(x.shape)}) gave {_shapes(heads)}; a list of {wanted}, one a head, "
+                "is wanted"
             )
         return len(heads)
 
@@ -168,7 +169,9 @@ class RuleStack(Stack):
 
 
 def _plain(module: nn.Module) -> str:
-    """A digest of what a module and those inside it keep beside parameters, buffers and extra state: a checkpoint does not hold it."""
+    """A digest of what a module and those inside it keep beside parameters, buffers and extra state: a checkpoint does
+    not hold it.
+    """
     digest = hashlib.sha256()
     for name, part in module.named_modules():
         if type(part).get_extra_state is not nn.Module.get_extra_state:

@@ -9,11 +9,14 @@ from kaxis.spec.training import Training
 __all__ = ["LOOKS", "checkpoints", "cosine", "step_count"]
 
 LOOKS = 20
-"""Times that an MLP looks at its held-out samples, where the best look counts, and that a conv net of many epochs looks at its test images."""
+"""Times that an MLP looks at its held-out samples, where the best look counts, and that a conv net of many epochs
+looks at its test images.
+"""
 
 
 def checkpoints(steps: int, *, best: bool = False) -> list[int]:
-    """Steps after which a run is evaluated: the start, 1 and 3 times powers of ten from 100 on, the end; or, where the best counts, the start and 20 evenly spaced ones.
+    """Steps after which a run is evaluated: the start, 1 and 3 times powers of ten from 100 on, the end; or, where the
+    best counts, the start and 20 evenly spaced ones.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """One training step's gradients for each kind of learner, on a conv net.
 
-Local learners go layer by layer: forward, loss, backward, step, graph freed, the next input from the detached activation
-computed before the step (the paper's pipelined step). Global ones sum their heads' losses and go back once.
+Local learners go layer by layer: forward, loss, backward, step, graph freed, the next input from the detached
+activation computed before the step (the paper's pipelined step). Global ones sum their heads' losses and go back once.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ def gradients(
     mask : callable or None
         Dropout mask of a layer; None for no dropout.
     done : callable
-        May step the layer: ``interleaved`` and ``summed`` never look at it again, ``naive`` computes its output once more.
+        May step the layer: ``interleaved`` and ``summed`` never look at it again, ``naive`` computes its output once
+        more.
     share : float
         What the loss counts for, 1 / (parts of the batch).
     local_step : {"interleaved", "naive", "summed"}
-        For local learners: layer by layer; so with each output computed again after the step (as first published); or one
-        backward pass over the sum, every graph alive until then.
+        For local learners: layer by layer; so with each output computed again after the step (as first published); or
+        one backward pass over the sum, every graph alive until then.
     checkpointing : bool
         Forget what global learners need for their backward pass, and compute it again there.
     precision : {"float32", "bfloat16"}
@@ -59,7 +60,8 @@ def gradients(
     kernels : {"fused", "plain"}
         A layer as one operation (`kaxis.nets.fused`), or operation by operation.
     look : callable
-        Shown each loss by name (``0`` for the lowest layer's, ``concat`` for the classifier's) before anything goes back.
+        Shown each loss by name (``0`` for the lowest layer's, ``concat`` for the classifier's) before anything goes
+        back.
 
     Returns
     -------

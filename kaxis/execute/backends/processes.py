@@ -45,7 +45,8 @@ class Worker:
         """What is said of a process that is gone."""
         more = f" and {n} more cell{'s' * (n > 1)}" if (n := len(self.stack) - 1) else ""
         return KaxisError(
-            f"a worker process ended early, with {self.stack[0]}{more}: killed, out of memory (fewer --jobs, a smaller --batch-size), or started "
+            f"a worker process ended early, with {self.stack[0]}{more}: killed, out of memory (fewer --jobs, a "
+            "smaller --batch-size), or started "
             "from a script without an `if __name__ == '__main__':` guard; run it again to go on",
             exit_code=1,
         )
