@@ -9,8 +9,8 @@ from .measure.subject import subjects as subjects
 from .reference import published as published
 from .sources.load import load_task as load_task
 from .spec.cell import Cell as Cell
-from .spec.learner import Learner as Learner
-from .spec.learner import register as register
+from .spec.learners import Learner as Learner
+from .spec.learners import register as register
 from .spec.rules import rule as rule
 from .spec.study import Study as Study
 from .spec.sweep import Sweep as Sweep

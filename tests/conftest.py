@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from kaxis.cli import main
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import TABLE
+from kaxis.spec.learners import TABLE
 from kaxis.spec.rules import RULES
 from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store

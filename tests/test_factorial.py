@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kaxis import plots
 from kaxis.errors import KaxisError
-from kaxis.spec.learner import parse
+from kaxis.spec.learners import parse
 from kaxis.spec.study import Study
 from kaxis.stats.arrays import estimate
 from kaxis.stats.factorial import FACTORS, factorial, find_design

@@ -13,8 +13,8 @@ from kaxis.sources.matching import TOLERANCE, Probe, matched
 from kaxis.sources.synthetic import teacher_task
 from kaxis.sources.task import Task
 from kaxis.sources.teacher import Teacher
-from kaxis.spec.source import TeacherSpec
 from kaxis.spec.sweep import Sweep
+from kaxis.spec.teacher import TeacherSpec
 from kaxis.streams import stream
 
 from .test_cli import kaxis

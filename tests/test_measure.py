@@ -29,7 +29,7 @@ from kaxis.measure.locality import locality
 from kaxis.measure.subject import PUBLISHED, Subject, subject, subjects
 from kaxis.measure.visit import Visit, visit
 from kaxis.nets.plan import conv_counts, counts
-from kaxis.spec.learner import TABLE
+from kaxis.spec.learners import TABLE
 from kaxis.spec.net import MLPSpec
 from kaxis.spec.rules import RULES
 

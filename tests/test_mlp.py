@@ -10,7 +10,8 @@ import torch
 
 from kaxis.nets.mlp import MLPStack
 from kaxis.nets.plan import counts
-from kaxis.spec.learner import TABLE, TableLearner, parse
+from kaxis.spec.learner import TableLearner
+from kaxis.spec.learners import TABLE, parse
 from kaxis.spec.net import MLPSpec
 from kaxis.spec.sweep import Sweep
 

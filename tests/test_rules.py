@@ -15,7 +15,7 @@ import torch
 
 from kaxis.errors import KaxisError
 from kaxis.sources.load import load_task
-from kaxis.spec.learner import parse
+from kaxis.spec.learners import parse
 from kaxis.spec.net import MLPSpec
 from kaxis.spec.rules import RULES, load_rules
 from kaxis.spec.sweep import Sweep

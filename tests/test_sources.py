@@ -25,8 +25,9 @@ from kaxis.sources.relabel import draw_classes, draw_sample, label_view
 from kaxis.sources.sets.cifar import CIFAR100_COARSE, CIFAR100_FINE
 from kaxis.sources.synthetic import teacher_task
 from kaxis.sources.task import label_facts
-from kaxis.spec.source import ImageSpec, TeacherSpec
+from kaxis.spec.images import ImageSpec
 from kaxis.spec.sweep import Sweep
+from kaxis.spec.teacher import TeacherSpec
 
 TEACHER = TeacherSpec(n_train=2000, n_test=500)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaxis.errors import KaxisError
-from kaxis.spec.learner import TABLE, parse
+from kaxis.spec.learners import TABLE, parse
 from kaxis.spec.options import integers
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep

@@ -457,7 +457,7 @@ class M(torch.nn.Module):
     ],
 )
 def test_an_error_in_a_rule_is_its_authors_and_fails_its_cells_alone(body: str, says: str, tmp_path: Path) -> None:
-    from kaxis.spec.learner import TABLE
+    from kaxis.spec.learners import TABLE
     from kaxis.spec.rules import RULES
 
     name = f"r{abs(hash(body))}"
@@ -505,7 +505,7 @@ def test_a_file_of_rules_that_does_not_run_is_one_line(text: str, says: str, tmp
 def test_a_rule_may_import_files_beside_it_and_they_are_part_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kaxis.spec.learner import TABLE
+    from kaxis.spec.learners import TABLE
     from kaxis.spec.rules import RULES, load_rules
 
     body = "import helper; return helper.SCALE * self.out(x).square().mean()"
@@ -529,7 +529,7 @@ def test_a_rule_may_import_files_beside_it_and_they_are_part_of_it(
 
 def test_the_hash_of_a_rule_does_not_know_what_was_imported_before(tmp_path: Path) -> None:
     """Two files of one folder share a module; each by itself, and the second after the first, has one hash."""
-    from kaxis.spec.learner import TABLE
+    from kaxis.spec.learners import TABLE
     from kaxis.spec.rules import RULES, load_rules
 
     (tmp_path / "shared_part.py").write_text("SCALE = 1")

@@ -8,9 +8,12 @@ from typing import Any
 from kaxis.nets.plan import conv_counts, counts
 from kaxis.spec.catalog import n_classes, source_info
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import TABLE, TableLearner
+from kaxis.spec.images import ImageSpec
+from kaxis.spec.learner import TableLearner
+from kaxis.spec.learners import TABLE
 from kaxis.spec.net import VGGSpec
-from kaxis.spec.source import ImageSpec, SourceSpec, TeacherSpec
+from kaxis.spec.source import SourceSpec
+from kaxis.spec.teacher import TeacherSpec
 from kaxis.train.schedule import step_count
 
 __all__ = ["STACK", "flops", "networks", "stacks_of", "steps_of"]

@@ -15,7 +15,7 @@ from kaxis.execute.provenance import cores, device_of, provenance
 from kaxis.execute.worker import Job
 from kaxis.measure.profile import WAIT, Profile
 from kaxis.spec.cell import Cell
-from kaxis.spec.source import ImageSpec
+from kaxis.spec.images import ImageSpec
 from kaxis.spec.study import Study
 from kaxis.store.records import Store
 

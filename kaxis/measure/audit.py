@@ -39,9 +39,8 @@ def audit(asked: Asked | None = None, *, device: str = "cpu", **options: Any) ->
     -------
     list of dict
         Every row has every key. ``parameters`` ... ``temporaries`` and ``peak``: bytes, predicted. ``flops_step``,
-        ``flops_predict``,
-        ``predict_bytes`` (beside the networks): an image. NaN unless steps were timed: ``step_ms`` (median),
-        ``step_ms_low`` and ``_high`` (quartiles),
+        ``flops_predict``, ``predict_bytes`` (beside the networks): an image. NaN unless steps were timed: ``step_ms``
+        (median), ``step_ms_low`` and ``_high`` (quartiles),
         ``images_per_second``, ``floor_share`` (the time of the same arithmetic at ``rate``, the FLOP/s of large
         products here, over the step's), ``predict_us`` an image. None unless measured on a GPU: ``allocated``,
         ``reserved``, ``measured_over_predicted``. None without a budget: ``largest_batch`` (predicted); timed at it

@@ -10,7 +10,8 @@ import numpy as np
 
 from kaxis.measure.asked import Asked
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import TableLearner, parse
+from kaxis.spec.learner import TableLearner
+from kaxis.spec.learners import parse
 from kaxis.spec.sweep import Sweep
 
 if TYPE_CHECKING:

@@ -107,7 +107,7 @@ def counts(*, K: int, inputs: int, net: MLPSpec, batch: int, learner: TableLearn
 
     Examples
     --------
-    >>> from kaxis.spec.learner import TABLE
+    >>> from kaxis.spec.learners import TABLE
     >>> n = counts(K=10, inputs=32, net=MLPSpec(), batch=256, learner=TABLE["dtg_ff"].plain())
     >>> n["parameters"], n["buffers"]
     (53764, 5160)

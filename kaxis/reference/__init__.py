@@ -19,8 +19,7 @@ def published() -> dict[str, Any]:
     dict
         ``synthetic``: a list of rows ``K``, ``learner``, ``test`` and ``gap`` (per cent and pp, means of 5 seeds);
         ``real``: rows ``source``, ``K``, ``learner``, ``baseline``, ``effect`` (pp), ``note``; ``accuracy``: rows
-        ``source``, ``K``,
-        ``learner``, ``net``, ``test``; ``seeds``: of each of these tables.
+        ``source``, ``K``, ``learner``, ``net``, ``test``; ``seeds``: of each of these tables.
 
     Examples
     --------

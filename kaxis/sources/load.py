@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaxis.sources.task import Task
-from kaxis.spec.source import ImageSpec, SourceSpec, TeacherSpec, source_spec
+from kaxis.spec.images import ImageSpec, source_spec
+from kaxis.spec.source import SourceSpec
+from kaxis.spec.teacher import TeacherSpec
 
 __all__ = ["load_task", "prepare"]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError, hint
 from kaxis.sources.image_set import Images
-from kaxis.spec.source import ImageSpec
+from kaxis.spec.images import ImageSpec
 from kaxis.streams import stream
 
 __all__ = ["draw_classes", "draw_sample", "hold_out", "label_view"]

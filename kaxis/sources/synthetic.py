@@ -13,7 +13,7 @@ from kaxis.sources.matching import matched
 from kaxis.sources.relabel import hold_out
 from kaxis.sources.task import Task, label_facts
 from kaxis.sources.teacher import Labels, Teacher
-from kaxis.spec.source import TeacherSpec, parse_margin
+from kaxis.spec.teacher import TeacherSpec, parse_margin
 
 __all__ = ["teacher_task"]
 

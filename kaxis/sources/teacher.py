@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kaxis.spec.source import TeacherSpec
+from kaxis.spec.teacher import TeacherSpec
 from kaxis.streams import SHARED, stream
 
 __all__ = ["Labels", "Teacher"]

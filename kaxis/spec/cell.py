@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any
 
 from kaxis.spec.catalog import source_info
+from kaxis.spec.images import ImageSpec, source_spec
 from kaxis.spec.learner import CodeLearner, TableLearner, learner_spec
 from kaxis.spec.net import MLPSpec, VGGSpec, net_spec
-from kaxis.spec.source import ImageSpec, TeacherSpec, source_spec
+from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining, training_spec
 from kaxis.streams import SHARED
 

@@ -7,7 +7,6 @@ for one seed, the same records, pairing, resuming and figures. See docs/add_a_le
 from __future__ import annotations
 
 import hashlib
-import importlib
 import math
 import os
 import re
@@ -23,7 +22,9 @@ from typing import Any
 
 from kaxis.errors import KaxisError, out_of_memory
 from kaxis.io import read_bounded
-from kaxis.spec.learner import RULE_SETTINGS, SETTINGS, TABLE, Learner, Settings, register
+from kaxis.spec.ladder import LADDER, rung
+from kaxis.spec.learner import RULE_SETTINGS, SETTINGS, Settings
+from kaxis.spec.learners import TABLE, Learner, register
 from kaxis.spec.net import NetSpec
 
 __all__ = [
@@ -117,32 +118,10 @@ def _told(error: BaseException, file: str, name: str) -> str:
     return f"{where}: {what.rstrip(': ')}"
 
 
-def _rung(**kind: Any) -> Callable[..., Any]:
-    def build(start: Any, **settings: Any) -> Any:
-        ladder = importlib.import_module("kaxis.nets.ladder")  # by name: torch, and a room below
-        return ladder.Ladder(start, **kind, **settings)
-
-    return build
-
-
-_PAPERS = {"learned": True, "mean": True}
-LADDER: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
-    "ff": ({}, {"threshold": 0.15}),
-    "ff_bn": ({"everywhere": True}, {"threshold": 0.15}),
-    "ff_mean": ({"mean": True}, {"threshold": 0.15}),
-    "ff_margin": (_PAPERS, {}),
-    "ff_hybrid": ({**_PAPERS, "classifier": "plain"}, {"weight": 1.0}),
-    "ff_hybrid_ln": ({**_PAPERS, "classifier": "layernorm"}, {"weight": 1.0}),
-    "ff_hybrid_bn": ({**_PAPERS, "classifier": "batchnorm"}, {"weight": 1.0}),
-}
-"""The Forward-Forward MLPs (`kaxis.nets.ladder`): what makes each, and what may be set in brackets. Each differs from
-the one that it is compared with in one thing: ff_bn and ff_mean from ff, ff_margin from ff_mean, ff_hybrid from
-ff_margin, the last two from ff_hybrid."""
-
 RULES: dict[str, Rule] = {
     # A record names the code that made it: the meaning of a threshold, and where ff_bn normalises, changed with version
     # 0.2.
-    name: Rule(name, _rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis", mlp=True)
+    name: Rule(name, rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis", mlp=True)
     for name, (kind, settings) in LADDER.items()
 }
 _loading: list[tuple[str, str]] = []
@@ -156,7 +135,7 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
     --------
     >>> @rule("mine", strength=0.5)
     ... class Mine: ...
-    >>> from kaxis.spec.learner import parse
+    >>> from kaxis.spec.learners import parse
     >>> parse("mine[strength=0.25]").name
     'mine[strength=0.25]'
     >>> _ = TABLE.pop("mine"), RULES.pop("mine")

@@ -12,7 +12,7 @@ from typing import Any
 
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import parse
+from kaxis.spec.learners import parse
 from kaxis.spec.options import integers, read_toml
 from kaxis.spec.sweep import Sweep
 

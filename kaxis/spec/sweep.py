@@ -10,16 +10,17 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from kaxis.errors import KaxisError, hint
-from kaxis.spec import learner as table
 from kaxis.spec.catalog import CATALOG, canonical, source_info
 from kaxis.spec.catalog import known as known_source
 from kaxis.spec.cell import PHOTOGRAPH, Cell
-from kaxis.spec.learner import ConvSettings, Settings
+from kaxis.spec.images import ImageSpec, source_kind
+from kaxis.spec.learner import ConvSettings, Settings, TableLearner, learner_spec
+from kaxis.spec.learners import parse
 from kaxis.spec.net import MLPSpec, VGGSpec, net_kind
 from kaxis.spec.options import strings, validated
 from kaxis.spec.rules import load_rules, placeholder, rule_config
-from kaxis.spec.source import ImageSpec, TeacherSpec, source_kind
 from kaxis.spec.table import OPTIONS, Grid, Owned
+from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining
 
 __all__ = ["Sweep"]
@@ -82,7 +83,7 @@ class Sweep(Grid):
                 raise KaxisError(f"{name}: {twice[0]} is given twice")
         if len(self.learners) > MOST_LEARNERS:
             raise KaxisError(f"learners: {len(self.learners):,} are named, {MOST_LEARNERS:,} at most")
-        rows = tuple(table.parse(text).name for text in self.learners)
+        rows = tuple(parse(text).name for text in self.learners)
         if not rows:
             raise KaxisError("learners: name at least one")
         if repeated := [row for row, count in Counter(rows).items() if count > 1]:
@@ -119,8 +120,8 @@ class Sweep(Grid):
         if isinstance(net, VGGSpec):
             net.check(self.size)
         for config in self._rows():
-            spec = table.learner_spec(config)
-            if isinstance(spec, table.TableLearner) and isinstance(training, ConvTraining):
+            spec = learner_spec(config)
+            if isinstance(spec, TableLearner) and isinstance(training, ConvTraining):
                 if spec.batch_statistics:
                     training.check_batch_statistics()
                 if training.activation_checkpointing and spec.goodness_norm == "batchnorm":
@@ -133,7 +134,7 @@ class Sweep(Grid):
 
     def _rows(self) -> list[dict[str, Any]]:
         """The ``learner`` part of each learner's configuration."""
-        rows = [table.parse(text) for text in self.learners]
+        rows = [parse(text) for text in self.learners]
         return [
             row.config(self.settings) if row.rule is None else rule_config(row, self.settings, self.net) for row in rows
         ]

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from kaxis.spec.images import DigitsSpec, ImageSpec
 from kaxis.spec.learner import ConvSettings, Settings
 from kaxis.spec.net import MLPSpec, VGGSpec
 from kaxis.spec.options import Integers, Option, Spec, Strings
-from kaxis.spec.source import DigitsSpec, ImageSpec, TeacherSpec
+from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining
 
 __all__ = ["OPTIONS", "Grid", "Owned", "page", "shown_default"]

@@ -41,8 +41,7 @@ def paired(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t"
         ``n_normalised`` seeds; ``smallest_headroom`` of them, a fraction) and in log odds (``effect_logit``,
         ``logit_ci``, over the ``n_logit`` seeds with both accuracies inside 0 .. 1); ``difference`` (source, K, seed),
         in pp. A seed counts where both learners are done. Over all K of a source: ``p_holm``; and where its seeds are
-        complete
-        ``p_max_t`` (shared sign flips) and ``band``, which holds all K at once.
+        complete ``p_max_t`` (shared sign flips) and ``band``, which holds all K at once.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from kaxis.errors import KaxisError, hint
-from kaxis.spec.learner import parse
+from kaxis.spec.learners import parse
 from kaxis.stats.blocks import asked, estimates, incomplete
 from kaxis.stats.families import holm
 from kaxis.stats.scales import log_weights, scaled

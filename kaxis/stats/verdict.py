@@ -101,8 +101,7 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
     ----------
     row : mapping
         ``effect``, ``ci_lower``, ``ci_upper``, ``n_seeds``, ``p`` (exact sign-flip); where known ``normalised_lower``
-        and
-        ``normalised_upper``, the interval of the same effect in % of headroom.
+        and ``normalised_upper``, the interval of the same effect in % of headroom.
     quantity : str
         What is estimated: "dtg_ff - bp_deepsup at K = 5".
     units : str
@@ -182,9 +181,8 @@ def population(source: str, K: Sequence[int] = (), origin: str = "store") -> str
 
     Examples
     --------
-    >>> population("digits", [10])
-    'digits: seeds vary initial weights and batch order on one fixed set; nothing here speaks of other images or other
-    sets.'
+    >>> population("digits", [10]).partition("; ")[0]
+    'digits: seeds vary initial weights and batch order on one fixed set'
     """
     if origin != "store":
         return f"{source}: what its seeds vary, so to what population these intervals speak, the table does not say."
@@ -224,9 +222,8 @@ def conflict_verdict(row: Mapping[str, Any]) -> str:
     ----------
     row : mapping
         For either leg its name (``synthetic``, ``real``), the ends ``..._lower`` and ``..._upper`` of its slope's
-        interval, its sign-flip
-        ``..._p`` and ``..._n`` seeds; ``ci_lower`` and ``ci_upper`` (of real - synthetic) with ``ci_kind``,
-        ``ci_prob``, and ``n_pairs`` seeds where it is a paired interval; ``units``.
+        interval, its sign-flip ``..._p`` and ``..._n`` seeds; ``ci_lower`` and ``ci_upper`` (of real - synthetic) with
+        ``ci_kind``, ``ci_prob``, and ``n_pairs`` seeds where it is a paired interval; ``units``.
     """
     low, high, units, prob = row["ci_lower"], row["ci_upper"], row["units"], row.get("ci_prob", 0.95)
     names, kind = f"{row['real']} and {row['synthetic']}", row.get("ci_kind", "Welch t")

@@ -12,7 +12,8 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import SETTINGS, TABLE
+from kaxis.spec.learner import SETTINGS
+from kaxis.spec.learners import TABLE
 from kaxis.store.records import Store
 
 __all__ = ["AXES", "build_cube", "flat", "load_cube", "select"]
@@ -122,8 +123,7 @@ def build_cube(
     -------
     xarray.Dataset
         Dims ``source, K, learner, seed``. ``status`` is done, failed, damaged or missing, ``reason`` says why it failed
-        or is not believed,
-        ``asked`` whether the cell belongs to a grid that was run.
+        or is not believed, ``asked`` whether the cell belongs to a grid that was run.
         Accuracies are fractions, losses nats, NaN where a cell is not done. Where records have their curves,
         ``*_curve`` variables with a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim
         ``layer``.

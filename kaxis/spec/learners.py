@@ -1,0 +1,238 @@
+"""The table of learners: a learner is a choice on independent switches, so a control is a row and not code.
+
+Sources: the named rows are the paper's section on the synthetic study (BP, BP-Ensemble, BP-DeepSup, DTG-FF);
+`local_ce` and every other combination of switches are ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, get_args
+
+from kaxis.errors import KaxisError, hint
+from kaxis.spec.learner import (
+    RULE_SETTINGS,
+    SETTINGS,
+    ConvSettings,
+    Gradient,
+    Heads,
+    Inference,
+    Power,
+    Readout,
+    Settings,
+    Start,
+    TableLearner,
+    Temperature,
+)
+from kaxis.spec.options import validated
+
+__all__ = ["TABLE", "Learner", "parse", "register"]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One training algorithm, as a row of switches.
+
+    Parameters
+    ----------
+    name : str
+        How it is called in a study; brackets hold what differs from the table: ``dtg_ff[t_max=1]``.
+    gradient : {"global", "local"}
+        Whether a layer's loss reaches the layers below it. Local layers are detached from below.
+    power : {"1", "2"}
+        Heads read the activation a, or the goodness a^2.
+    temperature : {"1", "learned"}
+        Heads read g / T with T = 1, or T = t_min + (t_max - t_min) sigmoid(alpha), one alpha a layer.
+    readout : {"learned", "fixed"}
+        Heads are trained, or random buffers.
+    start : {"torch", "draw"}
+        A learned readout starts as `torch.nn.Linear` does, or from the draw that a fixed one would be.
+    heads : {"last", "every", "concat"}
+        Which hidden layers have a head; the loss is the sum of the heads' cross-entropies. ``concat``: one classifier
+        on the concatenated average-pooled layers of a conv net, whose gradient reaches them.
+    inference : {"last", "logit_sum", "softmax_mean", "concat"}
+        Last head; sum of the heads' logits; mean over members of the last head's softmax; a classifier on the
+        concatenated layers of a conv net, trained beside the heads without a gradient into the layers (paper, concat
+        inference).
+    members : int
+        Networks trained independently for one cell.
+    overrides : mapping
+        Settings of the run (`SETTINGS`), or of its rule, that hold for this learner alone.
+    rule : tuple of str or None
+        For a learner that is code (`kaxis.spec.rules`): the names of its settings. Its switches mean nothing.
+
+    Raises
+    ------
+    KaxisError
+        For a value that a switch does not have, or switches that contradict each other.
+    """
+
+    name: str
+    gradient: Gradient = "global"
+    power: Power = "1"
+    temperature: Temperature = "1"
+    readout: Readout = "learned"
+    start: Start = "torch"
+    heads: Heads = "every"
+    inference: Inference = "logit_sum"
+    members: int = 1
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    rule: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for switch, allowed in SWITCHES.items():
+            if getattr(self, switch) not in allowed:
+                raise KaxisError(
+                    f"learner {self.name}: {switch}={getattr(self, switch)} is not "
+                    f"{hint(getattr(self, switch), allowed)}"
+                )
+        if self.heads == "concat" and self.inference != "concat":
+            raise KaxisError(f"learner {self.name}: heads=concat needs inference=concat")
+        if self.gradient == "local" and self.heads != "every":
+            raise KaxisError(
+                f"learner {self.name}: gradient=local needs heads=every, else the lower layers have no loss"
+            )
+        if self.members < 1:
+            raise KaxisError(f"learner {self.name}: members={self.members} is not 1 or more")
+        if self.members > 1 and self.inference != "softmax_mean":
+            raise KaxisError(f"learner {self.name}: {self.members} members need inference=softmax_mean")
+
+    def switches(self) -> dict[str, Any]:
+        """The row without its name and overrides."""
+        return {k: v for k, v in asdict(self).items() if k not in ("name", "overrides", "rule")}
+
+    def plain(self, settings: Settings | None = None) -> TableLearner:
+        """The row at the settings of a run, by default the MLP's."""
+        return TableLearner.restored(self.config(settings or Settings()))
+
+    def config(self, settings: Settings) -> dict[str, Any]:
+        """Name, switches and those settings that reach this learner: the ``learner`` part of a configuration.
+
+        Raises
+        ------
+        KaxisError
+            For a setting in brackets that does not fit or has no effect.
+        """
+        own, conv = settings, isinstance(settings, ConvSettings)
+        if given := {k: v for k, v in self.overrides.items() if hasattr(own, k)}:
+            try:
+                own = validated(type(own), {**asdict(own), **given})
+            except KaxisError as error:
+                raise KaxisError(f"learner '{self.name}': {error}") from None
+        if not conv and "concat" in (self.heads, self.inference):
+            raise KaxisError(f"learner '{self.name}': concat is for conv nets; the mlp has heads last and every")
+        config = {"name": self.name, **self.switches(), "lr": own.lr, "clip": own.clip or None, "norm": own.norm}
+        decay = {"weight_decay": own.weight_decay, "label_smoothing": own.label_smoothing}
+        if isinstance(own, ConvSettings):
+            config |= {**decay, "goodness": own.goodness, "goodness_norm": own.goodness_norm}
+        else:  # named only where they differ, so that older records keep their names
+            config |= {k: v for k, v in decay.items() if v}
+        if self.readout == "fixed" or self.start == "draw":
+            config |= {"readout_scale": own.readout_scale, "readout_bias": own.readout_bias}
+        if self.temperature == "learned":
+            if not own.t_min < own.t_max:
+                raise KaxisError(f"learner '{self.name}': t_min = {own.t_min} is not below t_max = {own.t_max}")
+            config |= {"t_min": own.t_min, "t_max": own.t_max}
+        if idle := [key for key in self.overrides if key not in config]:
+            raise KaxisError(f"learner '{self.name}': {idle[0]} has no effect on it")
+        return config
+
+
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "gradient": get_args(Gradient),
+    "power": get_args(Power),
+    "temperature": get_args(Temperature),
+    "readout": get_args(Readout),
+    "start": get_args(Start),
+    "heads": get_args(Heads),
+    "inference": get_args(Inference),
+}
+
+TABLE: dict[str, Learner] = {
+    row.name: row
+    for row in (
+        Learner("bp", heads="last", inference="last"),
+        Learner("bp_ensemble", heads="last", inference="softmax_mean", members=4),
+        Learner("bp_deepsup"),
+        Learner("dtg_ff", gradient="local", power="2", temperature="learned", readout="fixed", start="draw"),
+        Learner("local_ce", gradient="local"),
+        Learner("bp_concat", heads="concat", inference="concat"),
+    )
+}
+
+
+def register(learner: Learner) -> None:
+    """Add a row of your own to the table; it then runs, pairs and plots like the others.
+
+    Examples
+    --------
+    >>> register(Learner("local_goodness", gradient="local", power="2"))
+    >>> parse("local_goodness").power
+    '2'
+    >>> _ = TABLE.pop("local_goodness")
+    """
+    TABLE[learner.name] = learner
+
+
+def parse(text: str) -> Learner:
+    """A learner by its name in the table, with switches or settings changed in brackets.
+
+    Parameters
+    ----------
+    text : str
+        ``name`` or ``name[key=value,...]``; keys are the switches of `Learner` and the names in `SETTINGS`.
+
+    Returns
+    -------
+    Learner
+        Named canonically: keys sorted, keys that repeat the table's own switch left out.
+
+    Raises
+    ------
+    KaxisError
+        For an unknown name, key or value.
+
+    Examples
+    --------
+    >>> parse("dtg_ff[t_max=1,gradient=global]").name
+    'dtg_ff[gradient=global,t_max=1]'
+    """
+    match = re.fullmatch(r"\s*([\w-]+)\s*(?:\[(.*)\])?\s*", text)
+    if not match or match[1] not in TABLE:
+        raise KaxisError(f"learner '{text}' is not {hint(match[1] if match else text, TABLE)}")
+    row = TABLE[match[1]]
+    changes: dict[str, Any] = {}
+    settings = SETTINGS if row.rule is None else (*RULE_SETTINGS, *row.rule)
+    switch_names = [f.name for f in fields(Learner) if f.name not in ("name", "overrides", "rule") and row.rule is None]
+    for item in filter(str.strip, (match[2] or "").split(",")):
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or key not in (*switch_names, *settings):
+            raise KaxisError(
+                f"learner '{text}': '{item}' is not key=value with a key out of {hint(key, [*switch_names, *settings])}"
+            )
+        if key in settings:
+            changes[key] = _canonical(value)
+        elif key == "members":
+            if not value.isdigit():
+                raise KaxisError(f"learner '{text}': members={value} is not a whole number")
+            changes[key] = int(value)
+        else:
+            changes[key] = value
+    changes = {k: v for k, v in sorted(changes.items()) if k in settings or v != getattr(row, k)}
+    if changes.get("readout", row.readout) == "fixed" and changes.get("start") == "torch":
+        raise KaxisError(f"learner '{text}': start has no effect on a fixed readout")
+    if not changes:
+        return row
+    name = f"{row.name}[{','.join(f'{k}={v}' for k, v in changes.items())}]"
+    overrides = {k: changes.pop(k) for k in settings if k in changes}
+    return replace(row, name=name, overrides={**row.overrides, **overrides}, **changes)
+
+
+def _canonical(value: str) -> str:
+    """One spelling for each number: 1e-3 and 0.001 are the same learner."""
+    try:
+        return repr(float(value)).removesuffix(".0")
+    except ValueError:
+        return value
