@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Baseline, Interval, Output, Scale, Table
-from kaxis.cli.report import Report, number
+from kaxis.cli.report import Column, Report, number
 from kaxis.cli.report import interval as bounds
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["conflict", "differential"]
 
@@ -43,7 +46,6 @@ def conflict(
     drop_incomplete
         Leave out seeds that lack a K instead of refusing.
     """
-    from kaxis.stats.across import AGAINST
     from kaxis.stats.across import conflict as compare
     from kaxis.stats.verdict import verdicts
 
@@ -56,8 +58,27 @@ def conflict(
         scale=scale,
         drop_incomplete=drop_incomplete,
     )
+    words = verdicts(result)
+    columns = [
+        ("what", lambda r: r["what"]),
+        ("source", lambda r: r["source"]),
+        ("K", lambda r: "" if r["K"] is None else r["K"]),
+        ("effect", lambda r: number(r["effect"])),
+        ("95% interval", lambda r: bounds(r["ci_lower"], r["ci_upper"])),
+        ("p", lambda r: number(r["p"], ".3g")),
+        ("Holm p", lambda r: "" if r["p_holm"] is None else number(r["p_holm"], ".3g")),
+        ("n", lambda r: r["n_seeds"]),
+    ]
     attrs = {k: v for k, v in result.attrs.items() if k != "notes"}
-    names = {"learner": learner, "baseline": baseline}
+    title = f"{learner} - {baseline}: {real} against {synthetic}, {attrs['effect_units']}"
+    attrs |= {"verdict": words[0], "reversal": bool(result.reversal)}
+    out.show(Report("conflict", title, attrs, _conflict_rows(result), columns, _conflict_remarks(result, words)))
+    return 0
+
+
+def _conflict_rows(result: xr.Dataset) -> list[dict[str, Any]]:
+    synthetic, real = result.attrs["synthetic"], result.attrs["real"]
+    names = {"learner": result.attrs["learner"], "baseline": result.attrs["baseline"]}
     rows: list[dict[str, Any]] = []
     for i, source in enumerate((synthetic, real)):
         ci, n = result.slope_ci.values[i], int(result.n_seeds[i])
@@ -74,34 +95,25 @@ def conflict(
         values = {"effect": float(result.effect_difference[i]), "ci_lower": ci[0], "ci_upper": ci[1]}
         p = {"p": float(result.effect_p[i]), "n_seeds": n, "p_holm": float(result.effect_p_holm[i])}
         rows.append({"what": "difference of effects", "source": both, "K": int(K), **names, **values, **p})
-    words = verdicts(result)
-    columns = [
-        ("what", lambda r: r["what"]),
-        ("source", lambda r: r["source"]),
-        ("K", lambda r: "" if r["K"] is None else r["K"]),
-        ("effect", lambda r: number(r["effect"])),
-        ("95% interval", lambda r: bounds(r["ci_lower"], r["ci_upper"])),
-        ("p", lambda r: number(r["p"], ".3g")),
-        ("Holm p", lambda r: "" if r["p_holm"] is None else number(r["p_holm"], ".3g")),
-        ("n", lambda r: r["n_seeds"]),
-    ]
-    remarks = [
+    return rows
+
+
+def _conflict_remarks(result: xr.Dataset, words: list[str]) -> list[str]:
+    from kaxis.stats.across import AGAINST
+
+    return [
         f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and "
         "batch order at most, no data. "
         f"Their slopes correlate by {number(float(result.seed_correlation))}: the difference of slopes by Welch's "
         "t has "
         f"{bounds(*map(float, result.welch_ci))}, seeds of one number paired {bounds(*map(float, result.paired_ci))}; "
-        f"the {attrs['ci_kind']} interval counts (paired from a correlation of {AGAINST:g} down, where Welch's "
+        f"the {result.attrs['ci_kind']} interval counts (paired from a correlation of {AGAINST:g} down, where Welch's "
         "covers too little).",
-        f"Slopes: t interval and sign-flip p. Difference of slopes: {attrs['ci_kind']}. Differences of effects: "
+        f"Slopes: t interval and sign-flip p. Difference of slopes: {result.attrs['ci_kind']}. Differences of effects: "
         "Welch's t.",
         *words,
         *(f"not done: {note}" for note in result.attrs["notes"][:12]),
     ]
-    title = f"{learner} - {baseline}: {real} against {synthetic}, {attrs['effect_units']}"
-    attrs |= {"verdict": words[0], "reversal": bool(result.reversal)}
-    out.show(Report("conflict", title, attrs, rows, columns, remarks))
-    return 0
 
 
 @app.command
@@ -155,12 +167,22 @@ def differential(
         scale=scale,
         interval=interval,
     )
-    row = {
-        "source": f"{of} minus {against}",
+    row = _differential_row(result)
+    words = verdicts(result)
+    attrs = {**result.attrs, "verdict": words[0]}
+    title = f"{learner} - {baseline}, paired within the seed"
+    out.show(Report("differential", title, attrs, [row], _differential_columns(result), words))
+    return 0
+
+
+def _differential_row(result: xr.Dataset) -> dict[str, Any]:
+    attrs, slope = result.attrs, bool(result.attrs["quantity"])
+    return {
+        "source": f"{attrs['of']} minus {attrs['against']}",
         "K": None if slope else int(result.K_of),
         "K_against": None if slope else int(result.K_against),
-        "learner": learner,
-        "baseline": baseline,
+        "learner": attrs["learner"],
+        "baseline": attrs["baseline"],
         "effect": float(result.effect),
         "ci_lower": float(result.ci[0]),
         "ci_upper": float(result.ci[1]),
@@ -168,17 +190,15 @@ def differential(
         "p": float(result.p),
         "wins": int(result.wins),
     }
+
+
+def _differential_columns(result: xr.Dataset) -> list[Column]:
     units = result.attrs["units"]
-    columns = [
+    return [
         ("source", lambda r: r["source"]),
-        ("K", lambda r: "slope" if slope else f"{r['K']} and {r['K_against']}"),
+        ("K", lambda r: "slope" if r["K"] is None else f"{r['K']} and {r['K_against']}"),
         (f"difference of effects, {units}", lambda r: number(r["effect"])),
-        (f"95% {interval} interval", lambda r: bounds(r["ci_lower"], r["ci_upper"])),
+        (f"95% {result.attrs['ci_kind']} interval", lambda r: bounds(r["ci_lower"], r["ci_upper"])),
         ("sign-flip p", lambda r: number(r["p"], ".3g")),
         ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
     ]
-    words = verdicts(result)
-    attrs = {**result.attrs, "verdict": words[0]}
-    title = f"{learner} - {baseline}, paired within the seed"
-    out.show(Report("differential", title, attrs, [row], columns, words))
-    return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -13,7 +13,10 @@ from kaxis.cli.common import Json
 from kaxis.cli.report import Column, Report, number
 from kaxis.errors import KaxisError
 
-__all__ = ["Csv", "Draw", "app", "say"]
+if TYPE_CHECKING:
+    from kaxis.measure.asked import Asked
+
+__all__ = ["Csv", "Depth", "Draw", "Rules", "Size", "Width", "app", "say"]
 
 app = App(
     name="audit",
@@ -24,6 +27,10 @@ app = App(
 MiB = 2**20
 Row = Mapping[str, Any]
 Csv = Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")]
+Size = Annotated[int | None, Parameter(help="side of the images in pixels [32]; for the mlp, its inputs [256]")]
+Width = Annotated[float | None, Parameter(help="as for run: channels' factor, or units of the mlp")]
+Depth = Annotated[int | None, Parameter(help="hidden layers of the mlp")]
+Rules = Annotated[list[str] | None, Parameter(help="Python files that define learners (docs/add_a_learner.md)")]
 Draw = Annotated[Path | None, Parameter(name="--figure", help="folder to draw the figure into")]
 
 
@@ -33,14 +40,14 @@ def audit(
     /,
     *,
     net: str | None = None,
-    size: int | None = None,
+    size: Size = None,
     batch: int | None = None,
     parts: int | None = None,
     K: Annotated[list[str] | None, Parameter(name="--K", help="classes; several for the cost along K [10]")] = None,
     learners: list[str] | None = None,
-    rules: list[str] | None = None,
-    width: float | None = None,
-    depth: int | None = None,
+    rules: Rules = None,
+    width: Width = None,
+    depth: Depth = None,
     precision: Literal["float32", "bfloat16"] | None = None,
     budget: str | None = None,
     steps: int | None = None,
@@ -51,8 +58,7 @@ def audit(
 ) -> int:
     """Memory, arithmetic and time of a training step for each learner and way of working its step.
 
-    Memory is predicted from shapes alone, so any size can be asked for on any machine; on a GPU it is measured beside
-    that.
+    Memory is predicted from shapes alone, so any size can be asked for anywhere; on a GPU it is measured too.
 
     Example: kaxis audit --net vgg11 --size 224 --batch 128 --budget 8GB
 
@@ -64,20 +70,12 @@ def audit(
         A file (*.toml) of these options under [[audit]] tables; what stands above them holds for all.
     net
         mlp, vgg8, vgg11 or vgg13 [vgg8].
-    size
-        Side of the images in pixels [32]; for the mlp, its inputs [256].
     batch
         Images a step [vgg 128, from 64 px on 64; mlp 256].
     parts
         Into which gradient accumulation divides a batch [4].
     learners
         Each in every way its step can be worked; by default the published comparison.
-    rules
-        Python files that define learners (docs/add_a_learner.md).
-    width
-        As for run: channels' factor, or units of the mlp.
-    depth
-        Hidden layers of the mlp.
     precision
         Of a conv net's layers.
     budget
@@ -90,14 +88,22 @@ def audit(
     from kaxis.measure.asked import Asked, asked_by
 
     typed = {
-        "net": net, "size": size, "batch": batch, "parts": parts, "K": K,
-        "learners": learners, "rules": rules, "width": width, "depth": depth,
-        "precision": precision, "budget": budget, "steps": steps,
+        "net": net, "size": size, "batch": batch, "parts": parts, "K": K, "learners": learners, "rules": rules,
+        "width": width, "depth": depth, "precision": precision, "budget": budget, "steps": steps,
     }  # fmt: skip
     given = {k: v for k, v in typed.items() if v is not None}
     if study is not None and given:
         raise KaxisError(f"{study}: a file of audits stands alone; put {next(iter(given))} into it")
-    asked = [Asked.of(given)] if study is None else asked_by(study)
+    rows, report = _audited([Asked.of(given)] if study is None else asked_by(study), device, study)
+    report.show(as_json=json, csv_file=csv)
+    if figure is not None:
+        from kaxis import plots
+
+        say(plots.save(*plots.audit(rows), figure, "audit"), json)
+    return 0
+
+
+def _audited(asked: Sequence[Asked], device: str, study: Path | None) -> tuple[list[dict[str, Any]], Report]:
     from kaxis.execute.provenance import device_of, provenance
     from kaxis.measure.audit import audit as run
 
@@ -105,13 +111,7 @@ def audit(
     rows = [row for one in asked for row in run(one, device=where)]
     title = "A training step" + ("" if study is None else f" ({study.name})")
     attrs = {"memory": "predicted", **provenance(where)}
-    report = Report("audit", title, attrs, rows, _columns(rows), _remarks(rows, where))
-    report.show(as_json=json, csv_file=csv)
-    if figure is not None:
-        from kaxis import plots
-
-        say(plots.save(*plots.audit(rows), figure, "audit"), json)
-    return 0
+    return rows, Report("audit", title, attrs, rows, _columns(rows), _remarks(rows, where))
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,6 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     """Estimate, source by source, and print."""
     from kaxis.spec.study import check_split
     from kaxis.stats.blocks import check_pair
-    from kaxis.stats.contrasts import contrast
     from kaxis.stats.intervals import check_interval
 
     if asked.split is not None:
@@ -55,19 +55,7 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
             plan = study.plan if study else None
             low, high = asked.split if asked.split is not None else (plan.low, plan.high) if plan else ((), ())
             try:
-                result = contrast(
-                    cube.sel(source=[source]),
-                    learner=name,
-                    baseline=pair.baseline,
-                    low=low,
-                    high=high,
-                    shape=asked.shape,
-                    scale=asked.scale,
-                    drop_incomplete=asked.drop_incomplete,
-                    published=asked.published,
-                    interval=pair.interval,
-                    prob=pair.prob,
-                )
+                result = _estimated(cube.sel(source=[source]), name, (low, high), asked)
             except KaxisError as refusal:
                 refused.append(f"{name} - {pair.baseline}: {refusal}")
                 continue
@@ -81,20 +69,6 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     made = effect_rows.joined(results)
     for row, result in zip(made.rows, results, strict=True):
         row |= {"contrast": result.attrs["contrast"], "units": result.attrs["units"]}
-    columns: list[Column] = [
-        ("source", lambda r: r["source"]),
-        made.who(),
-        ("contrast", lambda r: r["contrast"]),
-        ("effect", lambda r: number(r["effect"])),
-        (f"{100 * pair.prob:.3g}% bootstrap", made.ci()[1]) if asked.published else made.ci(),
-        ("sign-flip p", lambda r: number(r["p"], ".3g")),
-        ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
-        ("seed r", lambda r: number(r["seed_correlation"])),
-    ]
-    if not asked.published:
-        columns.insert(-1, ("bootstrap", lambda r: interval(r["bootstrap_lower"], r["bootstrap_upper"])))
-    if all("slope" in r["contrast"] for r in made.rows):
-        columns.insert(4, ("a doubling of K", lambda r: number(r["effect"] * math.log(2))))
     remarks = [
         *([AS_PUBLISHED] if asked.published else []),
         "seed r: mean correlation of a seed's effects between values of K.",
@@ -107,8 +81,44 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     units = ", ".join(dict.fromkeys(r["units"] for r in made.rows))
     attrs = made.attrs | {"refused": refused, "standing": standings}
     title = f"Contrast of paired effects along K, {units}"
-    out.show(Report("contrast", title, attrs, made.rows, columns, remarks))
+    out.show(Report("contrast", title, attrs, made.rows, _columns(made, asked), remarks))
     return 0
+
+
+def _estimated(cube: xr.Dataset, learner: str, split: tuple[Sequence[int], Sequence[int]], asked: Asked) -> xr.Dataset:
+    from kaxis.stats.contrasts import contrast
+
+    return contrast(
+        cube,
+        learner=learner,
+        baseline=asked.pair.baseline,
+        low=split[0],
+        high=split[1],
+        shape=asked.shape,
+        scale=asked.scale,
+        drop_incomplete=asked.drop_incomplete,
+        published=asked.published,
+        interval=asked.pair.interval,
+        prob=asked.pair.prob,
+    )
+
+
+def _columns(made: effect_rows.Compared, asked: Asked) -> list[Column]:
+    columns: list[Column] = [
+        ("source", lambda r: r["source"]),
+        made.who(),
+        ("contrast", lambda r: r["contrast"]),
+        ("effect", lambda r: number(r["effect"])),
+        (f"{100 * asked.pair.prob:.3g}% bootstrap", made.ci()[1]) if asked.published else made.ci(),
+        ("sign-flip p", lambda r: number(r["p"], ".3g")),
+        ("wins", lambda r: f"{r['wins']}/{r['n_seeds']}"),
+        ("seed r", lambda r: number(r["seed_correlation"])),
+    ]
+    if not asked.published:
+        columns.insert(-1, ("bootstrap", lambda r: interval(r["bootstrap_lower"], r["bootstrap_upper"])))
+    if all("slope" in r["contrast"] for r in made.rows):
+        columns.insert(4, ("a doubling of K", lambda r: number(r["effect"] * math.log(2))))
+    return columns
 
 
 AS_PUBLISHED = (

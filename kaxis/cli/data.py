@@ -165,13 +165,18 @@ def show(
     with style():
         sheet.savefig(made, format="png", dpi=120)
     file = out / f"{file_name(name)}_{labels.replace(':', '')}{'_augmented' if augmented else ''}.png"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with whole_file(file) as part:
-            part.write_bytes(made.getvalue())
-    except OSError as error:
-        raise KaxisError(f"--out {out}: {error.strerror or error}") from None
+    _keep(file, made.getvalue())
     drawn = [min(columns, int((task.y_train == k).sum())) for k in range(K)]
     each = str(drawn[0]) if len(set(drawn)) == 1 else f"{min(drawn)} to {max(drawn)}"
     print(f"{file}: {K} classes of {name}, {each} training images each")
     return 0
+
+
+def _keep(file: Path, content: bytes) -> None:
+    """Write a figure whole or not at all."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise KaxisError(f"--out {file.parent}: {error.strerror or error}") from None

@@ -49,7 +49,6 @@ def factorial(
     """
     from kaxis.stats.factorial import FACTORS
     from kaxis.stats.factorial import factorial as analyse
-    from kaxis.stats.verdict import population
 
     chosen = tuple(factors or FACTORS)
     result = analyse(out.cube(table), factors=chosen, scale=scale, interval=interval, prob=prob)
@@ -62,9 +61,20 @@ def factorial(
     columns: list[Column] = [("source", lambda r: r["source"]), ("term", lambda r: r["term"])]
     for K in [*map(int, result.K.values), None]:
         columns.append(("slope on ln K" if K is None else f"K = {K}", partial(_cell, K, 1 - prob)))
-    remarks = [
+    title = f"Factorial, {result.attrs['units']}"
+    out.show(
+        Report("factorial", title, dict(result.attrs), rows, columns, _remarks(result, rows), list(shown.values()))
+    )
+    return 0 if rows else 1
+
+
+def _remarks(result: xr.Dataset, rows: list[dict[str, Any]]) -> list[str]:
+    from kaxis.stats.verdict import population
+
+    prob = result.attrs["ci_prob"]
+    return [
         f"{result.attrs['baseline']} -> {result.attrs['learner']} ({result.attrs['units']}, {100 * prob:.3g} % "
-        f"{interval} intervals; * Holm p <= {1 - prob:.2g}).",
+        f"{result.attrs['ci_kind']} intervals; * Holm p <= {1 - prob:.2g}).",
         "gradient: the mean over learners that have DTG-FF's level minus the mean over those with BP-DeepSup's; "
         "and so on.",
         "carried by: what switching it on adds, averaged over all orders of switching (Shapley); they add up to "
@@ -78,9 +88,6 @@ def factorial(
             for s in map(str, result.source.values)
         ),
     ]
-    title = f"Factorial, {result.attrs['units']}"
-    out.show(Report("factorial", title, dict(result.attrs), rows, columns, remarks, list(shown.values())))
-    return 0 if rows else 1
 
 
 def _rows(result: xr.Dataset) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from kaxis.cli.audit import Csv, Draw, app, say
+from kaxis.cli.audit import Csv, Depth, Draw, Rules, Size, Width, app, say
 from kaxis.cli.common import Json
 from kaxis.cli.report import Column, Report
 
@@ -18,12 +18,12 @@ def locality(
     *,
     net: str = "mlp",
     learner: str = "dtg_ff",
-    size: int | None = None,
+    size: Size = None,
     batch: int = 16,
     K: Annotated[int, Parameter(name="--K", help="classes")] = 10,
-    width: float | None = None,
-    depth: int | None = None,
-    rules: list[str] | None = None,
+    width: Width = None,
+    depth: Depth = None,
+    rules: Rules = None,
     figure: Draw = None,
     json: Json = False,
     csv: Csv = None,
@@ -41,16 +41,8 @@ def locality(
         mlp, vgg8, vgg11 or vgg13.
     learner
         By name, with switches in brackets.
-    size
-        Side of the images in pixels [32]; for the mlp, its inputs [256].
     batch
         Images.
-    width
-        As for run.
-    depth
-        Hidden layers of the mlp.
-    rules
-        Python files that define learners.
     """
     from kaxis.measure.locality import locality as run
     from kaxis.measure.subject import subject

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
-from kaxis.cli.report import Report, interval, number
+from kaxis.cli.report import Column, Report, interval, number
 from kaxis.errors import KaxisError
 
 __all__ = ["coverage", "equivalence", "power", "reproduction"]
@@ -141,6 +141,15 @@ def _no_spread(places: list[str]) -> list[str]:
     )
 
 
+COVERAGE: list[Column] = [
+    ("interval", lambda r: r["interval"]),
+    ("n", lambda r: r["n_seeds"]),
+    ("covers", lambda r: f"{100 * r['covers']:.1f} %"),
+    ("95% of the simulation", lambda r: f"[{100 * r['low']:.1f}, {100 * r['high']:.1f}]"),
+    ("mean width", lambda r: number(r["width"], ".2f")),
+]
+
+
 @app.command
 def coverage(
     *,
@@ -183,17 +192,11 @@ def coverage(
     from kaxis.stats.simulate import coverage as simulate
 
     sizes = n or [5, 8, 10]
+    design: dict[str, Any] = {"shape": shape, "icc": icc, "tilt": tilt, "shrink": shrink, "question": question}
     rows = [
-        simulate(kind, k, shape=shape, icc=icc, tilt=tilt, shrink=shrink, question=question, draws=draws)
+        simulate(kind, k, **design, draws=draws)
         for kind in intervals or ["t", "studentized", "percentile"]
         for k in sizes
-    ]
-    columns = [
-        ("interval", lambda r: r["interval"]),
-        ("n", lambda r: r["n_seeds"]),
-        ("covers", lambda r: f"{100 * r['covers']:.1f} %"),
-        ("95% of the simulation", lambda r: f"[{100 * r['low']:.1f}, {100 * r['high']:.1f}]"),
-        ("mean width", lambda r: number(r["width"], ".2f")),
     ]
     remarks = [
         f"{question}, {shape} seeds, level share {icc:g}, slope share {tilt:g}, {draws:,} simulated studies; width "
@@ -202,8 +205,7 @@ def coverage(
         "Choose by what is known of the design, before looking: to pick an interval by how skewed the sample "
         "looks does not help (docs/statistics.md).",
     ]
-    attrs = {"nominal": 0.95, "shape": shape, "icc": icc, "tilt": tilt, "shrink": shrink, "question": question}
-    out.show(Report("coverage", "What 95 % covers", attrs, rows, columns, remarks))
+    out.show(Report("coverage", "What 95 % covers", {"nominal": 0.95, **design}, rows, COVERAGE, remarks))
     return 0
 
 

@@ -20,6 +20,7 @@ from kaxis.spec.table import OPTIONS, shown_default
 if TYPE_CHECKING:
     from kaxis.execute.progress import Progress
     from kaxis.execute.runner import Summary
+    from kaxis.store.records import Store
 
 __all__ = ["run"]
 
@@ -90,23 +91,30 @@ def run(
         Write a trace of ten steps of the dearest stack to this file (*.json, for ui.perfetto.dev), and print its ten
         dearest operations; trains in one process.
     """
-    given: dict[str, Any] = dict(options or {})
-    for name, value in given.items():
-        if value == []:
-            raise KaxisError(f"--{name.replace('_', '-')} needs a value")
     if jobs is not None and not 1 <= jobs <= 1024:
         raise KaxisError(f"--jobs {jobs}: 1 process or more, 1,024 at most")
     if data is not None:  # sets of your own are looked at when the study is read, here and in every process
         os.environ["KAXIS_DATA"] = str(data.expanduser())
-    if source.endswith(".toml"):
-        study = Study.load(Path(source), given, small=small)
-    elif small:
-        raise KaxisError("--small: only a study file has a setting for two cores")
-    else:
-        study = Study.of(source, {"source": source, **given})
-    target = open_store(store)
+    study, target = _study(source, dict(options or {}), small), open_store(store)
     if dry_run:
         return _dry_run(study, target, jobs, device)
+    how = {"on": on, "jobs": jobs, "device": device, "data": data, "force": force, "weights": weights}
+    return _executed(study, target, profile, how)
+
+
+def _study(source: str, given: dict[str, Any], small: bool) -> Study:
+    for name, value in given.items():
+        if value == []:
+            raise KaxisError(f"--{name.replace('_', '-')} needs a value")
+    if source.endswith(".toml"):
+        return Study.load(Path(source), given, small=small)
+    if small:
+        raise KaxisError("--small: only a study file has a setting for two cores")
+    return Study.of(source, {"source": source, **given})
+
+
+def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, Any]) -> int:
+    """Train, with what is kept said where it is interrupted."""
     from kaxis.execute.runner import run as execute
     from kaxis.measure.profile import Profile
 
@@ -116,23 +124,11 @@ def run(
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the tracer's own chatter
     try:
         with _progress() as show:
-            summary = execute(
-                study,
-                target,
-                on=on,
-                jobs=jobs,
-                device=device,
-                data=data,
-                force=force,
-                weights=weights,
-                profile=trace,
-                on_progress=show,
-            )
+            summary = execute(study, target, profile=trace, on_progress=show, **how)
     except KeyboardInterrupt:
         cells = study.cells()
-        raise KeyboardInterrupt(
-            f"{sum(map(target.has, cells))} of {len(cells)} cells are kept in {target.path}"
-        ) from None
+        kept = sum(map(target.has, cells))
+        raise KeyboardInterrupt(f"{kept} of {len(cells)} cells are kept in {target.path}") from None
     if trace:
         _dearest(trace.operations)
     return _report(study, target.path, summary)

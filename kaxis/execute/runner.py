@@ -54,8 +54,7 @@ def run(
     study : Study
     store : Store
     on : str, optional
-        A backend (`kaxis.execute.backends`) and what it runs on, as ``NAME:ADDRESS``; by default ``processes``, and
-        ``serial`` where one does.
+        A backend (`kaxis.execute.backends`), as ``NAME:ADDRESS``; by default ``processes``, ``serial`` where one does.
     jobs : int, optional
         Processes, one thread each; by default one a core on a CPU, one on a GPU.
     device : {"auto", "cpu", "cuda"}
@@ -68,13 +67,9 @@ def run(
     profile : Profile, optional
         Trace a few steps of the dearest stack; everything is trained in this process then.
     keep_every : float
-        Seconds between checkpoints of a conv net's training.
+        Seconds between checkpoints.
     on_progress : callable
         Called several times a second with a `Progress`.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -90,23 +85,30 @@ def run(
     store.prepare(weights=weights)
     checksums = _prepare_sources(study, data)
     cells = study.cells()
-    if weights and (best := [cell for cell in cells if cell.training.select == "best"]):
-        raise KaxisError(f"weights: {best[0]} reports its best step (select = best), whose weights are not kept")
-    rules = tuple(dict.fromkeys(file for sweep in study.sweeps for file in sweep.rules))
-    job = Job(store.path, device, data, force, provenance(device), keep_every, rules, weights, profile)
+    if weights:
+        _check_weights(cells)
+    job = Job(store.path, device, data, force, provenance(device), keep_every, study.rules, weights, profile)
     wanted = [cell for cell in cells if force or not _finished(cell, store, checksums) or job.lacks(store, cell)]
     store.note_study(study)
-    stacks = stacks_of(wanted, STACK if device == "cpu" else 1024)
-    if profile and stacks and steps_of(stacks[0][0]) <= WAIT:
-        raise KaxisError(f"profile: {stacks[0][0]} has {steps_of(stacks[0][0])} steps; more than {WAIT} are needed")
+    stacks = _stacks(wanted, job)
     progress = Progress(len(wanted), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
     jobs = min(len(stacks), 1 if profile else jobs or (cores() if device == "cpu" else 1))
-    if on is None and jobs == 1:
-        backend = BACKENDS["serial"]
     if stacks:
-        backend(job, stacks, progress, jobs=jobs, address=address)
+        (BACKENDS["serial"] if on is None and jobs == 1 else backend)(job, stacks, progress, jobs=jobs, address=address)
     failed = tuple(_failures(store, cells))
     return Summary(len(cells), len(cells) - len(wanted), len(wanted), failed, time.monotonic() - started)
+
+
+def _check_weights(cells: Sequence[Cell]) -> None:
+    if best := [cell for cell in cells if cell.training.select == "best"]:
+        raise KaxisError(f"weights: {best[0]} reports its best step (select = best), whose weights are not kept")
+
+
+def _stacks(wanted: Sequence[Cell], job: Job) -> list[list[Cell]]:
+    stacks = stacks_of(wanted, STACK if job.device == "cpu" else 1024)
+    if job.profile and stacks and (steps := steps_of(stacks[0][0])) <= WAIT:
+        raise KaxisError(f"profile: {stacks[0][0]} has {steps} steps; more than {WAIT} are needed")
+    return stacks
 
 
 def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str]]:

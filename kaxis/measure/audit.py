@@ -65,39 +65,39 @@ def audit(asked: Asked | None = None, *, device: str = "cpu", **options: Any) ->
     floor = rate(device, own.precision or "float32") if steps else NAN
     visits = _in_balance(chosen, device, steps)
     there = [_there(s, b, device, steps) for s, b in zip(chosen, largest, strict=True)]
-    rows = []
-    for s, seen, batch, full in zip(chosen, visits, largest, there, strict=True):
-        cost = cost_of(s)
-        rows.append(
-            {
-                "net": own.net,
-                "size": s.inputs,
-                "width": s.cell.net.width,
-                "depth": s.cell.net.depth if isinstance(s.cell.net, MLPSpec) else None,
-                "precision": "bfloat16" if s.cell.training.bfloat16 else "float32",
-                "batch": s.batch,
-                "K": s.cell.K,
-                "configuration": s.name,
-                "learner": s.cell.learner,
-                **cost.split,
-                "peak": cost.peak,
-                "flops_step": cost.flops_step,
-                "flops_predict": cost.flops_predict,
-                "predict_bytes": cost.predict_bytes,
-                **_timed(seen, s.batch, cost.flops_step / floor),
-                "rate": floor,
-                "steps": len(seen.steps),
-                "allocated": seen.allocated,
-                "reserved": seen.reserved,
-                "measured_over_predicted": seen.allocated / cost.peak if seen.allocated else None,
-                "budget": allowed,
-                "largest_batch": batch,
-                "images_per_second_there": _speed(full, batch or 0),
-                "allocated_there": full.allocated,
-                "failed_there": full.failed,
-            }
-        )
-    return rows
+    seen_there = zip(chosen, visits, largest, there, strict=True)
+    return [_row(own.net, s, seen, batch, full, floor, allowed) for s, seen, batch, full in seen_there]
+
+
+def _row(net: str, s: Subject, seen: Visit, batch: int | None, full: Visit, floor: float, allowed: int | None) -> Row:
+    cost = cost_of(s)
+    return {
+        "net": net,
+        "size": s.inputs,
+        "width": s.cell.net.width,
+        "depth": s.cell.net.depth if isinstance(s.cell.net, MLPSpec) else None,
+        "precision": "bfloat16" if s.cell.training.bfloat16 else "float32",
+        "batch": s.batch,
+        "K": s.cell.K,
+        "configuration": s.name,
+        "learner": s.cell.learner,
+        **cost.split,
+        "peak": cost.peak,
+        "flops_step": cost.flops_step,
+        "flops_predict": cost.flops_predict,
+        "predict_bytes": cost.predict_bytes,
+        **_timed(seen, s.batch, cost.flops_step / floor),
+        "rate": floor,
+        "steps": len(seen.steps),
+        "allocated": seen.allocated,
+        "reserved": seen.reserved,
+        "measured_over_predicted": seen.allocated / cost.peak if seen.allocated else None,
+        "budget": allowed,
+        "largest_batch": batch,
+        "images_per_second_there": _speed(full, batch or 0),
+        "allocated_there": full.allocated,
+        "failed_there": full.failed,
+    }
 
 
 def _in_balance(chosen: Sequence[Subject], device: str, steps: int) -> list[Visit]:

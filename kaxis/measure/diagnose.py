@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,33 @@ def diagnose(
         raise KaxisError(f"estimator '{unknown[0]}' is not one of: {', '.join(ESTIMATORS)}")
     records, asked = select(store, where)
     found = {Cell(r["config"]).id: r for r in records}
+    cells = {c.id: c for c in [*asked, *(Cell(r["config"]) for r in records)]}.values()
+    groups, left_out = _groups(store, cells, found, temperatures)
+    if not groups:
+        raise KaxisError(f"nothing to look into: {left_out[0]}")
+    return [
+        xr.concat(
+            [_inside(store, cell, found[cell.id], data, estimators) for cell in sorted(own, key=lambda c: c.seed)],
+            xr.DataArray(sorted(c.seed for c in own), dims="seed", name="seed"),
+            join="outer",
+        ).assign_attrs(source=source, K=K, learner=name, left_out=tuple(left_out))
+        for (source, K, name), own in groups.items()
+    ]
+
+
+def _groups(
+    store: Store, cells: Iterable[Cell], found: Mapping[str, Mapping[str, Any]], temperatures: bool
+) -> tuple[dict[tuple[str, int, str], list[Cell]], list[str]]:
+    """Cells to look into, by source, K and learner; and which are passed over, and why.
+
+    Raises
+    ------
+    KaxisError
+        As `diagnose`.
+    """
     groups: dict[tuple[str, int, str], list[Cell]] = {}
     left_out: dict[str, None] = {}
-    for cell in {c.id: c for c in [*asked, *(Cell(r["config"]) for r in records)]}.values():
+    for cell in cells:
         learner, record = cell.algorithm, found.get(cell.id)
         if record is None:
             raise KaxisError(f"{cell} is not finished: run it, or choose others with --where")
@@ -94,16 +118,7 @@ def diagnose(
             )
         else:
             groups.setdefault((cell.source, cell.K, cell.learner), []).append(cell)
-    if not groups:
-        raise KaxisError(f"nothing to look into: {next(iter(left_out))}")
-    return [
-        xr.concat(
-            [_inside(store, cell, found[cell.id], data, estimators) for cell in sorted(own, key=lambda c: c.seed)],
-            xr.DataArray(sorted(c.seed for c in own), dims="seed", name="seed"),
-            join="outer",
-        ).assign_attrs(source=source, K=K, learner=name, left_out=tuple(left_out))
-        for (source, K, name), own in groups.items()
-    ]
+    return groups, list(left_out)
 
 
 @dataclass

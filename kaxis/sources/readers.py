@@ -112,37 +112,44 @@ def npz(path: Path) -> tuple[Pixels, Labels, int]:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise KaxisError(f"{path}: not a readable npz file without pickled objects ({why})") from None
     for split, images, labels in zip(("train", "test"), x, y, strict=True):
-        for part, array in (("images", images), ("labels", labels)):
-            if not isinstance(array, np.ndarray):  # numpy hands out what has no header as bytes
-                raise KaxisError(f"{path}: {split}_{part} is no array")
-        if (
-            images.dtype != np.uint8
-            or images.ndim not in (3, 4)
-            or (images.ndim == 4 and images.shape[3] not in (1, 3))
-        ):
-            raise KaxisError(
-                f"{path}: {split}_images is {images.dtype} {images.shape}; uint8 (N, H, W) or (N, H, W, 3) is read"
-            )
-        if not all(images.shape[1:3]):
-            raise KaxisError(f"{path}: {split}_images is {images.shape}: images without pixels")
-        if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-            raise KaxisError(f"{path}: {split}_labels has NaN or infinity; one class from 0 an image is read")
-        if labels.dtype.kind not in "iu" or labels.ndim > 2 or (labels.ndim == 2 and labels.shape[1] != 1):
-            raise KaxisError(
-                f"{path}: {split}_labels is {labels.dtype} {labels.shape}; one class from 0 an image is read, "
-                "whole numbers (N,) or (N, 1)"
-            )
-        if labels.size != len(images):
-            raise KaxisError(
-                f"{path}: {len(images)} {split}_images and {labels.size} {split}_labels; one label an image is read"
-            )
-        if labels.size and labels.min() < 0:
-            raise KaxisError(f"{path}: {split}_labels has {labels.min()}; one class from 0 an image is read")
+        _check_split(path, split, images, labels)
     if not all(len(images) for images in x):
         raise KaxisError(f"{path}: {len(x[0])} training and {len(x[1])} test images; one or more of either is needed")
     shapes = [images.reshape(*images.shape[:3], -1).shape for images in x]
     if shapes[0][1:] != shapes[1][1:]:
         raise KaxisError(f"{path}: training images {shapes[0]} and test images {shapes[1]}; one shape is read")
+    _check_labels(path, y)
+    pixels = np.concatenate([images.reshape(*images.shape[:3], -1) for images in x])
+    return pixels, np.concatenate([labels.reshape(-1) for labels in y]).astype(np.int64), len(x[0])
+
+
+def _check_split(path: Path, split: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
+    for part, array in (("images", images), ("labels", labels)):
+        if not isinstance(array, np.ndarray):  # numpy hands out what has no header as bytes
+            raise KaxisError(f"{path}: {split}_{part} is no array")
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise KaxisError(
+            f"{path}: {split}_images is {images.dtype} {images.shape}; uint8 (N, H, W) or (N, H, W, 3) is read"
+        )
+    if not all(images.shape[1:3]):
+        raise KaxisError(f"{path}: {split}_images is {images.shape}: images without pixels")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise KaxisError(f"{path}: {split}_labels has NaN or infinity; one class from 0 an image is read")
+    if labels.dtype.kind not in "iu" or labels.ndim > 2 or (labels.ndim == 2 and labels.shape[1] != 1):
+        raise KaxisError(
+            f"{path}: {split}_labels is {labels.dtype} {labels.shape}; one class from 0 an image is read, "
+            "whole numbers (N,) or (N, 1)"
+        )
+    if labels.size != len(images):
+        raise KaxisError(
+            f"{path}: {len(images)} {split}_images and {labels.size} {split}_labels; one label an image is read"
+        )
+    if labels.size and labels.min() < 0:
+        raise KaxisError(f"{path}: {split}_labels has {labels.min()}; one class from 0 an image is read")
+
+
+def _check_labels(path: Path, y: Sequence[NDArray[Any]]) -> None:
+    """Classes are counted from 0, and every one of them has images in both splits."""
     classes = int(max(labels.max() for labels in y)) + 1
     if min(labels.min() for labels in y) == 1 and classes <= 10_000:
         raise KaxisError(f"{path}: labels go from 1 to {classes - 1}; they count from 0: subtract 1")
@@ -150,8 +157,6 @@ def npz(path: Path) -> tuple[Pixels, Labels, int]:
         if classes > 10_000 or (np.bincount(labels.reshape(-1).astype(np.int64), minlength=classes) == 0).any():
             absent = next(k for k in range(classes) if not (labels == k).any())
             raise KaxisError(f"{path}: class {absent} has no {split} images; labels go from 0 to {classes - 1}")
-    pixels = np.concatenate([images.reshape(*images.shape[:3], -1) for images in x])
-    return pixels, np.concatenate([labels.reshape(-1) for labels in y]).astype(np.int64), len(x[0])
 
 
 def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:

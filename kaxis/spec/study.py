@@ -125,6 +125,11 @@ class Study:
         except RecursionError:
             raise KaxisError(f"study file {path}: nested too deeply") from None
 
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Files of rules that its sweeps need."""
+        return tuple(dict.fromkeys(file for sweep in self.sweeps for file in sweep.rules))
+
     def cells(self) -> list[Cell]:
         """The distinct cells of all legs, in order."""
         return list(self._cells)

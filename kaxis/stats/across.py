@@ -67,34 +67,59 @@ def conflict(
     KaxisError
         For a source that is not there, or fewer than two K in common.
     """
-    check_pair(cube, learner, baseline)
-    for source in (synthetic, real):
-        check_source(cube, source)
-    if synthetic == real:
-        raise KaxisError(f"synthetic and real are both '{real}'; compare two sources")
-    accuracy, units = scaled(cube, scale, (learner, baseline))
-    effects, wanted = difference(accuracy, learner, baseline), asked(cube, learner, baseline)
-    held = {s: {int(k) for k in cube.K.values[wanted.sel(source=s).any("seed").values]} for s in (synthetic, real)}
-    shared = sorted(held[synthetic] & held[real])
-    if len(shared) < 2:
-        raise KaxisError(f"{synthetic} and {real} have {len(shared)} values of K in common ({shared}); two are needed")
-    tables = {
-        source: block(effects.sel(source=source), wanted.sel(source=source), source, shared, drop_incomplete)
-        for source in (synthetic, real)
+    tables, units = _legs(cube, learner, baseline, (synthetic, real), scale, drop_incomplete)
+    slopes = [xr.dot(table, log_weights(table.K.values), dim="K") for table in tables]
+    out = _slopes_apart(slopes, prob).merge(_effects_apart(tables, prob)).assign_coords(leg=[synthetic, real])
+    kind = "paired t" if int(out.n_pairs) else "Welch t"
+    out.attrs |= {
+        **attributes(cube.sel(source=[synthetic, real]), learner, baseline, kind=kind, prob=prob),
+        "units": f"{units} per unit of ln K",
+        "effect_units": units,
+        "synthetic": synthetic,
+        "real": real,
+        "scale": scale,
+        "family": f"one slope difference; {out.sizes['K']} effects at matched K, Holm",
     }
-    weights = log_weights(np.array(shared))
-    slopes = {source: xr.dot(table, weights, dim="K").values for source, table in tables.items()}
-    each = [estimate(slopes[s], prob) for s in (synthetic, real)]
-    apart = welch(slopes[real], slopes[synthetic], prob)
-    by_K = [welch(tables[real].sel(K=k).values, tables[synthetic].sel(K=k).values, prob) for k in shared]
-    p = np.array([w.p for w in by_K])
-    both = _paired_slopes(tables, slopes, synthetic, real)
+    return out
+
+
+def _legs(
+    cube: xr.Dataset, learner: str, baseline: str, sources: tuple[str, str], scale: str, drop_incomplete: bool
+) -> tuple[list[xr.DataArray], str]:
+    """Effects of either source, (seed, K), over the K that both have; and their units."""
+    check_pair(cube, learner, baseline)
+    for source in sources:
+        check_source(cube, source)
+    if sources[0] == sources[1]:
+        raise KaxisError(f"synthetic and real are both '{sources[1]}'; compare two sources")
+    accuracy, units = scaled(cube, scale, (learner, baseline))
+    return _tables(cube, difference(accuracy, learner, baseline), learner, baseline, sources, drop_incomplete), units
+
+
+def _tables(
+    cube: xr.Dataset, effects: xr.DataArray, learner: str, baseline: str, sources: tuple[str, str], drop: bool
+) -> list[xr.DataArray]:
+    """Effects of either source over the K that both have, seeds complete."""
+    wanted = asked(cube, learner, baseline)
+    held = [set(cube.K.values[wanted.sel(source=s).any("seed").values].tolist()) for s in sources]
+    shared = sorted(held[0] & held[1])
+    if len(shared) < 2:
+        raise KaxisError(
+            f"{sources[0]} and {sources[1]} have {len(shared)} values of K in common ({shared}); two are needed"
+        )
+    return [block(effects.sel(source=s), wanted.sel(source=s), s, shared, drop) for s in sources]
+
+
+def _slopes_apart(slopes: list[xr.DataArray], prob: float) -> xr.Dataset:
+    """Slopes of either leg, one a seed, and the second minus the first: Welch's way and paired."""
+    each = [estimate(slope.values, prob) for slope in slopes]
+    apart = welch(slopes[1].values, slopes[0].values, prob)
+    both = _paired_slopes(slopes)
     matched = estimate(both[:, 1] - both[:, 0], prob)
     r = seed_correlation(both)
     pairs = r <= AGAINST
     main = (matched.mean, matched.lower, matched.upper, matched.p) if pairs else (*apart[:3], apart.p)
-    bounds = ["lower", "upper"]
-    out = xr.Dataset(
+    return xr.Dataset(
         {
             "slope": ("leg", [e.mean for e in each]),
             "slope_ci": (("leg", "ci_bound"), [[e.lower, e.upper] for e in each]),
@@ -109,25 +134,25 @@ def conflict(
             "reversal": _excludes(each) and each[0].mean * each[1].mean < 0,
             "seed_correlation": r,
             "paired_ci": ("ci_bound", [matched.lower, matched.upper]),
+        },
+        coords={"ci_bound": ["lower", "upper"]},
+    )
+
+
+def _effects_apart(tables: list[xr.DataArray], prob: float) -> xr.Dataset:
+    """The second leg's effects minus the first's at each K, Welch's way."""
+    shared = tables[0].K.values.tolist()
+    by_K = [welch(tables[1].sel(K=k).values, tables[0].sel(K=k).values, prob) for k in shared]
+    p = np.array([w.p for w in by_K])
+    return xr.Dataset(
+        {
             "effect_difference": ("K", [w.difference for w in by_K]),
             "effect_ci": (("K", "ci_bound"), [[w.lower, w.upper] for w in by_K]),
             "effect_p": ("K", p),
             "effect_p_holm": ("K", holm(p)),
         },
-        coords={"leg": [synthetic, real], "K": shared, "ci_bound": bounds},
+        coords={"K": shared, "ci_bound": ["lower", "upper"]},
     )
-    out.attrs |= {
-        **attributes(
-            cube.sel(source=[synthetic, real]), learner, baseline, kind="paired t" if pairs else "Welch t", prob=prob
-        ),
-        "units": f"{units} per unit of ln K",
-        "effect_units": units,
-        "synthetic": synthetic,
-        "real": real,
-        "scale": scale,
-        "family": f"one slope difference; {len(shared)} effects at matched K, Holm",
-    }
-    return out
 
 
 def differential(
@@ -168,37 +193,14 @@ def differential(
     KaxisError
         If a source is not there, has several K and none is named, or no seed has both.
     """
-    check_pair(cube, learner, baseline)
-    accuracy, units = scaled(cube, scale, (learner, baseline))
-    effects = difference(accuracy, learner, baseline)
-    for source in (of, against):
-        check_source(cube, source)
     if slope and K != (None, None):
         raise KaxisError("differential: K and slope; a slope takes every K that both have")
-    if slope:
-        columns, chosen = _slopes(cube, effects, learner, baseline, of, against), [0, 0]
-        units += " per unit of ln K"
-    else:
-        columns, chosen = _at(effects, (of, against), K)
+    columns, chosen, units = _columns(cube, learner, baseline, (of, against), None if slope else K, scale)
     per_seed = columns[0] - columns[1]
     d = per_seed.values[np.isfinite(per_seed.values)]
     if not len(d):
         raise KaxisError(f"no seed has both {of} and {against} done for {learner} and {baseline}")
-    e = estimate(d, prob, interval)
-    out = xr.Dataset(
-        {
-            "effect": e.mean,
-            "ci": ("ci_bound", [e.lower, e.upper]),
-            "bootstrap_ci": ("ci_bound", [e.boot_lower, e.boot_upper]),
-            "p": e.p,
-            "wins": e.wins,
-            "n_seeds": e.n,
-            "per_seed": per_seed.drop_vars(["source", "K"], errors="ignore"),
-            "K_of": chosen[0],
-            "K_against": chosen[1],
-        },
-        coords={"ci_bound": ["lower", "upper"]},
-    )
+    out = _one(per_seed, d, chosen, interval, prob)
     out.attrs |= {
         **attributes(cube.sel(source=[of, against]), learner, baseline, kind=interval, prob=prob),
         "quantity": "slope on ln K of " if slope else "",
@@ -209,6 +211,45 @@ def differential(
         "family": "one",
     }
     return out
+
+
+def _columns(
+    cube: xr.Dataset,
+    learner: str,
+    baseline: str,
+    sources: tuple[str, str],
+    K: tuple[int | None, int | None] | None,
+    scale: str,
+) -> tuple[list[xr.DataArray], list[int], str]:
+    """Of either source one number a seed, at its K, or (None) the slope; the values of K; units."""
+    check_pair(cube, learner, baseline)
+    accuracy, units = scaled(cube, scale, (learner, baseline))
+    effects = difference(accuracy, learner, baseline)
+    for source in sources:
+        check_source(cube, source)
+    if K is not None:
+        return *_at(effects, sources, K), units
+    tables = _tables(cube, effects, learner, baseline, sources, False)
+    slopes = [xr.dot(table, log_weights(table.K.values), dim="K") for table in tables]
+    return slopes, [0, 0], f"{units} per unit of ln K"
+
+
+def _one(per_seed: xr.DataArray, d: np.ndarray, K: list[int], interval: str, prob: float) -> xr.Dataset:
+    e = estimate(d, prob, interval)
+    return xr.Dataset(
+        {
+            "effect": e.mean,
+            "ci": ("ci_bound", [e.lower, e.upper]),
+            "bootstrap_ci": ("ci_bound", [e.boot_lower, e.boot_upper]),
+            "p": e.p,
+            "wins": e.wins,
+            "n_seeds": e.n,
+            "per_seed": per_seed.drop_vars(["source", "K"], errors="ignore"),
+            "K_of": K[0],
+            "K_against": K[1],
+        },
+        coords={"ci_bound": ["lower", "upper"]},
+    )
 
 
 def _at(
@@ -229,24 +270,9 @@ def _at(
     return columns, chosen
 
 
-def _slopes(
-    cube: xr.Dataset, effects: xr.DataArray, learner: str, baseline: str, of: str, against: str
-) -> list[xr.DataArray]:
-    """Slopes of either source on the K that both have, one a seed."""
-    wanted = asked(cube, learner, baseline)
-    held = [set(cube.K.values[wanted.sel(source=s).any("seed").values].tolist()) for s in (of, against)]
-    shared = sorted(held[0] & held[1])
-    if len(shared) < 2:
-        raise KaxisError(f"{of} and {against} have {len(shared)} values of K in common ({shared}); two are needed")
-    tables = [block(effects.sel(source=s), wanted.sel(source=s), s, shared, False) for s in (of, against)]
-    return [xr.dot(table, log_weights(np.array(shared)), dim="K") for table in tables]
-
-
-def _paired_slopes(
-    tables: dict[str, xr.DataArray], slopes: dict[str, np.ndarray], synthetic: str, real: str
-) -> np.ndarray:
+def _paired_slopes(slopes: list[xr.DataArray]) -> np.ndarray:
     """Slopes of both legs over the seed numbers that both have, shape (seeds, 2)."""
-    by_seed = [dict(zip(tables[s].seed.values.tolist(), slopes[s], strict=True)) for s in (synthetic, real)]
+    by_seed = [dict(zip(slope.seed.values.tolist(), slope.values, strict=True)) for slope in slopes]
     common = [seed for seed in by_seed[0] if seed in by_seed[1]]
     return np.array([[leg[seed] for leg in by_seed] for seed in common]).reshape(-1, 2)
 

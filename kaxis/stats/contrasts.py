@@ -31,10 +31,10 @@ def contrast(
     interval: str = "t",
     prob: float = 0.95,
 ) -> xr.Dataset:
-    """One contrast of the paired effects along K: the slope on log K, their mean or curvature, or high K minus low K.
+    """One contrast of the paired effects along K: the slope on log K, their mean or curvature, or high minus low K.
 
-    Each seed gives one number, the weighted sum of its effects; the estimate is their mean, so that effects which
-    share a seed are not taken for independent ones.
+    Each seed gives one number, the weighted sum of its effects, so that effects which share a seed are not taken for
+    independent ones.
 
     Parameters
     ----------
@@ -44,13 +44,12 @@ def contrast(
         Both or neither. Without them: what `shape` says.
     shape : {"slope", "mean", "curvature"}
         Least-squares slope on ln K, mean over K, or coefficient of (ln K)^2.
-    scale : {"pp", "normalised", "logit"}
     drop_incomplete : bool
         Leave out seeds that lack a K, instead of refusing.
     published : bool
         The paper's procedure instead: percentile bootstrap over (K, seed) observations, taken as independent.
-    interval : {"t", "studentized", "bca", "percentile"}
-    prob : float
+    scale, interval, prob
+        As in `kaxis.paired`.
 
     Returns
     -------
@@ -64,6 +63,39 @@ def contrast(
         For incomplete seeds (named), a source with fewer than two K, or a K that is not there. With several sources,
         those that can answer do, and ``attrs["refused"]`` says why the others do not.
     """
+    _check_contrast(cube, learner, baseline, low, high, shape, published)
+    accuracy, unit = scaled(cube, scale, (learner, baseline))
+    apart, wanted = difference(accuracy, learner, baseline), asked(cube, learner, baseline)
+    rows, refusals = [], []
+    for source in map(str, cube.source.values):
+        try:
+            table = block(apart.sel(source=source), wanted.sel(source=source), source, [*low, *high], drop_incomplete)
+            per_seed = xr.dot(table, _weights(source, table.K.values, low, high, shape), dim="K")
+        except KaxisError as refusal:
+            refusals.append(str(refusal))
+            continue
+        row = _row(table, per_seed, interval, prob)
+        rows.append((row.assign(_published(table, low, high, prob)) if published else row).expand_dims(source=[source]))
+    if not rows:
+        raise KaxisError("; ".join(refusals))
+    name, per = SHAPES[shape] if not low else (f"high {list(high)} minus low {list(low)}", "")
+    kind = "percentile bootstrap over (K, seed) observations, as published" if published else interval
+    more = {"units": unit + per, "scale": scale, "family": "one primary contrast per source", "refused": refusals}
+    return xr.concat(rows, "source", join="outer").assign_attrs(
+        {**attributes(cube, learner, baseline, kind=kind, prob=prob), "contrast": name, "quantity": "", **more}
+    )
+
+
+def _check_contrast(
+    cube: xr.Dataset,
+    learner: str,
+    baseline: str,
+    low: Sequence[int],
+    high: Sequence[int],
+    shape: str,
+    published: bool,
+) -> None:
+    """KaxisError for learners without a seed in common, or a contrast that is none."""
     check_pair(cube, learner, baseline)
     if unpaired := without_common_seed(cube, learner, baseline):
         raise KaxisError(unpaired)
@@ -76,39 +108,16 @@ def contrast(
         )
     if shape not in SHAPES:
         raise KaxisError(f"shape '{shape}' is not {hint(shape, SHAPES)}")
-    accuracy, unit = scaled(cube, scale, (learner, baseline))
-    apart, wanted = difference(accuracy, learner, baseline), asked(cube, learner, baseline)
-    rows, refusals = [], []
-    for source in map(str, cube.source.values):
-        try:
-            table = block(apart.sel(source=source), wanted.sel(source=source), source, [*low, *high], drop_incomplete)
-            per_seed = xr.dot(table, _weights(source, table.K.values, low, high, shape), dim="K")
-        except KaxisError as refusal:
-            refusals.append(str(refusal))
-            continue
-        row = estimates(per_seed, interval, prob)
-        if published:
-            row.update(_published(table, low, high, prob))
-        row["seed_correlation"] = xr.DataArray(seed_correlation(table.transpose("seed", "K").values))
-        row["n_K"] = xr.DataArray(table.sizes["K"])
-        row["used_K"] = xr.DataArray(" ".join(map(str, table.K.values)))
-        row["per_seed"] = per_seed
-        rows.append(row.drop_vars("source", errors="ignore").expand_dims(source=[source]))
-    if not rows:
-        raise KaxisError("; ".join(refusals))
-    out = xr.concat(rows, "source", join="outer")
-    name, per = SHAPES[shape] if not low else (f"high {list(high)} minus low {list(low)}", "")
-    kind = "percentile bootstrap over (K, seed) observations, as published" if published else interval
-    out.attrs |= {
-        **attributes(cube, learner, baseline, kind=kind, prob=prob),
-        "contrast": name,
-        "quantity": "",
-        "units": unit + per,
-        "scale": scale,
-        "family": "one primary contrast per source",
-        "refused": refusals,
-    }
-    return out
+
+
+def _row(table: xr.DataArray, per_seed: xr.DataArray, interval: str, prob: float) -> xr.Dataset:
+    """What one source answers."""
+    row = estimates(per_seed, interval, prob)
+    row["seed_correlation"] = xr.DataArray(seed_correlation(table.transpose("seed", "K").values))
+    row["n_K"] = xr.DataArray(table.sizes["K"])
+    row["used_K"] = xr.DataArray(" ".join(map(str, table.K.values)))
+    row["per_seed"] = per_seed
+    return row.drop_vars("source", errors="ignore")
 
 
 def slope_steps(

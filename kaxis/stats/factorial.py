@@ -40,10 +40,8 @@ def factorial(
     """Main effects, interactions, and what each factor carries of the difference between the two corners, along K.
 
     With y the accuracy of the 2^k learners of one seed and factors coded -1 and +1, the effect of a set of factors is
-    sum(product of their codes * y) / 2^(k-1): for one factor the mean over learners that have it minus the mean over
-    those that do not. What a factor carries is its Shapley value (1953): what switching it on adds, averaged over all
-    orders in which the factors can be switched on; over the factors these add up to the difference of the corners, in
-    every seed.
+    sum(product of their codes * y) / 2^(k-1). What a factor carries is its Shapley value (1953): what switching it on
+    adds, averaged over all orders of switching; they add up to the difference of the corners, in every seed.
 
     Parameters
     ----------
@@ -52,18 +50,16 @@ def factorial(
         Keys of `FACTORS`; the store needs a learner for every combination, alike in all else.
     design : mapping of learner to mapping of factor to 0 or 1, optional
         For learners that are not rows of our table.
-    scale : {"pp", "normalised", "logit"}
-    interval : {"t", "studentized", "bca", "percentile"}
-    prob : float
+    scale, interval, prob
+        As in `kaxis.paired`.
 
     Returns
     -------
     Dataset
         Over (source, K, term): ``effect``, ``ci``, ``p`` and ``n_seeds``, as in `kaxis.paired`; ``p_holm`` over the
         terms of one kind at one K. Over (source, term): ``slope`` on ln K, ``slope_ci``, ``slope_p``, ``slope_p_holm``
-        (over terms of one kind), ``slope_n``, of the seeds that are complete along K. ``kind`` of each term: main,
-        carried, corners, interaction. ``difference`` (source, K, term, seed). Terms are called ``gradient``, ``gradient
-        x power``; ``carried by gradient``; ``corners``, all factors on minus all off.
+        (over terms of one kind), ``slope_n``, of seeds complete along K. ``kind`` of each term: main, carried, corners
+        (all factors on minus all off), interaction. ``difference`` (source, K, term, seed).
 
     Raises
     ------
@@ -72,14 +68,7 @@ def factorial(
     """
     runs = find_design(cube, factors) if design is None else _given(cube, factors, design)
     accuracy, unit = scaled(cube, scale, list(runs.values()))
-    codes = np.array(list(runs))
-    y = accuracy.sel(learner=list(runs.values())).transpose("source", "K", "seed", "learner")
-    terms = _terms(list(factors), codes)
-    weights = xr.DataArray(
-        np.array([w for _, w in terms.values()]), {"term": list(terms)}, ("term", "learner")
-    ).assign_coords(learner=y.learner)
-    numbers = xr.dot(y, weights, dim="learner").where(y.notnull().all("learner"))
-    kind = xr.DataArray([k for k, _ in terms.values()], {"term": list(terms)}, "term")
+    numbers, kind = _numbers(accuracy, list(factors), runs)
     out = estimates(numbers, interval, prob)
     out["p_holm"] = _holm_by_kind(out.p.transpose("source", "K", "term"), kind)
     out = out.merge(_slopes(numbers, asked(cube, *runs.values()), kind, interval, prob))
@@ -99,6 +88,15 @@ def factorial(
         "notes": incomplete(cube, *runs.values()),
     }
     return out
+
+
+def _numbers(accuracy: xr.DataArray, factors: list[str], runs: Design) -> tuple[xr.DataArray, xr.DataArray]:
+    """Each seed's number of each term, (source, K, term, seed), and each term's kind."""
+    y = accuracy.sel(learner=list(runs.values())).transpose("source", "K", "seed", "learner")
+    terms = _terms(factors, np.array(list(runs)))
+    weights = xr.DataArray(np.array([w for _, w in terms.values()]), {"term": list(terms)}, ("term", "learner"))
+    numbers = xr.dot(y, weights.assign_coords(learner=y.learner), dim="learner").where(y.notnull().all("learner"))
+    return numbers, xr.DataArray([k for k, _ in terms.values()], {"term": list(terms)}, "term")
 
 
 def find_design(cube: xr.Dataset, factors: Sequence[str]) -> Design:

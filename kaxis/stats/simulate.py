@@ -36,6 +36,63 @@ def sample(shape: str, size: tuple[int, ...], rng: np.random.Generator) -> NDArr
     raise KaxisError(f"shape '{shape}' is not {hint(shape, SHAPES)}")
 
 
+def _bounds(
+    kind: str, question: str, numbers: NDArray[np.float64], effects: NDArray[np.float64], prob: float
+) -> NDArray[np.float64]:
+    """Each draw's interval, (draws, 2)."""
+    if kind in KINDS:
+        return np.array([KINDS[kind](one, prob) for one in numbers])
+    if question == "mean":
+        return np.array([bootstrap_interval(one.ravel(), prob) for one in effects])
+    half = effects.shape[2] // 2
+    return np.array([as_published(one[:, :half], one[:, half:], prob)[1:] for one in effects])
+
+
+def _check(kind: str, n: int, K: int, draws: int, icc: float, tilt: float, shrink: float, question: str) -> None:
+    if kind not in KINDS and kind != "as-published":
+        raise KaxisError(f"interval '{kind}' is not {hint(kind, [*KINDS, 'as-published'])}")
+    shares = icc >= 0 and tilt >= 0 and icc + tilt <= 1 and 0 <= shrink < math.inf  # false for NaN
+    if not (2 <= n <= 10_000 and 2 <= K <= 10_000 and 1 <= draws <= 1_000_000 and shares):
+        raise KaxisError(
+            f"n = {n}, K = {K}, draws = {draws}, icc = {icc}, tilt = {tilt}, shrink = {shrink}: two seeds and two "
+            "K or more, "
+            "shares from 0 that add up to 1 at most, spread from 0"
+        )
+    if kind == "as-published" and question not in ("contrast", "mean"):
+        raise KaxisError(f"as-published answers contrast and mean, not '{question}'")
+
+
+def _effects(
+    shape: str, size: tuple[int, int, int], icc: float, tilt: float, shrink: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Effects of every draw, (draws, n, K), and the seeds' own levels in them."""
+    draws, n, K = size
+    x = _axis(K)
+    level, slope = sample(shape, (draws, n, 1), rng), sample(shape, (draws, n, 1), rng)
+    noise = sample(shape, size, rng)
+    spread = np.linspace(1.0, shrink, K)
+    own = math.sqrt(icc) * level + math.sqrt(tilt) * x * slope + math.sqrt(1 - icc - tilt) * noise
+    return spread * own, level
+
+
+def _axis(K: int) -> NDArray[np.float64]:
+    """Values of log K, mean 0 and variance 1."""
+    x = np.arange(K) - (K - 1) / 2
+    return np.asarray(x / x.std())
+
+
+def _weights(question: str, K: int) -> NDArray[np.float64]:
+    """By which a seed's effects along K give its number."""
+    if question in ("effect", "gap"):
+        return np.eye(K)[0]
+    if question == "mean":
+        return np.full(K, 1 / K)
+    if question == "slope":
+        return np.asarray(_axis(K) / (_axis(K) ** 2).sum())
+    half = K // 2
+    return np.where(np.arange(K) < half, -1 / half, 1 / (K - half))
+
+
 def coverage(
     kind: str,
     n: int,
@@ -59,8 +116,7 @@ def coverage(
     Parameters
     ----------
     kind : str
-        Of `kaxis.stats.intervals.KINDS`, or ``as-published``: percentile bootstrap over (K, seed) observations taken as
-        independent, for the contrast and the mean.
+        Of `kaxis.stats.intervals.KINDS`, or ``as-published`` (contrast and mean): bootstrap over (K, seed).
     n : int
         Seeds.
     shape : {"normal", "exponential", "contaminated"}
@@ -73,10 +129,8 @@ def coverage(
     question : {"effect", "contrast", "slope", "gap", "mean"}
         Effect at the first K; upper minus lower half of K; slope or mean along K; difference of two effects at the
         first K.
-    prob : float
-    draws : int
-    seed : int
-        Of the simulation.
+    prob, draws, seed
+        Of the interval; simulated studies; of the simulation.
 
     Returns
     -------
@@ -87,46 +141,15 @@ def coverage(
     Raises
     ------
     KaxisError
-        For an interval, shape or share that there is not, or a question that the interval does not answer.
+        For a value that there is not, or a question that the interval does not answer.
     """
-    if kind not in KINDS and kind != "as-published":
-        raise KaxisError(f"interval '{kind}' is not {hint(kind, [*KINDS, 'as-published'])}")
-    shares = icc >= 0 and tilt >= 0 and icc + tilt <= 1 and 0 <= shrink < math.inf  # false for NaN
-    if not (2 <= n <= 10_000 and 2 <= K <= 10_000 and 1 <= draws <= 1_000_000 and shares):
-        raise KaxisError(
-            f"n = {n}, K = {K}, draws = {draws}, icc = {icc}, tilt = {tilt}, shrink = {shrink}: two seeds and two "
-            "K or more, "
-            "shares from 0 that add up to 1 at most, spread from 0"
-        )
-    if kind == "as-published" and question not in ("contrast", "mean"):
-        raise KaxisError(f"as-published answers contrast and mean, not '{question}'")
+    _check(kind, n, K, draws, icc, tilt, shrink, question)
     rng = np.random.default_rng(seed)
-    x = np.arange(K) - (K - 1) / 2
-    x /= x.std()
-    level, slope = sample(shape, (draws, n, 1), rng), sample(shape, (draws, n, 1), rng)
-    noise = sample(shape, (draws, n, K), rng)
-    spread = np.linspace(1.0, shrink, K)
-    effects = spread * (math.sqrt(icc) * level + math.sqrt(tilt) * x * slope + math.sqrt(1 - icc - tilt) * noise)
-    half = K // 2
-    weights = {
-        "effect": np.eye(K)[0],
-        "gap": np.eye(K)[0],
-        "mean": np.full(K, 1 / K),
-        "slope": x / (x**2).sum(),
-        "contrast": np.where(np.arange(K) < half, -1 / half, 1 / (K - half)),
-    }
-    numbers = effects @ weights[question]
+    effects, level = _effects(shape, (draws, n, K), icc, tilt, shrink, rng)
+    numbers = effects @ _weights(question, K)
     if question == "gap":  # the other effect of the difference shares the seed's level
         numbers = numbers - math.sqrt(icc) * level[..., 0] - math.sqrt(1 - icc) * sample(shape, (draws, n), rng)
-
-    def bounds_of(i: int) -> tuple[float, float]:
-        if kind in KINDS:
-            return KINDS[kind](numbers[i], prob)
-        if question == "mean":
-            return bootstrap_interval(effects[i].ravel(), prob)
-        return as_published(effects[i, :, :half], effects[i, :, half:], prob)[1:]
-
-    bounds = np.array([bounds_of(i) for i in range(draws)])
+    bounds = _bounds(kind, question, numbers, effects, prob)
     hits = int(((bounds[:, 0] <= 0) & (bounds[:, 1] >= 0)).sum())
     exact = scipy.stats.binomtest(hits, draws).proportion_ci(0.95)
     asked = {"shape": shape, "question": question, "icc": icc, "tilt": tilt, "shrink": shrink, "nominal": prob}

@@ -24,6 +24,7 @@ HELD = ("held_accuracy",)
 """Where training samples were held out."""
 
 FACTS = ("chance", "largest_class_share", "effective_classes", "n_train", "n_test", "epochs")
+ALONG_LAYERS = ("layer_test_accuracy", "temperature")
 COUNTS = ("parameters", "buffers", "flops_step", "flops_predict")
 SWITCHES = ("gradient", "power", "temperature", "readout", "start", "heads", "inference", "members", "rule", "code")
 
@@ -145,59 +146,72 @@ def _build(chosen: Chosen, asked: Iterable[Cell], damaged: Mapping[str, str]) ->
         "seed": sorted({key[3] for key in wanted}),
     }
     index = {axis: {value: i for i, value in enumerate(values)} for axis, values in axes.items()}
-    has_curves = [r for r in placed.values() if "curves" in r]
-    steps = sorted({step for r in has_curves for step in r["curves"]["step"]})
-    at_step = {step: i for i, step in enumerate(steps)}
-    along_layers = ("layer_test_accuracy", "temperature")
-    layers = max((len(r["metrics"].get(name, [])) for r in placed.values() for name in along_layers), default=0)
-    shape = tuple(len(axes[a]) for a in AXES)
-    text = {
-        name: np.full(shape, fill, dtype=object)
-        for name, fill in (("status", "missing"), ("reason", ""), ("finished", ""))
-    }
-    numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *HELD, *FACTS, *COUNTS)}
-    curves = {f"{name}_curve": np.full((*shape, len(steps)), np.nan) for name in FINAL if has_curves}
-    by_layer = {name: np.full((*shape, layers), np.nan) for name in along_layers}
-    is_asked = np.zeros(shape, dtype=bool)
+    values = _Values(tuple(len(axes[a]) for a in AXES), list(placed.values()))
     for key in wanted:
         at: Any = tuple(index[axis][value] for axis, value in zip(AXES, key, strict=True))
-        is_asked[at] = True
+        values.asked[at] = True
         if key in placed:
-            continue
-        if absent[key]:
-            text["status"][at], text["reason"][at] = "damaged", absent[key]
-    for key, r in placed.items():
-        at = tuple(index[axis][value] for axis, value in zip(AXES, key, strict=True))
-        text["status"][at], text["reason"][at], text["finished"][at] = (
-            r["status"],
-            r["reason"],
-            r["provenance"].get("first_finished") or r["provenance"].get("finished", ""),
-        )
-        known = {**r["data"], **r["counts"], **r["metrics"]}
-        for name in numbers:
-            value = known.get(name)
-            numbers[name][at] = math.nan if value is None else value
-        for name in by_layer:
-            values = r["metrics"].get(name, [])
-            by_layer[name][(*at, slice(len(values)))] = values
-        for name in FINAL if "curves" in r else ():
-            for step, value in zip(r["curves"]["step"], r["curves"][name], strict=False):
-                if value is not None:  # a conv net's training images are not looked at every epoch
-                    curves[f"{name}_curve"][(*at, at_step[step])] = value
-    cube = xr.Dataset(
-        {name: (AXES, values.astype(str)) for name, values in text.items()}
-        | {"asked": (AXES, is_asked)}
-        | {name: (AXES, values) for name, values in numbers.items()}
-        | {name: ((*AXES, "step"), values) for name, values in curves.items()}
-        | {name: ((*AXES, "layer"), values) for name, values in by_layer.items()},
-        coords={**axes, **({"step": steps} if has_curves else {}), "layer": np.arange(layers)},
-    )
+            values.put(at, placed[key])
+        elif absent[key]:
+            values.text["status"][at], values.text["reason"][at] = "damaged", absent[key]
+    cube = values.dataset(axes)
     for variable in map(str, cube.data_vars):
         if "accuracy" in variable or variable == "chance":
             cube[variable].attrs["units"] = "fraction"
         elif "loss" in variable:
             cube[variable].attrs["units"] = "nat"
     return cube
+
+
+class _Values:
+    """The cube's variables as arrays, before anything is in them.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of `AXES`.
+    records : list of dict
+        Whose looks and layers give the further dims.
+    """
+
+    def __init__(self, shape: tuple[int, ...], records: list[Mapping[str, Any]]) -> None:
+        looked = [r for r in records if "curves" in r]
+        self.steps = sorted({step for r in looked for step in r["curves"]["step"]})
+        self.at_step = {step: i for i, step in enumerate(self.steps)}
+        self.layers = max((len(r["metrics"].get(name, [])) for r in records for name in ALONG_LAYERS), default=0)
+        fills = {"status": "missing", "reason": "", "finished": ""}
+        self.text = {name: np.full(shape, fill, dtype=object) for name, fill in fills.items()}
+        self.asked = np.zeros(shape, dtype=bool)
+        self.numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *HELD, *FACTS, *COUNTS)}
+        self.curves = {f"{n}_curve": np.full((*shape, len(self.steps)), np.nan) for n in FINAL if looked}
+        self.by_layer = {name: np.full((*shape, self.layers), np.nan) for name in ALONG_LAYERS}
+
+    def put(self, at: Any, r: Mapping[str, Any]) -> None:
+        """A record into its place."""
+        made = r["provenance"]
+        self.text["status"][at], self.text["reason"][at] = r["status"], r["reason"]
+        self.text["finished"][at] = made.get("first_finished") or made.get("finished", "")
+        known = {**r["data"], **r["counts"], **r["metrics"]}
+        for name in self.numbers:
+            value = known.get(name)
+            self.numbers[name][at] = math.nan if value is None else value
+        for name in self.by_layer:
+            values = r["metrics"].get(name, [])
+            self.by_layer[name][(*at, slice(len(values)))] = values
+        for name in FINAL if "curves" in r else ():
+            for step, value in zip(r["curves"]["step"], r["curves"][name], strict=False):
+                if value is not None:  # a conv net's training images are not looked at every epoch
+                    self.curves[f"{name}_curve"][(*at, self.at_step[step])] = value
+
+    def dataset(self, axes: Mapping[str, list[Any]]) -> xr.Dataset:
+        return xr.Dataset(
+            {name: (AXES, values.astype(str)) for name, values in self.text.items()}
+            | {"asked": (AXES, self.asked)}
+            | {name: (AXES, values) for name, values in self.numbers.items()}
+            | {name: ((*AXES, "step"), values) for name, values in self.curves.items()}
+            | {name: ((*AXES, "layer"), values) for name, values in self.by_layer.items()},
+            coords={**axes, **({"step": self.steps} if self.curves else {}), "layer": np.arange(self.layers)},
+        )
 
 
 def _place(values: Mapping[str, Any]) -> tuple[str, int, str, int]:

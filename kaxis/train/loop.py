@@ -71,8 +71,7 @@ def train(
     cells : sequence of Cell
     data : Path, optional
         Folder of image files.
-    device : str
-        ``cpu`` or ``cuda``.
+    device : {"cpu", "cuda"}
     tick : callable
         See `Tick`.
     keep : Path, optional

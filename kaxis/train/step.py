@@ -7,7 +7,7 @@ activation computed before the step (the paper's pipelined step). Global ones su
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -46,8 +46,7 @@ def gradients(
     mask : callable or None
         Dropout mask of a layer; None for no dropout.
     done : callable
-        May step the layer: ``interleaved`` and ``summed`` never look at it again, ``naive`` computes its output once
-        more.
+        May step the layer: none but ``naive`` looks at it again, which computes its output once more.
     share : float
         What the loss counts for, 1 / (parts of the batch).
     local_step : {"interleaved", "naive", "summed"}
@@ -60,73 +59,102 @@ def gradients(
     kernels : {"fused", "plain"}
         A layer as one operation (`kaxis.nets.fused`), or operation by operation.
     look : callable
-        Shown each loss by name (``0`` for the lowest layer's, ``concat`` for the classifier's) before anything goes
-        back.
+        Shown each loss by name (``0``, the lowest layer's, ``concat``, the classifier's) before it goes back.
 
     Returns
     -------
     Tensor
         The heads' summed loss (nats), detached.
     """
-    smoothing = net.learner.label_smoothing
-    depth, one_by_one = len(net.plan), net.local and local_step != "summed"
-    cast = partial(torch.autocast, x_BCSS.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    step = _Step(net, x_BCSS.device.type, y_B, mask, done, look, share, local_step, precision, kernels)
+    losses = step.forward(x_BCSS, checkpointing)
+    total = torch.stack(losses).sum()
+    if not step.one_by_one:
+        for i, loss in zip(net.headed, losses, strict=False):
+            look(str(i), loss)
+        total.backward()
+        for i in range(len(net.plan)):
+            done(i)
+        if net.concat and net.learner.heads == "concat":
+            done(len(net.plan))
+    return total.detach()
 
-    def block(i: int, h: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+
+@dataclass(frozen=True)
+class _Step:
+    """What every layer of a step is worked with; see `gradients`."""
+
+    net: VGG
+    device: str
+    y_B: Tensor
+    mask: Mask | None
+    done: Callable[[int], None]
+    look: Callable[[str, Tensor], None]
+    share: float
+    local_step: str
+    precision: str
+    kernels: str
+
+    @property
+    def one_by_one(self) -> bool:
+        return self.net.local and self.local_step != "summed"
+
+    def cast(self) -> torch.autocast:
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def forward(self, x_BCSS: Tensor, checkpointing: bool) -> list[Tensor]:
+        """The heads' losses; of a learner that goes layer by layer they have gone back already."""
+        h: Tensor | None = x_BCSS
+        losses, pools = [], []
+        for i in range(len(self.net.plan)):
+            assert h is not None
+            if checkpointing and not self.one_by_one:
+                h, loss, pooled = checkpoint(self.block, i, h, use_reentrant=False, preserve_rng_state=False)
+            else:
+                h, loss, pooled = self.block(i, h)
+            if loss is not None:
+                losses.append(loss.detach() if self.one_by_one else loss)
+            if pooled is not None:
+                pools.append(pooled)
+        return losses + (self.classify(pools) if self.net.concat else [])
+
+    def block(self, i: int, h: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """What goes up, the head's loss, the average-pooled activation."""
-        with cast():
-            if kernels == "fused":
+        net = self.net
+        with self.cast():
+            if self.kernels == "fused":
                 a, logits, up = net.layer(i, h)
             else:
                 up = a = net.activation(i, h)
                 logits = net.head(i, a) if i in net.headed else None
-        loss = None if logits is None else share * F.cross_entropy(logits, y_B, label_smoothing=smoothing)
-        if one_by_one:  # outside autocast, whose copies of the weights would outlive the step
+        loss = None
+        if logits is not None:
+            loss = self.share * F.cross_entropy(logits, self.y_B, label_smoothing=net.learner.label_smoothing)
+        if self.one_by_one:  # outside autocast, whose copies of the weights would outlive the step
             assert loss is not None
-            look(str(i), loss)
+            self.look(str(i), loss)
             loss.backward()
-            done(i)
+            self.done(i)
             a = a.detach()
-        with cast():
-            if one_by_one and local_step == "naive":
+        with self.cast():
+            if self.one_by_one and self.local_step == "naive":
                 with torch.no_grad():
                     a = net.activation(i, h)
             pooled = a.mean((2, 3)) if net.concat and i else None
-            if i + 1 == depth:
+            if i + 1 == len(net.plan):
                 return None, loss, pooled
             if net.local:
-                return net.onward(i, a.detach(), mask), loss, pooled
-            return (net.normed if kernels == "fused" else net.onward)(i, up, mask), loss, pooled
+                return net.onward(i, a.detach(), self.mask), loss, pooled
+            return (net.normed if self.kernels == "fused" else net.onward)(i, up, self.mask), loss, pooled
 
-    h: Tensor | None = x_BCSS
-    losses, pools = [], []
-    for i in range(depth):
-        assert h is not None
-        if checkpointing and not one_by_one:
-            h, loss, pooled = checkpoint(block, i, h, use_reentrant=False, preserve_rng_state=False)
-        else:
-            h, loss, pooled = block(i, h)
-        if loss is not None:
-            losses.append(loss.detach() if one_by_one else loss)
-        if pooled is not None:
-            pools.append(pooled)
-    if net.concat:
-        into = net.learner.heads == "concat"
-        logits = net.classify(pools if into else [p.detach() for p in pools], mask)
-        own = share * F.cross_entropy(logits, y_B, label_smoothing=CONCAT_SMOOTHING)
-        look("concat", own)
+    def classify(self, pools: list[Tensor]) -> list[Tensor]:
+        """The concat classifier's loss, where it reaches the layers; else it goes back at once, into itself alone."""
+        into = self.net.learner.heads == "concat"
+        logits = self.net.classify(pools if into else [p.detach() for p in pools], self.mask)
+        own = self.share * F.cross_entropy(logits, self.y_B, label_smoothing=CONCAT_SMOOTHING)
+        self.look("concat", own)
         if into:
-            losses.append(own)
-        else:
-            own.backward()
-            done(depth)
-    total = torch.stack(losses).sum()
-    if not one_by_one:
-        for i, loss in zip(net.headed, losses, strict=False):
-            look(str(i), loss)
-        total.backward()
-        for i in range(depth):
-            done(i)
-        if net.concat and net.learner.heads == "concat":
-            done(depth)
-    return total.detach()
+            return [own]
+        own.backward()
+        self.done(len(self.net.plan))
+        return []
