@@ -141,3 +141,13 @@ def test_an_error_of_a_worker_comes_back_with_its_place(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert "ZeroDivisionError: in the worker" in ran.stderr
     assert "in broken" in ran.stderr
+
+
+def test_a_record_names_the_commit_that_made_it() -> None:
+    from kaxis.execute.provenance import provenance
+
+    root = Path(__file__).parent.parent
+    head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if head.returncode:
+        pytest.skip("no checkout")
+    assert provenance("cpu")["git"]["commit"] == head.stdout.strip()

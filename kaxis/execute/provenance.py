@@ -56,7 +56,7 @@ def _git() -> dict[str, Any]:
         ).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "cell.py")
+        git("ls-files", "--error-unmatch", Path(kaxis.__file__).name)
         return {
             "commit": git("rev-parse", "HEAD"),
             "dirty": bool(git("status", "--porcelain", "--untracked-files=no", ".")),
