@@ -111,9 +111,8 @@ class Spec:
     @classmethod
     def restored(cls, config: Mapping[str, Any]) -> Self:
         """From `config`. Keys of other versions are passed over; those that are left out have their value of then."""
-        given = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in {f.name for f in fields(cls)}
-        }
+        own = {f.name for f in fields(cls)}
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in own}
         return cls(**{**cls.UNNAMED, **given})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -97,19 +98,27 @@ def simultaneous_band(
     n = len(d)
     mean, sd = d.mean(0), d.std(0, ddof=1)
     moving = np.array([not constant(column) for column in d.T])
-    rng, df = np.random.default_rng(0), n - 1
+    df = n - 1
     values, vectors = np.linalg.eigh(_correlation(d[:, moving]))
     L = vectors * np.sqrt(np.maximum(values, 0))
-    m = min(df, len(L))
-    # The rows of a factor of n - 1 seeds' squares and products (Bartlett's decomposition): as many as K, however many
-    # the seeds.
-    factor = np.triu(rng.standard_normal((draws, m, len(L))), 1)
-    for i in range(m):
-        factor[:, i, i] = np.sqrt(rng.chisquare(df - i, draws))
+    factor, normal = _band_draws(draws, df, len(L))
     spread = np.sqrt(((factor @ L.T) ** 2).sum(1) / df)
-    largest = np.abs(rng.standard_normal((draws, len(L))) @ L.T / spread).max(1, initial=0.0)
+    largest = np.abs(normal @ L.T / spread).max(1, initial=0.0)
     reach = np.where(moving, float(np.quantile(largest, prob)) * sd / math.sqrt(n), np.nan)
     return mean - reach, mean + reach
+
+
+@lru_cache(maxsize=2)
+def _band_draws(draws: int, df: int, K: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of uncorrelated seeds the factor of their squares and products, (draws, rows, K), and their means, (draws, K).
+
+    Bartlett's decomposition: as many rows as K, however many the seeds. The same numbers for every source of one size.
+    """
+    rng, m = np.random.default_rng(0), min(df, K)
+    factor = np.triu(rng.standard_normal((draws, m, K)), 1)
+    for i in range(m):
+        factor[:, i, i] = np.sqrt(rng.chisquare(df - i, draws))
+    return factor, rng.standard_normal((draws, K))
 
 
 def _complete(d_SK: ArrayLike) -> NDArray[np.float64]:
