@@ -1,16 +1,13 @@
-"""Records made by hand and a small store, shared by the tests."""
+"""What surrounds every test, and a small store."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -20,9 +17,14 @@ from kaxis.spec.learners import TABLE
 from kaxis.spec.rules import RULES
 from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
+from tests.helpers import fake_result
 
 os.environ.setdefault("MPLBACKEND", "agg")
+
+
 settings.register_profile("kaxis", deadline=None)  # a busy machine is no fault
+
+
 settings.load_profile("kaxis")
 
 
@@ -67,21 +69,6 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             del sys.modules[name]
 
 
-def killed_twice(command: list[str], checkpoints: Path, environment: dict[str, str]) -> None:
-    """Run a program and kill it with SIGKILL when it has written a checkpoint; and once more, when it has gone on from
-    there.
-    """
-    for _ in range(2):
-        state = {f: f.stat().st_mtime_ns for f in checkpoints.glob("*.pt")}
-        process = subprocess.Popen(command, env=environment)
-        deadline = time.monotonic() + 120
-        while {f: f.stat().st_mtime_ns for f in checkpoints.glob("*.pt")} == state:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """The command line in this process: exit code, stdout, stderr."""
@@ -92,41 +79,6 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return int(exit_.value.code or 0), *capsys.readouterr()
 
     return run
-
-
-def fake_result(train: float, test: float, status: str = "done", chance: float = 0.2) -> dict[str, Any]:
-    """What a trained cell leaves, with these accuracies."""
-    done = status == "done"
-    metrics = {
-        "train_accuracy": train,
-        "train_loss": 0.1,
-        "test_accuracy": test,
-        "test_loss": 0.2,
-        "layer_test_accuracy": [test],
-    }
-    curves = {
-        "step": [0, 10],
-        "train_accuracy": [0.1, train],
-        "test_accuracy": [0.1, test],
-        "train_loss": [1, 0.1],
-        "test_loss": [1, 0.2],
-    }
-    return {
-        "status": status,
-        "reason": "" if done else "diverged: training loss inf at step 10",
-        "metrics": metrics if done else {},
-        "curves": curves if done else {k: [] for k in curves},
-        "data": {
-            "n_train": 10,
-            "n_test": 10,
-            "chance": chance,
-            "largest_class_share": 0.3,
-            "effective_classes": 3.0,
-            "epochs": 1.0,
-        },
-        "counts": {"parameters": 1, "buffers": 0, "flops_step": 1, "flops_predict": 1},
-        "provenance": {"finished": "2026-01-02T00:00:00+00:00"},
-    }
 
 
 @pytest.fixture
@@ -147,14 +99,3 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
         return store
 
     return _fill
-
-
-def noisy(effect_per_lnK: float = 0.01, spread: float = 0.005) -> Callable[[Cell], float]:
-    """Accuracies with a paired effect that grows by `effect_per_lnK` per unit of ln K, and a shared seed effect."""
-
-    def accuracy(cell: Cell) -> float:
-        shared = np.random.default_rng(cell.seed).normal(0, 0.02)
-        own = np.random.default_rng([cell.seed, cell.K, len(cell.learner)]).normal(0, spread)
-        return float(0.7 + shared + own + (effect_per_lnK * np.log(cell.K) if cell.learner == "dtg_ff" else 0.0))
-
-    return accuracy

@@ -22,8 +22,7 @@ from kaxis.spec.rules import load_rules
 from kaxis.spec.study import Study
 from kaxis.store.records import Store
 from kaxis.train.loop import train
-
-from .test_images import write_npz
+from tests.helpers import write_npz
 
 ROOT = Path(__file__).parent.parent
 FILE = Path(__file__).parent / "golden.json"

@@ -13,8 +13,7 @@ from kaxis.sources import augment, relabel, teacher
 from kaxis.spec.sweep import Sweep
 from kaxis.train import batches, conv, feed
 from kaxis.train.loop import train
-
-from .test_images import write_npz
+from tests.helpers import write_npz
 
 CASES: list[dict[str, Any]] = [
     {"source": "synthetic", "learners": "dtg_ff", "n_train": 64, "n_test": 8},

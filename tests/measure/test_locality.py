@@ -1,0 +1,106 @@
+"""Locality."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kaxis import plots
+from kaxis.measure.audit import audit
+from kaxis.measure.ledger import KINDS
+from kaxis.measure.locality import locality
+from kaxis.measure.subject import subjects
+from tests.helpers import Cli
+from tests.measure.shapes import reached
+
+
+@pytest.mark.parametrize("net", ["mlp", "vgg8", "vgg11"])
+@pytest.mark.parametrize(
+    "learner", ["dtg_ff", "local_ce", "dtg_ff[readout=learned]", "dtg_ff[power=1,temperature=1,readout=learned]"]
+)
+def test_local_learners_are_diagonal(net: str, learner: str) -> None:
+    values, words = reached(net, learner)
+    assert ((values > 0) == np.eye(len(values), dtype=bool)).all()
+    assert words == "each loss reaches its own layer alone"
+
+
+@pytest.mark.parametrize("net", ["mlp", "vgg8"])
+def test_deep_supervision_is_lower_triangular_and_backprop_one_full_row(net: str) -> None:
+    values, words = reached(net, "bp_deepsup")
+    assert ((values > 0) == np.tri(len(values), dtype=bool)).all()
+    assert words == "each loss reaches its own layer and those below"
+    values, words = reached(net, "bp")
+    assert values.shape == (1, 4 if net == "mlp" else 7)
+    assert (values > 0).all()
+    assert words == "one loss reaches every layer"
+
+
+@pytest.mark.parametrize("way", ["naive", "summed", "interleaved"])
+def test_however_its_step_is_worked_dtg_ff_is_local(way: str) -> None:
+    subject = next(s for s in subjects(net="vgg8", width=0.0625, learners=["dtg_ff"], batch=8) if way in s.name)
+    assert locality(subject).attrs["pattern"] == "each loss reaches its own layer alone"
+
+
+def test_the_hybrid_shows_its_global_path_and_the_concat_classifier_none() -> None:
+    values, words = reached("mlp", "ff_hybrid")
+    assert "classifier reaches 0, 1, 2, head" in words
+    assert (values[-1, :3] > 0).all()
+    assert values[-1, 3] == 0
+    assert ((values[:4, :4] > 0) == np.eye(4, dtype=bool)).all()
+    _, words = reached("vgg8", "dtg_ff[inference=concat]")
+    assert words == "each loss reaches its own layer alone"
+    _, words = reached("vgg8", "bp_concat")
+    assert words == "one loss reaches every layer"
+
+
+def test_a_users_rule_is_looked_into_by_its_losses() -> None:
+    _, words = reached("mlp", "predsim", rules=["docs/predsim.py"])
+    assert words == "each loss reaches its own layer alone"
+
+
+def test_norms_are_those_of_plain_autograd() -> None:
+    (subject,) = subjects(net="mlp", size=20, learners=["bp_deepsup"], batch=16, K=5)
+    matrix = locality(subject)
+    stack = subject.stack("cpu", steps=2)
+    p = {name: t.clone().requires_grad_() for name, t in stack.tensors(0).items()}
+    rows, y = next(stack.batches.draw(0))
+    h = stack.batches.feed.features[rows]
+    for layer in range(4):
+        h = torch.relu(h @ p[f"W{layer}"].T + p[f"b{layer}"][:, 0])
+        logits = h @ p[f"R{layer}"].T + p[f"c{layer}"][:, 0]
+        loss = torch.nn.functional.cross_entropy(logits, y[0])
+        for below in range(4):
+            own = [p[f"{kind}{below}"] for kind in "WbRc"]
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            norm = sum(float(g.square().sum()) for g in found if g is not None) ** 0.5
+            assert float(matrix.sel(loss=str(layer), layer=str(below))) == pytest.approx(norm, rel=1e-4)
+
+
+def test_locality_on_the_command_line(cli: Cli, tmp_path: Path) -> None:
+    code, out, _ = cli("audit", "locality", "--learner", "ff_hybrid", "--figure", str(tmp_path))
+    assert code == 0
+    assert "classifier reaches" in out
+    assert (tmp_path / "locality.pdf").exists()
+    code, out, _ = cli("audit", "locality", "--json")
+    assert json.loads(out)["attrs"]["pattern"] == "each loss reaches its own layer alone"
+
+
+def test_figures_show_every_configuration_and_every_block() -> None:
+    rows = audit(net="vgg8", width=0.03, batch=8)
+    figure, drawn = plots.audit(rows)
+    bars = figure.axes[0]
+    assert len(bars.patches) == len(KINDS) * len(rows)
+    assert len(drawn) == len(rows)
+    ends = [
+        max(p.get_x() + p.get_width() for p in bars.patches if p.get_y() == y)
+        for y in {p.get_y() for p in bars.patches}
+    ]
+    assert sorted(ends) == pytest.approx(sorted(r["peak"] / 2**20 for r in rows))
+    (subject,) = subjects(net="mlp", learners=["bp_deepsup"], batch=8)
+    figure, drawn = plots.locality(locality(subject))
+    assert len(figure.axes[0].collections) == 16
+    assert sum(r["norm"] > 0 for r in drawn) == 10

@@ -1,0 +1,185 @@
+"""Studies, legs, cells, learners' names: what a user types and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kaxis.errors import KaxisError
+from kaxis.spec.learners import TABLE, parse
+from kaxis.spec.options import integers
+from kaxis.spec.study import Study
+from kaxis.spec.sweep import Sweep
+from tests.helpers import ROOT
+
+FILES = ROOT / "studies"
+
+
+STUDIES = sorted(file for file in FILES.glob("*.toml") if file.stem != "audit")
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=8))
+def test_integers_read_what_they_are_written_as(values: list[int]) -> None:
+    assert integers([str(v) for v in values]) == integers(",".join(map(str, values))) == tuple(values)
+
+
+@given(st.integers(0, 100), st.integers(0, 30))
+def test_ranges(first: int, more: int) -> None:
+    assert integers(f"{first}-{first + more}") == tuple(range(first, first + more + 1))
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"K": "1"}, "K = 1: .* 2 to 10 classes"),
+    ({"K": "0"}, "K = 0"),
+    ({"K": "-3"}, "K = -3"),
+    ({"K": "11"}, "K = 11"),
+    ({"K": "5 5"}, "5 is given twice"),
+    ({"seeds": "4-0"}, "4-0.*runs backwards; write 0-4"),
+    ({"seeds": "0,1,0"}, "seeds: 0 is given twice"),
+    ({"seeds": "x"}, "'x' is not a whole number"),
+    ({"steps": 0}, "steps = 0"),
+    ({"lr": -1}, "lr = -1"),
+    ({"lr": "fast"}, "lr = fast"),
+    ({"learners": ["dtg_f"]}, "did you mean 'dtg_ff'"),
+    ({"learners": ["bp", "bp"]}, "bp is given twice"),
+    ({"learners": ["dtg_ff[gradient=locl]"]}, "did you mean 'local'"),
+    ({"learners": ["dtg_ff[lr=x]"]}, r"dtg_ff\[lr=x\].*lr = x"),
+    ({"learners": ["dtg_ff[foo=1]"]}, "key=value with a key out of"),
+    ({"learners": ["bp[gradient=local]"]}, "needs heads=every"),
+    ({"learners": ["bp_deepsup[members=3]"]}, "need inference=softmax_mean"),
+    ({"source": "cifar"}, "did you mean 'cifar1"),
+    ({"source": "synthetic", "labels": "coarse"}, "name the teacher's superclasses"),
+    ({"labels": "coarse"}, "digits has one of: fine, merge:N"),
+    ({"labels": "merge:1"}, "2 to 10 groups"),
+    ({"features": "pca:0"}, "raw or pca:D"),
+    ({"teacher_width": 3}, "not an option of the source 'digits'"),
+    ({"source": "synthetic", "train_total": 300}, "not an option of the source 'synthetic'"),
+    ({"per_class": 3, "train_total": 30}, "choose one"),
+    ({"train_total": 4, "K": 5}, "less than one image"),
+    ({"t_min": 3}, "not below t_max"),
+    ({"norm": "batchnorm"}, "norm = batchnorm"),
+    ({"stepz": 3}, "did you mean 'steps'"),
+    ({"classes": ["1", "1"]}, "named twice"),
+    ({"lr": "inf"}, "lr = inf"),
+    ({"t_max": "inf"}, "t_max = inf"),
+    ({"learners": []}, "name at least one"),
+    ({"learners": ["bp_deepsup[t_max=3]"]}, "t_max has no effect"),
+    ({"learners": ["dtg_ff[start=torch]"]}, "start has no effect"),
+    ({"learners": ["dtg_ff[lr=1e-3]", "dtg_ff[lr=0.001]"]}, "given twice"),
+    ({"classes": ["1", "2"], "K": 3}, "2 to 2 classes"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD, ids=[str(o) for o, _ in BAD])
+def test_bad_input_is_one_line_that_names_the_value(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(KaxisError, match=message) as caught:
+        Sweep.of({"source": "digits", **options})
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda f: f.stem)
+def test_study_files_load_and_have_distinct_cells(file: Path) -> None:
+    study = Study.load(file)
+    cells = study.cells()
+    assert len({c.id for c in cells}) == len(cells)
+    if len({json.dumps([c.config["net"], c.config["train"]]) for c in cells}) == 1:  # else --where takes them apart
+        assert len({(c.source, c.K, c.learner, c.seed) for c in cells}) == len(cells)
+
+
+def test_study_file_errors_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    for text, message in (
+        ("source = 'digits'\nstepz = 3", "did you mean 'steps'"),
+        ("source = ", "s.toml"),
+        ("source = 'digits'\nleg = 3", "leg"),
+        ("source = 'digits'\n[plan]\nlearnr = 'x'", "did you mean 'learner'"),
+        ("source = 'digits'\n[plan]\nlow = [3]", "low and high go together"),
+        ("source = 'digits'\n[plan]\nlow = [3]\nhigh = [3]", "K = 3 appears twice"),
+        ("source = 'digits'\nK = [3]\n[plan]\nlow = [3]\nhigh = [5]", "K = 5 is in no leg"),
+        ("source = 'digits'\n[plan]\nlearner = 'dtgff'", "did you mean 'dtg_ff'"),
+        ("source = 'digits'\nplan = 3", "plan = 3"),
+        ("source = 'digits'\nleg = []", "leg"),
+        ("K = [3]", "source"),
+    ):
+        file.write_text(text)
+        with pytest.raises(KaxisError, match=message) as caught:
+            Study.load(file)
+        assert str(file) in str(caught.value)
+
+
+def test_flags_go_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("source = 'digits'\nsteps = 7\n[[leg]]\nK = [3]\n[[leg]]\nK = [4]")
+    study = Study.load(tmp_path / "s.toml", {"steps": "9", "seeds": ["0-1"]})
+    assert {sweep.training.steps for sweep in study.sweeps} == {9}
+    assert [sweep.K for sweep in study.sweeps] == [(3,), (4,)]
+    assert len(study.cells()) == 2 * 2 * 4
+
+
+def test_a_study_survives_being_written_down() -> None:
+    for file in STUDIES:
+        study = Study.load(file)
+        again = Study.of(study.name, json.loads(json.dumps(study.as_dict())))
+        assert [c.id for c in again.cells()] == [c.id for c in study.cells()]
+        assert again.plan == study.plan
+
+
+def test_cell_ids_depend_on_what_decides_the_numbers_and_on_nothing_else() -> None:
+    def ids(**options: Any) -> set[str]:
+        return {
+            c.id for c in Sweep.of({"source": "digits", "K": 3, "seeds": "0", "learners": ["bp"], **options}).cells()
+        }
+
+    assert ids() == ids(lr="0.001", steps="8000") == ids(t_max=3.0) == ids(readout_scale="rsqrt_K")
+    for changed in (
+        {"lr": 0.01},
+        {"seeds": "1"},
+        {"K": 4},
+        {"features": "pca:4"},
+        {"width": 64},
+        {"labels": "merge:5"},
+    ):
+        assert ids() != ids(**changed)
+    assert ids(learners=["dtg_ff"]) != ids(learners=["dtg_ff"], t_max=3.0)
+
+
+def test_sources_with_the_same_K_never_collide() -> None:
+    options = [
+        {"K": 20},
+        {"labels": "coarse"},
+        {"labels": "merge:20"},
+        {"K": 20, "per_class": 100},
+        {"K": 20, "train_total": 2500},
+        {"K": 20, "features": "pca:32"},
+        {"classes": ["apple", "bear"]},
+    ]
+    names = [Sweep.of({"source": "cifar100", "learners": "bp", "seeds": "0", **o}).cells()[0].source for o in options]
+    assert len(set(names)) == len(names)
+
+
+def test_table_is_the_documented_one() -> None:
+    """Rows of the published learners, switch by switch."""
+    table = {name: tuple(row.switches().values()) for name, row in TABLE.items()}
+    assert table["bp"] == ("global", "1", "1", "learned", "torch", "last", "last", 1)
+    assert table["bp_ensemble"] == ("global", "1", "1", "learned", "torch", "last", "softmax_mean", 4)
+    assert table["bp_deepsup"] == ("global", "1", "1", "learned", "torch", "every", "logit_sum", 1)
+    assert table["dtg_ff"] == ("local", "2", "learned", "fixed", "draw", "every", "logit_sum", 1)
+    assert table["local_ce"] == ("local", "1", "1", "learned", "torch", "every", "logit_sum", 1)
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.rule is None])
+def test_names_are_canonical(name: str) -> None:
+    assert parse(f" {name}[ ] ").name == name
+    row = TABLE[name]
+    assert parse(f"{name}[power={row.power}]") is row
+    assert parse(f"{name}[lr=0.1,clip=2]").name == f"{name}[clip=2,lr=0.1]"
+
+
+def test_a_file_of_audits_is_sent_to_its_own_command() -> None:
+    with pytest.raises(KaxisError, match=r"kaxis audit .*audit\.toml"):
+        Study.load(FILES / "audit.toml")

@@ -1,0 +1,78 @@
+"""Conflict."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from kaxis.stats.across import AGAINST, conflict
+from kaxis.stats.arrays import estimate
+from kaxis.stats.models import welch
+from kaxis.stats.verdict import verdicts
+from tests.stats.cubes import AB, table
+
+
+def legs(synthetic: float, real: float, r: float = 0.0, n: int = 8, spread: float = 0.1) -> xr.Dataset:
+    """Effects along ln K with these slopes, whose seeds' slopes correlate by r."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((2, n))
+    z -= z.mean(1, keepdims=True)
+    z[1] -= z[0] * (z[0] @ z[1]) / (z[0] @ z[0])
+    z /= z.std(1, keepdims=True)
+    noise = {"s": z[0], "r": r * z[0] + math.sqrt(1 - r**2) * z[1]}
+    slope = {"s": synthetic, "r": real}
+    return table(lambda s, K, i: (slope[s] + spread * noise[s][i]) * np.log(K), ("s", "r"), n=n)
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "real", "says"),
+    [
+        (-4.0, -1.0, "the slope of r is above that of s: .*both fall with K, r less steep"),
+        (-1.0, -4.0, "the slope of r is below that of s: .*both fall with K, r steeper"),
+        (1.0, 4.0, "the slope of r is above that of s: .*both rise with K, r steeper"),
+        (4.0, 1.0, "the slope of r is below that of s: .*both rise with K, r less steep"),
+        (1.0, -1.0, "the sign is reversed; the exact sign-flip test confirms either slope"),
+        (1.0, 0.0, "a reversed sign is not shown, since the slope of r may be 0"),
+        (1.0, 1.0, "no difference of slopes is shown; .*That is no proof that they agree"),
+    ],
+)
+def test_a_conflict_is_told_with_kind_probability_and_n(synthetic: float, real: float, says: str) -> None:
+    import re
+
+    words = verdicts(conflict(legs(synthetic, real), **AB, synthetic="s", real="r"))[0]
+    assert re.search(says, words)
+    assert "(95 % Welch t interval, n = 8 and 8)" in words
+
+
+def test_with_few_seeds_no_exact_test_confirms_a_reversal() -> None:
+    words = verdicts(conflict(legs(1.0, -1.0, n=4), **AB, synthetic="s", real="r"))[0]
+    assert "with 4 seeds no exact test can confirm a slope (its smallest p is 0.125)" in words
+
+
+@pytest.mark.parametrize(("r", "kind"), [(-0.7, "paired t"), (-0.35, "paired t"), (-0.25, "Welch t"), (0.6, "Welch t")])
+def test_seeds_that_run_against_each_other_are_paired(r: float, kind: str) -> None:
+    out = conflict(legs(1.0, 1.2, r), **AB, synthetic="s", real="r")
+    assert float(out.seed_correlation) == pytest.approx(r, abs=1e-6)
+    assert (float(out.seed_correlation) <= AGAINST) == (kind == "paired t")
+    assert out.attrs["ci_kind"] == kind
+    assert out.ci.values == pytest.approx((out.paired_ci if kind == "paired t" else out.welch_ci).values)
+    assert int(out.n_pairs) == (8 if kind == "paired t" else 0)
+    assert kind in verdicts(out)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [5, 10])
+@pytest.mark.parametrize("rho", [-0.7, -0.5, -0.3, 0.0])
+def test_the_interval_of_a_conflict_covers(n: int, rho: float) -> None:
+    rng = np.random.default_rng(0)
+    hits, studies = 0, 4_000
+    for _ in range(studies):
+        a = rng.standard_normal(n)
+        b = rho * a + math.sqrt(1 - rho**2) * rng.standard_normal(n)
+        w, e = welch(b, a), estimate(b - a)
+        low, high = (e.lower, e.upper) if np.corrcoef(a, b)[0, 1] <= AGAINST else (w.lower, w.upper)
+        hits += low <= 0 <= high
+    assert 0.93 <= hits / studies <= 0.975
