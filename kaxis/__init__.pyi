@@ -13,6 +13,7 @@ from .spec.learners import Learner as Learner
 from .spec.learners import register as register
 from .spec.rules import rule as rule
 from .spec.study import Study as Study
+from .spec.sweep import Leg as Leg
 from .spec.sweep import Sweep as Sweep
 from .stats.across import conflict as conflict
 from .stats.across import differential as differential

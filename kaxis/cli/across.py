@@ -30,7 +30,7 @@ def conflict(
     drop_incomplete: bool = False,
     out: Output = PLAIN,
 ) -> int:
-    """Does the slope along K differ between a synthetic and a real leg? One slope a seed, then Welch; paired where
+    """Does the slope along K differ between a synthetic and a real source? One slope a seed, then Welch; paired where
     their seeds run against each other.
 
     Over the values of K that both have; their effects at each of these K are compared too, Holm-adjusted.

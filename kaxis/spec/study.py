@@ -74,30 +74,28 @@ class Study:
 
     @classmethod
     def of(cls, name: str, options: Mapping[str, Any]) -> Study:
-        """From one flat table of options, with ``leg`` (a list of tables that change it) and ``plan``."""
-        shared = {k: v for k, v in options.items() if k not in ("leg", "plan")}
-        legs = options.get("leg", [{}])
-        if not isinstance(legs, (list, tuple)) or not legs or not all(isinstance(leg, Mapping) for leg in legs):
-            raise KaxisError("leg: write one or more [[leg]] tables")
-        plan = Plan.of(options["plan"]) if options.get("plan") is not None else None
-        study = cls(name, tuple(Sweep.of({**shared, **leg}) for leg in legs), plan)
+        """From one flat table of options, with ``sweep`` (a list of tables that change it) and ``plan``."""
+        shared = dict(options)
+        tables, asked = _tables(shared), shared.pop("plan", None)
+        plan = Plan.of(asked) if asked is not None else None
+        study = cls(name, tuple(Sweep.of({**shared, **table}) for table in tables), plan)
         known_K = {k for sweep in study.sweeps for k in sweep.K}
         if plan and (absent := [k for k in (*plan.low, *plan.high) if k not in known_K]):
-            raise KaxisError(f"plan: K = {absent[0]} is in no leg")
+            raise KaxisError(f"plan: K = {absent[0]} is in no sweep")
         return study
 
     @classmethod
     def restored(cls, name: str, spec: Mapping[str, Any]) -> Study:
         """From what `as_dict` gave, without asking the disk for the images of a set of your own."""
         plan = Plan.of(spec["plan"]) if spec["plan"] is not None else None
-        return cls(name, tuple(Sweep.restored(leg) for leg in spec["leg"]), plan)
+        return cls(name, tuple(Sweep.restored(table) for table in spec["leg"]), plan)
 
     @classmethod
     def load(cls, path: Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
-        """From a study file; `changes` (flags) go over every leg.
+        """From a study file; `changes` (flags) go over every sweep.
 
-        With `small` the file's ``[small]`` table goes over every leg first (its own ``leg`` and ``plan`` replace the
-        file's): the same question at a size for two cores.
+        With `small` the file's ``[small]`` table goes over every sweep first (its own ``sweep`` and ``plan`` replace
+        the file's): the same question at a size for two cores.
         """
         try:
             options = read_toml(path)
@@ -106,20 +104,16 @@ class Study:
         if "audit" in options:
             raise KaxisError(f"study file {path}: a file of audits, nothing to train; type: kaxis audit {path}")
         name, reduced = path.stem, options.pop("small", None)
-        legs = options.get("leg", [{}])
         try:
-            if not isinstance(legs, list) or not all(isinstance(leg, dict) for leg in legs):
-                raise KaxisError("leg: write one or more [[leg]] tables")
+            tables = _tables(options)
             if small:
                 if not isinstance(reduced, dict):
                     raise KaxisError("has no [small] table")
                 name = f"{name}-small"
-                legs = reduced.pop("leg", legs)
+                tables = _tables(reduced, "small.") if {"sweep", "leg"} & reduced.keys() else tables
                 options["plan"] = reduced.pop("plan", options.get("plan"))
-                if not isinstance(legs, list) or not all(isinstance(leg, dict) for leg in legs):
-                    raise KaxisError("small: write its legs as [[small.leg]] tables")
-                legs = [{**leg, **reduced} for leg in legs]
-            return cls.of(name, {**options, "leg": [{**leg, **(changes or {})} for leg in legs]})
+                tables = [{**table, **reduced} for table in tables]
+            return cls.of(name, {**options, "sweep": [{**table, **(changes or {})} for table in tables]})
         except KaxisError as error:
             raise KaxisError(f"study file {path}: {error}") from None
         except RecursionError:
@@ -131,7 +125,7 @@ class Study:
         return tuple(dict.fromkeys(file for sweep in self.sweeps for file in sweep.rules))
 
     def cells(self) -> list[Cell]:
-        """The distinct cells of all legs, in order."""
+        """The distinct cells of all sweeps, in order."""
         return list(self._cells)
 
     @cached_property
@@ -142,3 +136,20 @@ class Study:
         """Options with every default spelt out; ``Study.of(name, ...)`` takes them back."""
         plan = json.loads(json.dumps(asdict(self.plan))) if self.plan else None
         return {"leg": [sweep.as_dict() for sweep in self.sweeps], "plan": plan}
+
+
+def _tables(options: dict[str, Any], place: str = "") -> list[Mapping[str, Any]]:
+    """The ``[[sweep]]`` tables (``[[leg]]`` before version 0.2), taken out; without any, one that changes nothing.
+
+    Raises
+    ------
+    KaxisError
+        If they are no tables, or there are some of either name.
+    """
+    names = [name for name in ("sweep", "leg") if name in options]
+    if len(names) == 2:
+        raise KaxisError(f"{place}sweep and {place}leg: two names for the same; write [[{place}sweep]]")
+    tables = options.pop(names[0]) if names else [{}]
+    if not isinstance(tables, (list, tuple)) or not tables or not all(isinstance(t, Mapping) for t in tables):
+        raise KaxisError(f"{place}{names[0]}: write one or more [[{place}sweep]] tables")
+    return list(tables)

@@ -23,7 +23,7 @@ from kaxis.spec.table import OPTIONS, Grid, Owned
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining
 
-__all__ = ["Sweep"]
+__all__ = ["Leg", "Sweep"]
 
 MOST_CELLS = 1_000_000
 MOST_LEARNERS = 1_000
@@ -158,6 +158,10 @@ class Sweep(Grid):
                 if any(isinstance(part, owned.kind) for owned in owners):
                     out[name] = getattr(part, owners[0].field)
         return dict(json.loads(json.dumps(out)))
+
+
+Leg = Sweep
+"""Its name before version 0.2."""
 
 
 def _none(owners: list[Owned]) -> Any:

@@ -101,10 +101,12 @@ def test_study_file_errors_name_the_file(tmp_path: Path) -> None:
         ("source = 'digits'\n[plan]\nlearnr = 'x'", "did you mean 'learner'"),
         ("source = 'digits'\n[plan]\nlow = [3]", "low and high go together"),
         ("source = 'digits'\n[plan]\nlow = [3]\nhigh = [3]", "K = 3 appears twice"),
-        ("source = 'digits'\nK = [3]\n[plan]\nlow = [3]\nhigh = [5]", "K = 5 is in no leg"),
+        ("source = 'digits'\nK = [3]\n[plan]\nlow = [3]\nhigh = [5]", "K = 5 is in no sweep"),
         ("source = 'digits'\n[plan]\nlearner = 'dtgff'", "did you mean 'dtg_ff'"),
         ("source = 'digits'\nplan = 3", "plan = 3"),
         ("source = 'digits'\nleg = []", "leg"),
+        ("source = 'digits'\nsweep = []", "write one or more"),
+        ("source = 'digits'\n[[sweep]]\nK = 3\n[[leg]]\nK = 5", "two names for the same"),
         ("K = [3]", "source"),
     ):
         file.write_text(text)
@@ -114,11 +116,22 @@ def test_study_file_errors_name_the_file(tmp_path: Path) -> None:
 
 
 def test_flags_go_over_the_file(tmp_path: Path) -> None:
-    (tmp_path / "s.toml").write_text("source = 'digits'\nsteps = 7\n[[leg]]\nK = [3]\n[[leg]]\nK = [4]")
+    (tmp_path / "s.toml").write_text("source = 'digits'\nsteps = 7\n[[sweep]]\nK = [3]\n[[sweep]]\nK = [4]")
     study = Study.load(tmp_path / "s.toml", {"steps": "9", "seeds": ["0-1"]})
     assert {sweep.training.steps for sweep in study.sweeps} == {9}
     assert [sweep.K for sweep in study.sweeps] == [(3,), (4,)]
     assert len(study.cells()) == 2 * 2 * 4
+
+
+def test_the_old_name_of_a_sweep_still_works(tmp_path: Path) -> None:
+    for name in ("leg", "sweep"):
+        (tmp_path / f"{name}.toml").write_text(
+            f"source = 'digits'\n[[{name}]]\nK = [3]\n[small]\n[[small.{name}]]\nK = [5]"
+        )
+    for small in (False, True):
+        old, new = (Study.load(tmp_path / f"{name}.toml", small=small) for name in ("leg", "sweep"))
+        assert [c.id for c in old.cells()] == [c.id for c in new.cells()]
+        assert old.as_dict() == new.as_dict()
 
 
 def test_a_study_survives_being_written_down() -> None:
