@@ -35,8 +35,10 @@ __all__ = [
     "authors_code",
     "load_rules",
     "placeholder",
+    "remembered",
     "rule",
     "rule_config",
+    "written_down",
 ]
 
 
@@ -241,8 +243,10 @@ def _siblings(path: Path, folder: str) -> dict[str, Path]:
     return found
 
 
-def rule_config(row: Learner, run: Settings, net: NetSpec) -> dict[str, Any]:
+def rule_config(row: Learner, run: Settings, net: NetSpec, made: Rule | None) -> dict[str, Any]:
     """The ``learner`` part of a configuration: its settings, the run's that reach it, and the hash of its file.
+
+    `made` is the rule, None where its file is not known.
 
     Raises
     ------
@@ -250,7 +254,6 @@ def rule_config(row: Learner, run: Settings, net: NetSpec) -> dict[str, Any]:
         For a net that is not the rule's, or a setting that is no number.
     """
     base = row.name.partition("[")[0]
-    made = RULES.get(base)
     if made and made.mlp and net.conv:
         raise KaxisError(f"learner '{row.name}': trains the mlp, not {net.name}")
     try:
@@ -269,6 +272,23 @@ def rule_config(row: Learner, run: Settings, net: NetSpec) -> dict[str, Any]:
         return config | {"weight_decay": own["weight_decay"], "norm": run.norm}
     # Named only where it differs, so that older records keep their names.
     return config | ({"weight_decay": own["weight_decay"]} if own["weight_decay"] else {})
+
+
+def written_down(learners: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Of those learners that files of rules define, what configurations hold of them: it outlives the files."""
+    found = {name: RULES[name] for text in learners if (name := text.partition("[")[0]) in RULES}
+    return {name: {"code": made.code, "settings": dict(made.settings)} for name, made in found.items() if made.file}
+
+
+def remembered(name: str, written: Mapping[str, Mapping[str, Any]]) -> Rule | None:
+    """A rule as it was written down, else as it is here."""
+    if name not in written:
+        return RULES.get(name)
+    return Rule(name, _gone, dict(written[name]["settings"]), str(written[name]["code"]))
+
+
+def _gone(*_: Any, **__: Any) -> Any:
+    raise RuleError("its file of rules is not here")
 
 
 def placeholder(text: str) -> None:

@@ -14,6 +14,7 @@ from kaxis.errors import KaxisError, hint
 from kaxis.spec.cell import Cell
 from kaxis.spec.learners import parse
 from kaxis.spec.options import integers, read_toml
+from kaxis.spec.rules import written_down
 from kaxis.spec.sweep import Sweep
 
 __all__ = ["Plan", "Study", "check_split"]
@@ -88,7 +89,7 @@ class Study:
     def restored(cls, name: str, spec: Mapping[str, Any]) -> Study:
         """From what `as_dict` gave, without asking the disk for the images of a set of your own."""
         plan = Plan.of(spec["plan"]) if spec["plan"] is not None else None
-        return cls(name, tuple(Sweep.restored(table) for table in spec["leg"]), plan)
+        return cls(name, tuple(Sweep.restored(table, spec.get("rules")) for table in spec["leg"]), plan)
 
     @classmethod
     def load(cls, path: Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
@@ -123,6 +124,11 @@ class Study:
     def rules(self) -> tuple[str, ...]:
         """Files of rules that its sweeps need."""
         return tuple(dict.fromkeys(file for sweep in self.sweeps for file in sweep.rules))
+
+    @property
+    def written_rules(self) -> dict[str, dict[str, Any]]:
+        """The learners of these files as they are now."""
+        return written_down(name for sweep in self.sweeps if sweep.rules for name in sweep.learners)
 
     def cells(self) -> list[Cell]:
         """The distinct cells of all sweeps, in order."""

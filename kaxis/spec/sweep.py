@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from kaxis.errors import KaxisError, hint
@@ -18,7 +18,7 @@ from kaxis.spec.learner import ConvSettings, Settings, TableLearner, learner_spe
 from kaxis.spec.learners import parse
 from kaxis.spec.net import MLPSpec, VGGSpec, net_kind
 from kaxis.spec.options import strings, validated
-from kaxis.spec.rules import load_rules, placeholder, rule_config
+from kaxis.spec.rules import load_rules, placeholder, remembered, rule_config
 from kaxis.spec.table import OPTIONS, Grid, Owned
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining
@@ -43,6 +43,8 @@ class Sweep(Grid):
     net: MLPSpec | VGGSpec
     training: MLPTraining | ConvTraining
     settings: Settings
+    written: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    """Of a sweep that was written down, its rules as they were then (`kaxis.spec.rules.written_down`)."""
 
     UNNAMED: ClassVar[Mapping[str, Any]] = {}
 
@@ -53,9 +55,9 @@ class Sweep(Grid):
         return _sweep(options, canonical(str(options.get("source", "")))).checked()
 
     @classmethod
-    def restored(cls, options: Mapping[str, Any]) -> Sweep:
-        """A sweep that was checked before it was written down; files of rules are not read for it."""
-        sweep = _sweep(options, str(options.get("source", "")), then=True)
+    def restored(cls, options: Mapping[str, Any], rules: Mapping[str, Mapping[str, Any]] | None = None) -> Sweep:
+        """A sweep that was checked before it was written down, with its rules; files of rules are not read for it."""
+        sweep = _sweep(options, str(options.get("source", "")), then=True)._with(written=rules or {})
         if not known_source(sweep.data.name):
             raise KaxisError(f"source '{sweep.data.name}' is not {hint(sweep.data.name, CATALOG)}")
         sweep.check_size()
@@ -136,7 +138,10 @@ class Sweep(Grid):
         """The ``learner`` part of each learner's configuration."""
         rows = [parse(text) for text in self.learners]
         return [
-            row.config(self.settings) if row.rule is None else rule_config(row, self.settings, self.net) for row in rows
+            row.config(self.settings)
+            if row.rule is None
+            else rule_config(row, self.settings, self.net, remembered(row.name.partition("[")[0], self.written))
+            for row in rows
         ]
 
     def cells(self) -> list[Cell]:

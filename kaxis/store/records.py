@@ -144,6 +144,8 @@ class Store:
     def note_study(self, study: Study) -> None:
         """Keep what was asked for, with the plan and its date; asking again changes nothing."""
         spec = {"name": study.name, **study.as_dict()}
+        if rules := study.written_rules:  # a name alone would stand for whatever its file says later
+            spec["rules"] = rules
         digest = sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
         name = file_name(study.name)  # a study of folder:PATH is called so
         file = self.path / "studies" / f"{name}-{digest}.json"

@@ -15,9 +15,11 @@ import torch
 
 from kaxis.errors import KaxisError
 from kaxis.sources.load import load_task
+from kaxis.spec.cell import Cell
 from kaxis.spec.learners import parse
 from kaxis.spec.net import MLPSpec
 from kaxis.spec.rules import RULES, load_rules
+from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
 from kaxis.train.feed import Order
@@ -257,3 +259,27 @@ def test_the_ladder_trains_the_mlp_alone() -> None:
 def test_settings_of_a_rule_are_written_one_way(tmp_path: Path) -> None:
     load_rules([str(write(tmp_path / "m.py"))])
     assert parse("plain[lr=1e-2,leak=.5]").name == "plain[leak=0.5,lr=0.01]"
+
+
+def test_a_study_knows_the_rules_that_it_was_run_with(tmp_path: Path) -> None:
+    """Whether or not their file has been edited since, or is there at all."""
+    store, file = Store(tmp_path / "store"), write(tmp_path / "mine.py")
+    options = {"source": "digits", "K": 3, "rules": [str(file)], "learners": ["plain", "plain[leak=0.3]"]}
+    study = Study.of("mine", options)
+    store.prepare()
+    store.note_study(study)
+    file.write_text(file.read_text() + "\n# edited\n")
+    for edited in (True, False):
+        ((kept, _),) = store.studies()
+        assert [c.id for c in kept.cells()] == [c.id for c in study.cells()]
+        if edited:
+            load_rules([str(file)])
+            file.unlink()
+
+
+def test_the_committed_study_with_a_rule_gives_the_ids_of_its_records() -> None:
+    store = Store(ROOT / "studies" / "results" / "ladder")
+    asked = {cell.id for study, _ in store.studies() for cell in study.cells() if cell.learner == "predsim"}
+    made = {Cell(r["config"]).id for r in store.records() if r["config"]["learner"]["name"] == "predsim"}
+    assert len(made) == 10
+    assert made <= asked
