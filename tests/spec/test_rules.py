@@ -281,5 +281,5 @@ def test_the_committed_study_with_a_rule_gives_the_ids_of_its_records() -> None:
     store = Store(ROOT / "studies" / "results" / "ladder")
     asked = {cell.id for study, _ in store.studies() for cell in study.cells() if cell.learner == "predsim"}
     made = {Cell(r["config"]).id for r in store.records() if r["config"]["learner"]["name"] == "predsim"}
-    assert len(made) == 10
+    assert len(made) == 15
     assert made <= asked
