@@ -102,15 +102,17 @@ def simultaneous_band(
     values, vectors = np.linalg.eigh(_correlation(d[:, moving]))
     L = vectors * np.sqrt(np.maximum(values, 0))
     factor, normal = _band_draws(draws, df, len(L))
-    spread = np.sqrt(((factor @ L.T) ** 2).sum(1) / df)
-    largest = np.abs(normal @ L.T / spread).max(1, initial=0.0)
+    squares = np.zeros((len(L), draws))
+    for i, row in enumerate(factor):  # upper triangular; by einsum, since a product of so few rows leaves BLAS idle
+        squares += np.einsum("jk,kd->jd", L[:, i:], row[i:]) ** 2
+    largest = np.abs(np.einsum("jk,kd->jd", L, normal) / np.sqrt(squares / df)).max(0, initial=0.0)
     reach = np.where(moving, float(np.quantile(largest, prob)) * sd / math.sqrt(n), np.nan)
     return mean - reach, mean + reach
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _band_draws(draws: int, df: int, K: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of uncorrelated seeds the factor of their squares and products, (draws, rows, K), and their means, (draws, K).
+    """Of uncorrelated seeds the factor of their squares and products, (rows, K, draws), and their means, (K, draws).
 
     Bartlett's decomposition: as many rows as K, however many the seeds. The same numbers for every source of one size.
     """
@@ -118,7 +120,7 @@ def _band_draws(draws: int, df: int, K: int) -> tuple[NDArray[np.float64], NDArr
     factor = np.triu(rng.standard_normal((draws, m, K)), 1)
     for i in range(m):
         factor[:, i, i] = np.sqrt(rng.chisquare(df - i, draws))
-    return factor, rng.standard_normal((draws, K))
+    return np.ascontiguousarray(factor.transpose(1, 2, 0)), np.ascontiguousarray(rng.standard_normal((draws, K)).T)
 
 
 def _complete(d_SK: ArrayLike) -> NDArray[np.float64]:

@@ -42,6 +42,15 @@ from tests.helpers import ROOT
             {"source": "cifar10", "net": "vgg8", "learners": "dtg_ff[heads=concat,inference=concat]"},
             "needs heads=every",
         ),
+        (
+            {
+                "source": "cifar10",
+                "net": "vgg8",
+                "activation_checkpointing": True,
+                "learners": "bp_deepsup[goodness_norm=batchnorm]",
+            },
+            "count every batch twice",
+        ),
         ({"source": "tiny_imagnet", "net": "vgg8"}, "did you mean 'tiny_imagenet'"),
         ({"source": "cifar10", "net": "vgg8", "K": 11}, "2 to 10 classes"),
     ],
