@@ -39,7 +39,7 @@ from kaxis.sources.archives import ARCHIVES, _Unpack
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
-from kaxis.train.keep import Kept, load_weights
+from kaxis.train.checkpoint import Checkpoint, load_weights
 from kaxis.train.loop import stack_of, train
 
 RNG = np.random.default_rng(0)
@@ -114,7 +114,7 @@ def kills(place: Path, times: int) -> Iterator[Outcome]:
     for i in range(times):
         child = os.fork()
         if child == 0:
-            from kaxis.train.keep import _write
+            from kaxis.train.checkpoint import _write
 
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             for n in itertools.count():
@@ -190,7 +190,7 @@ def bits_in_checkpoints(place: Path, times: int) -> Iterator[Outcome]:
 
     with contextlib.suppress(Stop):
         train(cells, keep=place, keep_every=0.0, after_step=after_step)
-    file = Kept(place, 0)._file(cells)
+    file = Checkpoint(place, 0)._file(cells)
     content = file.read_bytes()
     for case, changed in flips(content, times):
         file.write_bytes(changed)

@@ -28,7 +28,7 @@ from kaxis.spec.cell import Cell
 from kaxis.spec.study import Study
 from kaxis.store.records import Store
 from kaxis.train.precision import cpu_matmul, one_thread
-from kaxis.train.schedule import checkpoints
+from kaxis.train.schedule import evaluation_steps
 
 
 class Plain(nn.Module):
@@ -75,7 +75,7 @@ def plain(cells: list[Cell]) -> float:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                if step in checkpoints(cell.training.steps or 0):
+                if step in evaluation_steps(cell.training.steps or 0):
                     with torch.no_grad():
                         for rows, target in ((task.train_rows, y), (task.test_rows, test)):
                             z = torch.stack(net(x[rows])).sum(0)

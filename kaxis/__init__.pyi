@@ -15,8 +15,6 @@ from .spec.rules import rule as rule
 from .spec.study import Study as Study
 from .spec.sweep import Leg as Leg
 from .spec.sweep import Sweep as Sweep
-from .stats.across import conflict as conflict
-from .stats.across import differential as differential
 from .stats.arrays import estimate as estimate
 from .stats.contrasts import contrast as contrast
 from .stats.contrasts import slope_checks as slope_checks
@@ -28,8 +26,10 @@ from .stats.effects import paired as paired
 from .stats.factorial import factorial as factorial
 from .stats.rankings import rankings as rankings
 from .stats.rows import rows as rows
-from .stats.tidy import cube_from_rows as cube_from_rows
-from .stats.tidy import read_csv as read_csv
+from .stats.sources import conflict as conflict
+from .stats.sources import differential as differential
+from .stats.tables import cube_from_rows as cube_from_rows
+from .stats.tables import read_csv as read_csv
 from .stats.tuning import tuned as tuned
 from .stats.verdict import verdicts as verdicts
 from .store.cube import build_cube as build_cube

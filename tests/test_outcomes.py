@@ -57,7 +57,7 @@ def test_they_are_the_samples_in_the_order_of_the_test_set(store: Store) -> None
     record = next(r for r in store.records() if r["config"] == cells[0].config)
     task = load_task(cells[0].config["source"], 5, 1)
     stack = DenseStack(cells, [(1, 0)], {1: task}, "cpu")
-    from kaxis.train.keep import load_weights
+    from kaxis.train.checkpoint import load_weights
 
     load_weights(store.weights(cells[0]), stack, [0])
     p = {name: tensor[0].double() for name, tensor in stack.net.p.items()}

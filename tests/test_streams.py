@@ -11,7 +11,7 @@ from kaxis import streams
 from kaxis.nets import draws, mlp, vgg
 from kaxis.sources import augment, relabel, teacher
 from kaxis.spec.sweep import Sweep
-from kaxis.train import batches, conv, feed
+from kaxis.train import batches, conv, loader
 from kaxis.train.loop import train
 from tests.helpers import write_npz
 
@@ -47,7 +47,7 @@ def test_records_list_the_streams_that_were_drawn(options: dict[str, Any], monke
         drawn[purpose.split("/")[0]] = key
         return streams.stream(seed, purpose, key)
 
-    for module in (mlp, draws, vgg, relabel, teacher, feed, conv, augment):
+    for module in (mlp, draws, vgg, relabel, teacher, loader, conv, augment):
         monkeypatch.setattr(module, "stream", spy)
     (result,), _ = train(Sweep.of({"K": 3, "seeds": "7", "steps": 2, **options}).cells())
     assert result["streams"] == drawn

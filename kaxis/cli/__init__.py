@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from kaxis.cli import (
-    across,
     analyze,
     audit,
     cube,
@@ -25,13 +24,14 @@ from kaxis.cli import (
     locality,
     planning,
     run,
+    sources,
     status,
     store,
 )
 from kaxis.errors import KaxisError, visible
 from kaxis.registry import Registry
 
-__all__ = ["across", "app", "factorial", "locality", "main", "planning"]
+__all__ = ["app", "factorial", "locality", "main", "planning", "sources"]
 
 app = App(
     name="kaxis",

@@ -14,7 +14,7 @@ from kaxis.cli.report import Column, Report, number
 from kaxis.errors import KaxisError
 
 if TYPE_CHECKING:
-    from kaxis.measure.asked import Asked
+    from kaxis.measure.options import Asked
 
 __all__ = ["Csv", "Depth", "Draw", "Rules", "Size", "Width", "app", "say"]
 
@@ -85,7 +85,7 @@ def audit(
     device
         Where steps are timed; auto takes a GPU if there is one.
     """
-    from kaxis.measure.asked import Asked, asked_by
+    from kaxis.measure.options import Asked, asked_by
 
     typed = {
         "net": net, "size": size, "batch": batch, "parts": parts, "K": K, "learners": learners, "rules": rules,
@@ -115,7 +115,7 @@ def _audited(asked: Sequence[Asked], device: str, study: Path | None) -> tuple[l
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
-    from kaxis.measure.asked import shape_of
+    from kaxis.measure.options import shape_of
 
     def has(key: str) -> bool:
         return any(row[key] is not None and row[key] == row[key] for row in rows)  # not NaN
@@ -163,7 +163,7 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _remarks(rows: Sequence[Row], device: str) -> list[str]:
-    from kaxis.measure.asked import shape_of
+    from kaxis.measure.options import shape_of
 
     one = f"{shape_of(rows[0])}. " if len({shape_of(r) for r in rows}) == 1 else ""
     out = [
@@ -185,7 +185,7 @@ def _remarks(rows: Sequence[Row], device: str) -> list[str]:
 
 def _along_k(place: str, rows: Sequence[Row]) -> list[str]:
     """How a prediction's arithmetic and memory grow from the fewest classes to the most, in one net."""
-    from kaxis.measure.asked import shape_of
+    from kaxis.measure.options import shape_of
 
     own = {(r["configuration"], r["K"]): r for r in rows if shape_of(r) == place}
     low, high = min(K for _, K in own), max(K for _, K in own)

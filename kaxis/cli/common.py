@@ -117,7 +117,7 @@ def open_cube(
     import warnings
 
     if table is not None:
-        from kaxis.stats.tidy import read_csv
+        from kaxis.stats.tables import read_csv
 
         if path is not None or where:
             raise KaxisError(f"{table}: a table stands alone, without --store and --where")

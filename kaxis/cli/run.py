@@ -88,8 +88,8 @@ def run(
     weights
         Keep the trained weights in the store, for kaxis diagnose; finished cells without are trained again.
     profile
-        Write a trace of ten steps of the dearest stack to this file (*.json, for ui.perfetto.dev), and print its ten
-        dearest operations; trains in one process.
+        Write a trace of ten steps of the costliest stack to this file (*.json, for ui.perfetto.dev), and print its ten
+        costliest operations; trains in one process.
     """
     if jobs is not None and not 1 <= jobs <= 1024:
         raise KaxisError(f"--jobs {jobs}: 1 process or more, 1,024 at most")
@@ -130,11 +130,11 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
         kept = sum(map(target.has, cells))
         raise KeyboardInterrupt(f"{kept} of {len(cells)} cells are kept in {target.path}") from None
     if trace:
-        _dearest(trace.operations)
+        _costliest(trace.operations)
     return _report(study, target.path, summary)
 
 
-def _dearest(operations: list[dict[str, Any]]) -> None:
+def _costliest(operations: list[dict[str, Any]]) -> None:
     if not operations:
         print("profile: every cell was there before, so no step was traced; --force trains again", file=sys.stderr)
         return

@@ -23,7 +23,7 @@ STACK = 5
 
 
 def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
-    """Cells that are trained alike, in groups of at most `limit` networks (a cell's members stay together), dearest
+    """Cells that are trained alike, in groups of at most `limit` networks (a cell's members stay together), costliest
     first.
     """
     alike: dict[str, list[Cell]] = {}

@@ -65,7 +65,7 @@ def run(
     weights : bool
         Keep what every cell's networks predict with after the last step; finished cells without are trained again.
     profile : Profile, optional
-        Trace a few steps of the dearest stack; everything is trained in this process then.
+        Trace a few steps of the costliest stack; everything is trained in this process then.
     keep_every : float
         Seconds between checkpoints.
     on_progress : callable

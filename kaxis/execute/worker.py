@@ -46,7 +46,7 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
     """
     import torch
 
-    from kaxis.train.keep import Kept
+    from kaxis.train.checkpoint import Checkpoint
     from kaxis.train.loop import networks_of, train
     from kaxis.train.result import Result
 
@@ -60,7 +60,7 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
     started = time.monotonic()
     keep = job.store / "checkpoints"
     if job.force:
-        Kept(keep, 0).forget(todo)
+        Checkpoint(keep, 0).forget(todo)
         for cell in todo if not job.weights else ():
             store.weights(cell).unlink(missing_ok=True)  # of an earlier training
     try:
@@ -88,5 +88,5 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         store.write(cell, {**result, "provenance": {**job.provenance, **own}})
-    Kept(keep, 0).forget(todo)
+    Checkpoint(keep, 0).forget(todo)
     return len(stack)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from kaxis.errors import KaxisError
-from kaxis.measure.asked import Asked, bytes_of
 from kaxis.measure.cost import cost_of, memory_of
+from kaxis.measure.options import Asked, bytes_of
 from kaxis.measure.subject import Subject, subjects
-from kaxis.measure.visit import Visit, rate, visit
+from kaxis.measure.timing import Timing, rate, time_steps
 from kaxis.spec.net import MLPSpec
 from kaxis.train.memory import free_bytes
 
@@ -63,13 +63,13 @@ def audit(asked: Asked | None = None, *, device: str = "cpu", **options: Any) ->
     chosen = subjects(own)
     largest = [None if allowed is None else largest_batch(s, allowed) for s in chosen]
     floor = rate(device, own.precision or "float32") if steps else NAN
-    visits = _in_balance(chosen, device, steps)
+    timings = _in_balance(chosen, device, steps)
     there = [_there(s, b, device, steps) for s, b in zip(chosen, largest, strict=True)]
-    seen_there = zip(chosen, visits, largest, there, strict=True)
+    seen_there = zip(chosen, timings, largest, there, strict=True)
     return [_row(own.net, s, seen, batch, full, floor, allowed) for s, seen, batch, full in seen_there]
 
 
-def _row(net: str, s: Subject, seen: Visit, batch: int | None, full: Visit, floor: float, allowed: int | None) -> Row:
+def _row(net: str, s: Subject, seen: Timing, batch: int | None, full: Timing, floor: float, allowed: int | None) -> Row:
     cost = cost_of(s)
     return {
         "net": net,
@@ -100,31 +100,31 @@ def _row(net: str, s: Subject, seen: Visit, batch: int | None, full: Visit, floo
     }
 
 
-def _in_balance(chosen: Sequence[Subject], device: str, steps: int) -> list[Visit]:
+def _in_balance(chosen: Sequence[Subject], device: str, steps: int) -> list[Timing]:
     """Each configuration twice, there and back, so that a machine that slows down or heats up slows all alike."""
-    seen = [Visit() for _ in chosen]
+    seen = [Timing() for _ in chosen]
     order = list(range(len(chosen)))
     for i in (*order, *order[::-1]) if steps else ():
         if not seen[i].failed:
-            seen[i] = seen[i].join(visit(chosen[i], device, steps))
+            seen[i] = seen[i].join(time_steps(chosen[i], device, steps))
     return seen
 
 
-def _there(subject: Subject, batch: int | None, device: str, steps: int) -> Visit:
-    """A visit at the largest batch, once; not where it would fill this machine."""
+def _there(subject: Subject, batch: int | None, device: str, steps: int) -> Timing:
+    """Steps timed at the largest batch, once; not where it would fill this machine."""
     if not batch or not steps:
-        return Visit()
+        return Timing()
     full = subject.at_batch(batch)
     if device == "cpu" and sum(memory_of(full).values()) > 0.8 * free_bytes("cpu"):
-        return Visit(failed="not tried: more than this machine has free")
-    return visit(full, device, max(1, steps // 2))
+        return Timing(failed="not tried: more than this machine has free")
+    return time_steps(full, device, max(1, steps // 2))
 
 
-def _speed(seen: Visit, batch: int) -> float:
+def _speed(seen: Timing, batch: int) -> float:
     return batch / float(np.median(seen.steps)) if seen.steps and not seen.failed else NAN
 
 
-def _timed(seen: Visit, batch: int, floor: float) -> Row:
+def _timed(seen: Timing, batch: int, floor: float) -> Row:
     """`floor`: seconds an image at the rate of large products."""
     if seen.failed or not seen.steps:
         names = ("step_ms", "step_ms_low", "step_ms_high", "images_per_second", "floor_share", "predict_us")

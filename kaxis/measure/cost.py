@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from kaxis.measure.ledger import Ledger
 from kaxis.measure.subject import Subject
+from kaxis.measure.tracker import Tracker
 from kaxis.train.precision import one_thread
 
 __all__ = ["Cost", "cost_of", "memory_of"]
@@ -35,7 +35,7 @@ class Cost:
     Parameters
     ----------
     split : dict of str to int
-        Bytes at the peak of a step, by the kinds of `kaxis.measure.ledger.KINDS`.
+        Bytes at the peak of a step, by the kinds of `kaxis.measure.tracker.KINDS`.
     flops_step, flops_predict : float
         Floating-point operations of products and convolutions an image (2 a multiply-add), as
         `torch.utils.flop_counter` counts them.
@@ -67,7 +67,7 @@ def _stack(subject: Subject, real: bool) -> Iterator[Any]:
 
 
 def memory_of(subject: Subject, *, real: bool = False) -> dict[str, int]:
-    """Bytes at the peak of a training step, by `kaxis.measure.ledger.KINDS`.
+    """Bytes at the peak of a training step, by `kaxis.measure.tracker.KINDS`.
 
     Parameters
     ----------
@@ -79,21 +79,21 @@ def memory_of(subject: Subject, *, real: bool = False) -> dict[str, int]:
         batches = stack.batches.draw(0)
         # Copies, so that a batch is itself and no view of many that were drawn ahead.
         first, second = (tree_map_only(Tensor, torch.clone, next(batches)) for _ in range(2))
-        with Ledger() as ledger:
-            ledger.mark("parameters", (t for n in range(len(stack.networks)) for t in stack.tensors(n).values()))
+        with Tracker() as tracker:
+            tracker.mark("parameters", (t for n in range(len(stack.networks)) for t in stack.tensors(n).values()))
             optimizers = [o for own in stack.optimizers for o in own]
             for p in (p for o in optimizers for g in o.param_groups for p in g["params"]):
                 if p.grad is not None:
-                    ledger.mark("gradients", [p.grad])
-                p.register_post_accumulate_grad_hook(lambda p: ledger.mark("gradients", [p.grad]))
+                    tracker.mark("gradients", [p.grad])
+                p.register_post_accumulate_grad_hook(lambda p: tracker.mark("gradients", [p.grad]))
             stack.step(first)
             del first
-            ledger.mark("optimizer", (v for o in optimizers for s in o.state.values() for v in s.values()))
-            ledger.mark("activations", (t for t in tree_leaves(second) if isinstance(t, Tensor)))
-            ledger.rest()
-            ledger.restart()
+            tracker.mark("optimizer", (v for o in optimizers for s in o.state.values() for v in s.values()))
+            tracker.mark("activations", (t for t in tree_leaves(second) if isinstance(t, Tensor)))
+            tracker.rest()
+            tracker.restart()
             stack.step(second)
-            return ledger.split()
+            return tracker.split()
 
 
 def cost_of(subject: Subject, *, real: bool = False) -> Cost:
@@ -111,9 +111,9 @@ def cost_of(subject: Subject, *, real: bool = False) -> Cost:
         with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as step:
             stack.step(next(stack.batches.draw(0)))
         flops = step.get_total_flops() / subject.batch
-    with _stack(subject, real) as stack, Ledger() as ledger:
-        ledger.mark("parameters", (t for n in range(len(stack.networks)) for t in stack.tensors(n).values()))
-        ledger.restart()
+    with _stack(subject, real) as stack, Tracker() as tracker:
+        tracker.mark("parameters", (t for n in range(len(stack.networks)) for t in stack.tensors(n).values()))
+        tracker.restart()
         with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as forward:
             chunks = [len(labels[0]) for _, labels in stack.evaluate("test")]
-        return Cost(split, flops, forward.get_total_flops() / sum(chunks), ledger.split()["temporaries"] / chunks[0])
+        return Cost(split, flops, forward.get_total_flops() / sum(chunks), tracker.split()["temporaries"] / chunks[0])

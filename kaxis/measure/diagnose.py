@@ -22,7 +22,7 @@ from kaxis.stats import information
 from kaxis.stats.arrays import estimate
 from kaxis.store.cube import select
 from kaxis.store.records import Store
-from kaxis.train.keep import load_weights
+from kaxis.train.checkpoint import load_weights
 from kaxis.train.loop import log_probability, right_of, stack_of
 from kaxis.train.precision import cpu_matmul, one_thread
 

@@ -25,7 +25,7 @@ class Profile:
     file : Path
         Chrome's trace format, which ui.perfetto.dev and chrome://tracing open.
     operations : list of dict
-        ``operation``, ``calls``, ``ms`` (its own time, without what it calls), ``share``: the ten dearest, filled in by
+        ``operation``, ``calls``, ``ms`` (its own time, without what it calls), ``share``: the ten costliest, from
         `profiler`.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kaxis.measure.asked import Asked
+from kaxis.measure.options import Asked
 from kaxis.spec.cell import Cell
 from kaxis.spec.learner import TableLearner
 from kaxis.spec.learners import parse

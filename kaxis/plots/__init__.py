@@ -2,11 +2,11 @@
 CSV.
 """
 
+from kaxis.plots.audit import audit, locality
 from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
-from kaxis.plots.inside import diagnose
+from kaxis.plots.layers import diagnose
 from kaxis.plots.save import save
 from kaxis.plots.summaries import band, coverage, factorial, forest, power
-from kaxis.plots.systems import audit, locality
 
 __all__ = [
     "audit",

@@ -11,8 +11,8 @@ import xarray as xr
 
 from kaxis.errors import KaxisError
 from kaxis.stats.blocks import attributes, check_pair, difference, estimates, intervals, ratios
-from kaxis.stats.families import holm, max_t_p, simultaneous_band
 from kaxis.stats.models import equivalence as tost
+from kaxis.stats.multiplicity import holm, max_t_p, simultaneous_band
 from kaxis.stats.scales import headroom, normalise, scaled
 
 __all__ = ["comparable_layers", "equivalence", "gap", "layers", "normalise", "paired"]

@@ -12,7 +12,7 @@ import xarray as xr
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.learners import parse
 from kaxis.stats.blocks import asked, estimates, incomplete
-from kaxis.stats.families import holm
+from kaxis.stats.multiplicity import holm
 from kaxis.stats.scales import log_weights, scaled
 
 __all__ = ["FACTORS", "factorial", "find_design"]

@@ -18,8 +18,8 @@ from torch import Tensor
 from kaxis.sources.augment import augment, draws, normalised
 from kaxis.sources.task import Task
 from kaxis.spec.training import ConvTraining, Training
-from kaxis.train.feed import Feed, Order
-from kaxis.train.schedule import LOOKS, checkpoints, cosine, step_count
+from kaxis.train.loader import Loader, Sampler
+from kaxis.train.schedule import LOOKS, cosine, evaluation_steps, step_count
 
 __all__ = ["CHUNK", "Batch", "Batches", "Images", "Rows", "Seen"]
 
@@ -43,14 +43,14 @@ class Batches(ABC):
 
     Attributes
     ----------
-    feed : Feed
+    loader : Loader
     batch, n, steps : int
         Samples a step, training samples, steps in all.
     """
 
     def __init__(self, train: Training, networks: Networks, tasks: dict[int, Task], device: str) -> None:
         self.train, self.networks, self.device = train, list(networks), device
-        self.feed, self.task = Feed(networks, tasks, device), tasks[networks[0][0]]
+        self.loader, self.task = Loader(networks, tasks, device), tasks[networks[0][0]]
         self.batch, self.n = train.batch_size, len(self.task.y_train)
         self.steps = step_count(train, self.n)
 
@@ -98,25 +98,25 @@ class Rows(Batches):
 
     def draw(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Row numbers, shape (E * B,), and labels, shape (E, B)."""
-        return self.feed.batches(self.steps, self.batch, start)
+        return self.loader.batches(self.steps, self.batch, start)
 
     def one(self, batch: tuple[Tensor, Tensor], network: int, at: slice = slice(None)) -> tuple[Tensor, Tensor]:
         rows, y = batch
-        return self.feed.features.index_select(0, rows.view(len(y), -1)[network, at]), y[network, at]
+        return self.loader.features.index_select(0, rows.view(len(y), -1)[network, at]), y[network, at]
 
     def sample(self, n: int) -> Tensor:
-        return self.feed.features[:n]
+        return self.loader.features[:n]
 
     def seen(self, split: str) -> Seen:
         """One tensor for all networks, shape (E, `CHUNK`, inputs)."""
-        for rows, labels in self.feed.chunks(split, CHUNK):
-            yield list(self.feed.features.index_select(0, rows).view(len(self.networks), CHUNK, -1)), labels
+        for rows, labels in self.loader.chunks(split, CHUNK):
+            yield list(self.loader.features.index_select(0, rows).view(len(self.networks), CHUNK, -1)), labels
 
     def rate(self, batch: Any, lr: float) -> float:
         return lr
 
     def evaluate_at(self) -> list[int]:
-        return checkpoints(self.steps, best=self.train.select == "best")
+        return evaluation_steps(self.steps, best=self.train.select == "best")
 
     def trains_at(self, step: int) -> bool:
         return True
@@ -140,24 +140,24 @@ class Images(Batches):
     def __init__(self, train: ConvTraining, networks: Networks, tasks: dict[int, Task], device: str) -> None:
         super().__init__(train, networks, tasks, device)
         # At one size every chunk has as many images, so that no result hangs on the set.
-        self.chunk = max(8, 512 * 32 * 32 // self.feed.features.shape[1] ** 2)
-        if self.feed.streamed:
+        self.chunk = max(8, 512 * 32 * 32 // self.loader.features.shape[1] ** 2)
+        if self.loader.streamed:
             from concurrent.futures import ThreadPoolExecutor
 
             self._ahead = ThreadPoolExecutor(1)
 
     def draw(self, start: int) -> Iterator[Batch]:
-        orders = [Order(seed=s, member=m, n=self.n) for s, m in self.networks]
+        orders = [Sampler(seed=s, member=m, n=self.n) for s, m in self.networks]
         for order in orders:
             order.skip(start * self.batch)
 
         def draw(step: int) -> Batch:
             picks = [order.next(self.batch) for order in orders]
             numbers = [self._draws(s, m, step) for s, m in self.networks]
-            images = [self.feed.take(self.feed.rows_of(self.task, "train")[p]) for p in picks]
+            images = [self.loader.take(self.loader.rows_of(self.task, "train")[p]) for p in picks]
             return step, images, list(zip(picks, numbers, strict=True))
 
-        if not self.feed.streamed:
+        if not self.loader.streamed:
             for step in range(start, self.steps):
                 yield draw(step)
             return
@@ -188,12 +188,12 @@ class Images(Batches):
         return augment(images[network][at], u, self.train.augment, *self.task.statistics), y
 
     def sample(self, n: int) -> Tensor:
-        return normalised(self.feed.take(np.arange(min(n, len(self.feed.features)))), *self.task.statistics)
+        return normalised(self.loader.take(np.arange(min(n, len(self.loader.features)))), *self.task.statistics)
 
     def seen(self, split: str) -> Seen:
-        for rows, labels in self.feed.chunks(split, self.chunk):
+        for rows, labels in self.loader.chunks(split, self.chunk):
             own = rows.view(len(self.networks), -1)
-            yield [normalised(self.feed.take(r), *self.task.statistics) for r in own], labels
+            yield [normalised(self.loader.take(r), *self.task.statistics) for r in own], labels
 
     def rate(self, batch: Batch, lr: float) -> float:
         return cosine(batch[0], self.steps, lr, self.train.lr_min)
@@ -203,7 +203,7 @@ class Images(Batches):
         logarithmic grid.
         """
         if self.train.steps is not None:
-            return checkpoints(self.steps)
+            return evaluation_steps(self.steps)
         return sorted({0, *self._epoch_ends()})
 
     def trains_at(self, step: int) -> bool:

@@ -38,7 +38,7 @@ class ConvStack(Stack):
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
         super().__init__(cells, networks, tasks, device)
-        self.size, self.batch = self.batches.feed.features.shape[1], self.batches.batch
+        self.size, self.batch = self.batches.loader.features.shape[1], self.batches.batch
         concat = any(isinstance(c.algorithm, TableLearner) and c.algorithm.concat for c in cells)
         with torch.device(device):
             self.nets = [

@@ -30,7 +30,7 @@ class DenseStack(Stack):
         self, cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: dict[int, Task], device: str
     ) -> None:
         super().__init__(cells, networks, tasks, device)
-        self.features, self.E, self.batch = self.batches.feed.features, len(networks), self.batches.batch
+        self.features, self.E, self.batch = self.batches.loader.features, len(networks), self.batches.batch
         self.inputs = self.features.shape[1]
         self.net = MLPStack(networks, K=self.K, inputs=self.inputs, net=self.shape, learner=self.learner, device=device)
         self.headed, self.learned_t = self.net.headed, self.net.learned_t
@@ -71,7 +71,7 @@ class DenseStack(Stack):
 
     def evaluate(self, split: str) -> Heads:
         readouts = self.net.readouts()
-        for rows, labels in self.batches.feed.chunks(split, CHUNK):
+        for rows, labels in self.batches.loader.chunks(split, CHUNK):
             yield self.net.logits(self.features.index_select(0, rows).view(self.E, CHUNK, -1), readouts), labels
 
     def first(self) -> MLPStack:

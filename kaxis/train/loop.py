@@ -21,9 +21,9 @@ from kaxis.errors import KaxisError, out_of_memory
 from kaxis.sources.load import load_task
 from kaxis.sources.task import Task
 from kaxis.spec.cell import Cell
+from kaxis.train.checkpoint import Checkpoint, save_weights
 from kaxis.train.conv import ConvStack
 from kaxis.train.dense import DenseStack
-from kaxis.train.keep import Kept, save_weights
 from kaxis.train.memory import memory_advice
 from kaxis.train.precision import cpu_matmul, one_thread
 from kaxis.train.result import Result
@@ -100,7 +100,7 @@ def train(
     RuleError
         For what goes wrong in a learner that is code.
     """
-    state = Kept(keep, keep_every, made_by)
+    state = Checkpoint(keep, keep_every, made_by)
     try:
         if device == "cuda":
             torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
@@ -119,7 +119,7 @@ def _train(
     data: Path | None,
     device: str,
     tick: Tick,
-    kept: Kept,
+    kept: Checkpoint,
     weights: Callable[[Cell], Path] | None,
     after_step: Callable[[], None],
 ) -> list[dict[str, Any]]:

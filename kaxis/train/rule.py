@@ -40,7 +40,7 @@ class RuleStack(Stack):
         if made is None or made.code != self.learner.code:
             raise KaxisError(f"{cells[0]}: its file of rules is not here or has changed; name it with --rules")
         self.rule = made
-        inputs = self.batches.feed.features.shape[1]  # of an image its side
+        inputs = self.batches.loader.features.shape[1]  # of an image its side
         if isinstance(self.shape, VGGSpec):
             norm = self.learner.norm
             start = Start.conv(seed, member, self.K, size=inputs, net=self.shape, norm=norm, device=device)

@@ -6,7 +6,7 @@ import math
 
 from kaxis.spec.training import Training
 
-__all__ = ["LOOKS", "checkpoints", "cosine", "step_count"]
+__all__ = ["LOOKS", "cosine", "evaluation_steps", "step_count"]
 
 LOOKS = 20
 """Times that an MLP looks at its held-out samples, where the best look counts, and that a conv net of many epochs
@@ -14,13 +14,13 @@ looks at its test images.
 """
 
 
-def checkpoints(steps: int, *, best: bool = False) -> list[int]:
+def evaluation_steps(steps: int, *, best: bool = False) -> list[int]:
     """Steps after which a run is evaluated: the start, 1 and 3 times powers of ten from 100 on, the end; or, where the
     best counts, the start and 20 evenly spaced ones.
 
     Examples
     --------
-    >>> checkpoints(8000)
+    >>> evaluation_steps(8000)
     [0, 100, 300, 1000, 3000, 8000]
     """
     if best:

@@ -27,7 +27,7 @@ from kaxis.io import file_name
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.stats.effects import paired
-from kaxis.stats.tidy import cube_from_rows
+from kaxis.stats.tables import cube_from_rows
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
 from tests.helpers import Cli, Fill, noisy

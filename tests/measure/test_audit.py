@@ -15,7 +15,7 @@ import pytest
 from kaxis.measure.audit import audit, largest_batch
 from kaxis.measure.cost import cost_of, memory_of
 from kaxis.measure.subject import PUBLISHED, Subject, subject, subjects
-from kaxis.measure.visit import Visit, visit
+from kaxis.measure.timing import Timing, time_steps
 from kaxis.spec.learners import TABLE
 from kaxis.spec.rules import RULES
 from tests.helpers import Cli
@@ -135,16 +135,16 @@ def test_one_file_may_hold_audits_of_different_kinds(cli: Cli, tmp_path: Path) -
 def test_a_visit_runs_in_a_process_of_its_own_and_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     one = subject(net="mlp", learners="dtg_ff", batch=8, width=16)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
-        seen = fresh.submit(visit, one, "cpu", 2).result()
+        seen = fresh.submit(time_steps, one, "cpu", 2).result()
     assert (len(seen.steps), seen.failed) == (2, "")
-    both = seen.join(Visit(steps=[1.0], images=3, failed="out of memory"))
+    both = seen.join(Timing(steps=[1.0], images=3, failed="out of memory"))
     assert (len(both.steps), both.images, both.failed) == (3, seen.images, "out of memory")
 
     def full(*_: Any, **__: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(Subject, "stack", full)
-    assert visit(one, "cpu", 1).failed == "out of memory"
+    assert time_steps(one, "cpu", 1).failed == "out of memory"
 
 
 def test_an_mlps_largest_batch_needs_no_memory_to_be_found() -> None:

@@ -11,9 +11,9 @@ import torch
 
 from kaxis import plots
 from kaxis.measure.audit import audit
-from kaxis.measure.ledger import KINDS
 from kaxis.measure.locality import locality
 from kaxis.measure.subject import subjects
+from kaxis.measure.tracker import KINDS
 from tests.helpers import Cli
 from tests.measure.shapes import reached
 
@@ -68,7 +68,7 @@ def test_norms_are_those_of_plain_autograd() -> None:
     stack = subject.stack("cpu", steps=2)
     p = {name: t.clone().requires_grad_() for name, t in stack.tensors(0).items()}
     rows, y = next(stack.batches.draw(0))
-    h = stack.batches.feed.features[rows]
+    h = stack.batches.loader.features[rows]
     for layer in range(4):
         h = torch.relu(h @ p[f"W{layer}"].T + p[f"b{layer}"][:, 0])
         logits = h @ p[f"R{layer}"].T + p[f"c{layer}"][:, 0]

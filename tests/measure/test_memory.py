@@ -14,11 +14,11 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.profiler import ProfilerActivity, profile
 
 from kaxis.errors import KaxisError
-from kaxis.measure.asked import bytes_of
 from kaxis.measure.audit import largest_batch
 from kaxis.measure.cost import cost_of
-from kaxis.measure.ledger import KINDS, Ledger
+from kaxis.measure.options import bytes_of
 from kaxis.measure.subject import Subject
+from kaxis.measure.tracker import KINDS, Tracker
 from tests.measure.shapes import published
 
 
@@ -93,7 +93,7 @@ def test_activations_grow_with_the_batch_and_parameters_do_not() -> None:
 
 def test_a_ledger_knows_what_is_freed_and_what_was_kept_for_the_backward_pass() -> None:
     w = torch.ones(10, 1000, requires_grad=True)
-    with Ledger() as ledger:
+    with Tracker() as ledger:
         ledger.mark("parameters", [w])
         h = w * 2  # the product keeps h
         (h * h).sum().backward()

@@ -22,7 +22,7 @@ from kaxis.spec.rules import RULES, load_rules
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
-from kaxis.train.feed import Order
+from kaxis.train.loader import Sampler
 from kaxis.train.loop import train
 from tests.helpers import ROOT, fake_result, kaxis, records
 
@@ -79,7 +79,7 @@ def test_a_rule_gets_the_seeds_own_data_order_and_hidden_layers(tmp_path: Path) 
         assert torch.equal(start.hidden(i).weight, stack.p[f"W{i}"][0])
     module = RULES["plain"].build(start, leak=0.0)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
-    order = Order(seed=1, member=0, n=len(x))
+    order = Sampler(seed=1, member=0, n=len(x))
     for _ in range(40):
         rows = order.next(32)
         optimizer.zero_grad()

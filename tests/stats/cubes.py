@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from kaxis.stats.tidy import cube_from_rows
+from kaxis.stats.tables import cube_from_rows
 
 AB = {"learner": "B", "baseline": "A"}
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from kaxis.stats.tidy import cube_from_rows
+from kaxis.stats.tables import cube_from_rows
 
 numbers = st.lists(st.floats(-20, 20).map(lambda v: round(v, 2)), min_size=4, max_size=7)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kaxis.stats.families import simultaneous_band
+from kaxis.stats.multiplicity import simultaneous_band
 
 
 @pytest.mark.slow
@@ -31,7 +31,7 @@ def test_the_bands_quantile_is_that_of_whole_seeds() -> None:
     low, high = simultaneous_band(d)
     reach = (high - low) / 2 / (d.std(0, ddof=1) / 2)
     assert reach == pytest.approx(reach[0])
-    from kaxis.stats.families import _correlation
+    from kaxis.stats.multiplicity import _correlation
 
     root = np.linalg.cholesky(_correlation(d))
     x = rng.standard_normal((40_000, 4, 3)) @ root.T

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from kaxis.stats.across import AGAINST, conflict
 from kaxis.stats.arrays import estimate
 from kaxis.stats.models import welch
+from kaxis.stats.sources import AGAINST, conflict
 from kaxis.stats.verdict import verdicts
 from tests.stats.cubes import AB, table
 

@@ -20,8 +20,8 @@ from kaxis.spec.learners import parse
 from kaxis.spec.study import Study
 from kaxis.stats.arrays import estimate
 from kaxis.stats.factorial import FACTORS, factorial, find_design
-from kaxis.stats.families import holm
-from kaxis.stats.tidy import cube_from_rows
+from kaxis.stats.multiplicity import holm
+from kaxis.stats.tables import cube_from_rows
 from tests.helpers import ROOT, kaxis, noisy
 
 K = (5, 10, 50)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from kaxis.errors import KaxisError
-from kaxis.stats.families import simultaneous_band
 from kaxis.stats.intervals import KINDS, interval
 from kaxis.stats.models import crv3_slope, welch
+from kaxis.stats.multiplicity import simultaneous_band
 from kaxis.stats.planning import power, seeds_needed, smallest_effect
 from tests.helpers import Cli
 from tests.stats.cubes import as_file, table

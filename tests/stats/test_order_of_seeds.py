@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kaxis.stats.arrays import flips_named, sign_flip_p
-from kaxis.stats.families import max_t_p
+from kaxis.stats.multiplicity import max_t_p
 from kaxis.stats.planning import simulated_power
 from tests.helpers import Cli
 from tests.stats.cubes import as_file, table

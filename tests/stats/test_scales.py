@@ -12,15 +12,15 @@ import pytest
 import scipy.stats
 
 from kaxis.errors import KaxisError
-from kaxis.stats.across import differential
 from kaxis.stats.contrasts import contrast, slope_checks
 from kaxis.stats.effects import gap, layers, paired
-from kaxis.stats.families import holm, max_t_p, simultaneous_band
 from kaxis.stats.intervals import KINDS, interval, t_interval
 from kaxis.stats.models import fieller
+from kaxis.stats.multiplicity import holm, max_t_p, simultaneous_band
 from kaxis.stats.rankings import rankings
 from kaxis.stats.rows import rows as rows_of
-from kaxis.stats.tidy import cube_from_rows
+from kaxis.stats.sources import differential
+from kaxis.stats.tables import cube_from_rows
 from tests.helpers import kaxis, noisy
 from tests.stats.tables import AB, legs, table, wobble, write_table
 

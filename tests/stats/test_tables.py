@@ -11,7 +11,7 @@ import pytest
 
 from kaxis.errors import KaxisError
 from kaxis.stats.effects import paired
-from kaxis.stats.tidy import cube_from_rows, read_csv
+from kaxis.stats.tables import cube_from_rows, read_csv
 
 HEAD = "K,learner,seed,accuracy"
 

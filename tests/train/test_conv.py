@@ -26,7 +26,7 @@ from kaxis.spec.sweep import Sweep
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
 from kaxis.train.conv import ConvStack
-from kaxis.train.feed import Order
+from kaxis.train.loader import Sampler
 from kaxis.train.loop import train
 from kaxis.train.memory import activation_bytes, memory_advice
 from tests.helpers import killed_twice, write_npz
@@ -243,7 +243,7 @@ def test_batches_from_a_later_step_on_are_those_of_the_whole(source: str) -> Non
         assert all(
             (x == y).all() for one, two in zip(details, others, strict=True) for x, y in zip(one, two, strict=True)
         )
-    skipped, taken = Order(seed=0, member=0, n=7), Order(seed=0, member=0, n=7)
+    skipped, taken = Sampler(seed=0, member=0, n=7), Sampler(seed=0, member=0, n=7)
     skipped.skip(10)
     taken.next(10)
     assert (skipped.next(5) == taken.next(5)).all()
@@ -320,7 +320,7 @@ def test_other_faults_are_not_taken_for_a_lack_of_memory(source: str, monkeypatc
 def test_a_set_streamed_batch_by_batch_gives_the_same_record(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     of = cells(source, ["dtg_ff"])
     resident = results(of)[0]
-    monkeypatch.setattr("kaxis.train.feed._too_large", lambda size, device: True)
+    monkeypatch.setattr("kaxis.train.loader._too_large", lambda size, device: True)
     assert json.dumps(results(of)[0]["curves"]) == json.dumps(resident["curves"])
 
 
@@ -346,7 +346,7 @@ def test_cuda_agrees_with_cpu(learner: str, streamed: bool, source: str, monkeyp
     of = cells(source, [learner], dropout=0, lr=1e-3)
     on_cpu = results(of)[0]
     if streamed:
-        monkeypatch.setattr("kaxis.train.feed._too_large", lambda size, device: True)
+        monkeypatch.setattr("kaxis.train.loader._too_large", lambda size, device: True)
     on_gpu = results(of, device="cuda")[0]
     losses = [[loss for loss in r["curves"]["test_loss"]] for r in (on_cpu, on_gpu)]
     np.testing.assert_allclose(*losses, rtol=5e-3)

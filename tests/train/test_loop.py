@@ -14,10 +14,10 @@ from kaxis.sources.load import load_task
 from kaxis.spec.cell import Cell
 from kaxis.spec.net import MLPSpec
 from kaxis.spec.sweep import Sweep
-from kaxis.train.feed import Feed, Order
+from kaxis.train.loader import Loader, Sampler
 from kaxis.train.loop import networks_of, train
 from kaxis.train.result import DIVERGED
-from kaxis.train.schedule import checkpoints
+from kaxis.train.schedule import evaluation_steps
 from tests.nets.reference import PlainMLP
 
 SMALL = {"source": "synthetic", "n_train": 700, "n_test": 300, "steps": 25}
@@ -99,7 +99,7 @@ def test_whole_run_against_plain_pytorch(learner: str, decay: float) -> None:
         stack = MLPStack([(1, member)], K=cell.K, inputs=32, net=MLPSpec(), learner=row, dtype=torch.float64)
         net = PlainMLP(stack, 0)
         adam = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=1e-3, weight_decay=decay)
-        order = Order(seed=1, member=member, n=len(y))
+        order = Sampler(seed=1, member=member, n=len(y))
         for _ in range(SMALL["steps"]):  # type: ignore[arg-type]
             pick = torch.from_numpy(order.next(256))
             adam.zero_grad()
@@ -197,7 +197,7 @@ def test_temperatures_move_and_stay_in_range() -> None:
 @given(st.integers(1, 50), st.lists(st.integers(1, 40), min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)
 def test_order_shows_every_image_equally_often_however_it_is_cut(n: int, cuts: list[int]) -> None:
-    a, b = Order(seed=3, member=1, n=n), Order(seed=3, member=1, n=n)
+    a, b = Sampler(seed=3, member=1, n=n), Sampler(seed=3, member=1, n=n)
     pieces = np.concatenate([a.next(c) for c in cuts])
     assert (pieces == b.next(sum(cuts))).all()
     epochs = len(pieces) // n
@@ -207,18 +207,18 @@ def test_order_shows_every_image_equally_often_however_it_is_cut(n: int, cuts: l
 def test_feed_gives_each_network_its_own_task() -> None:
     source = cells("bp")[0].config["source"]
     tasks = {seed: load_task(source, 5, seed) for seed in (0, 1)}
-    feed = Feed([(0, 0), (1, 0)], tasks, "cpu")
+    feed = Loader([(0, 0), (1, 0)], tasks, "cpu")
     rows, y = next(iter(feed.batches(1, 16)))
     x = feed.features[rows].view(2, 16, -1)
     for e, seed in enumerate((0, 1)):
-        pick = Order(seed=seed, member=0, n=700).next(16)
+        pick = Sampler(seed=seed, member=0, n=700).next(16)
         assert (x[e].numpy() == tasks[seed].features[tasks[seed].train_rows[pick]]).all()
         assert (y[e].numpy() == tasks[seed].y_train[pick]).all()
 
 
 def test_checkpoints_start_and_end() -> None:
-    assert checkpoints(1) == [0, 1]
-    assert checkpoints(300) == [0, 100, 300]
+    assert evaluation_steps(1) == [0, 1]
+    assert evaluation_steps(300) == [0, 100, 300]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -20,7 +20,7 @@ from kaxis.spec.cell import Cell
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
-from kaxis.train.keep import Kept, load_weights
+from kaxis.train.checkpoint import Checkpoint, load_weights
 from kaxis.train.loop import train
 from tests.helpers import ROOT
 from tests.store.spoilt import record_file
@@ -209,4 +209,4 @@ def test_what_killed_writers_left_is_swept_after_a_day(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_cannot_be_removed_is_no_matter(tmp_path: Path) -> None:
-    Kept(tmp_path / "none", 0).forget(small(learners=["bp"]))
+    Checkpoint(tmp_path / "none", 0).forget(small(learners=["bp"]))

@@ -17,13 +17,13 @@ from kaxis.errors import out_of_memory
 from kaxis.measure.subject import Subject
 from kaxis.train.precision import cpu_matmul, one_thread, product_rate, reuse_memory
 
-__all__ = ["Visit", "rate", "visit"]
+__all__ = ["Timing", "rate", "time_steps"]
 
 WARM_UP, PREDICTIONS = 2, 3
 
 
 @dataclass
-class Visit:
+class Timing:
     """Seconds of each step, and of each prediction of `images` images; on a GPU peak bytes of a conv net's steps."""
 
     steps: list[float] = field(default_factory=list)
@@ -33,9 +33,9 @@ class Visit:
     reserved: int | None = None
     failed: str = ""
 
-    def join(self, other: Visit) -> Visit:
-        """Two visits as one: all their times, their larger peaks, the first failure."""
-        return Visit(
+    def join(self, other: Timing) -> Timing:
+        """Two passes as one: all their times, their larger peaks, the first failure."""
+        return Timing(
             self.steps + other.steps,
             self.predictions + other.predictions,
             max(self.images, other.images),
@@ -45,7 +45,7 @@ class Visit:
         )
 
 
-def visit(subject: Subject, device: str, steps: int) -> Visit:
+def time_steps(subject: Subject, device: str, steps: int) -> Timing:
     """Time `steps` steps and a few predictions after warming up; on a GPU in a fresh process, whose peaks are its own.
 
     What does not fit into memory, or ends its process, says so in ``failed``.
@@ -57,7 +57,7 @@ def visit(subject: Subject, device: str, steps: int) -> Visit:
         with ProcessPoolExecutor(1, mp_context=context) as fresh:
             return fresh.submit(_visit, subject, device, steps).result()
     except BrokenProcessPool:
-        return Visit(failed="its process ended early")
+        return Timing(failed="its process ended early")
 
 
 def rate(device: str, precision: str) -> float:
@@ -66,8 +66,8 @@ def rate(device: str, precision: str) -> float:
         return product_rate(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)[0]
 
 
-def _visit(subject: Subject, device: str, steps: int) -> Visit:
-    seen = Visit()
+def _visit(subject: Subject, device: str, steps: int) -> Timing:
+    seen = Timing()
     try:
         with _ready(device):
             stack = subject.stack(device, steps=WARM_UP + steps)
@@ -85,7 +85,7 @@ def _visit(subject: Subject, device: str, steps: int) -> Visit:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError) and not out_of_memory(error):
             raise
-        return Visit(failed="out of memory")
+        return Timing(failed="out of memory")
     return seen
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaxis.stats.effects import paired
-from kaxis.stats.tidy import cube_from_rows, read_csv
+from kaxis.stats.tables import cube_from_rows, read_csv
 from tests.helpers import kaxis
 from tests.stats.tables import table, write_table
 

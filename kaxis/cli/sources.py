@@ -46,7 +46,7 @@ def conflict(
     drop_incomplete
         Leave out seeds that lack a K instead of refusing.
     """
-    from kaxis.stats.across import conflict as compare
+    from kaxis.stats.sources import conflict as compare
     from kaxis.stats.verdict import verdicts
 
     result = compare(
@@ -99,7 +99,7 @@ def _conflict_rows(result: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def _conflict_remarks(result: xr.Dataset, words: list[str]) -> list[str]:
-    from kaxis.stats.across import AGAINST
+    from kaxis.stats.sources import AGAINST
 
     return [
         f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and "
@@ -150,7 +150,7 @@ def differential(
         The learner that is compared with the baseline.
     """
     from kaxis.errors import KaxisError
-    from kaxis.stats.across import differential as compare
+    from kaxis.stats.sources import differential as compare
     from kaxis.stats.verdict import verdicts
 
     if K is not None and len(K) not in (1, 2):

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kaxis.measure.asked import shape_of
+from kaxis.measure.options import shape_of
 from kaxis.plots.parts import BLACK, Rows
 from kaxis.plots.style import SERIES, learner_look, style
 
@@ -20,7 +20,7 @@ __all__ = ["audit", "locality"]
 Row = Mapping[str, Any]
 MiB = 2**20
 SPLIT = ("parameters", "gradients", "optimizer", "activations", "temporaries")
-"""`kaxis.measure.ledger.KINDS`, which is not imported for torch's sake."""
+"""`kaxis.measure.tracker.KINDS`, which is not imported for torch's sake."""
 
 
 def audit(rows: Sequence[Row]) -> tuple[Figure, Rows]:

@@ -14,7 +14,7 @@ import pytest
 
 from kaxis.stats.arrays import estimate
 from kaxis.stats.effects import paired
-from kaxis.stats.tidy import cube_from_rows
+from kaxis.stats.tables import cube_from_rows
 from tests.helpers import fake_result, kaxis
 from tests.stats.tables import table, wobble, write_table
 

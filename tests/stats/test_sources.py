@@ -9,9 +9,9 @@ import pytest
 import scipy.stats
 
 from kaxis.errors import KaxisError
-from kaxis.stats.across import conflict, differential
 from kaxis.stats.intervals import t_interval
 from kaxis.stats.models import welch
+from kaxis.stats.sources import conflict, differential
 from tests.stats.tables import AB, legs, wobble
 
 

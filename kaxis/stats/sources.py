@@ -12,8 +12,8 @@ import xarray as xr
 from kaxis.errors import KaxisError
 from kaxis.stats.arrays import estimate, seed_correlation
 from kaxis.stats.blocks import asked, attributes, block, check_pair, check_source, difference
-from kaxis.stats.families import holm
 from kaxis.stats.models import welch
+from kaxis.stats.multiplicity import holm
 from kaxis.stats.scales import log_weights, scaled
 
 __all__ = ["AGAINST", "conflict", "differential"]

@@ -1,4 +1,4 @@
-"""A ledger of memory: every tensor that an operation makes, until it is freed, by what it is for.
+"""A tracker of memory: every tensor that an operation makes, until it is freed, by what it is for.
 
 It sees operations as the dispatcher does. What a kernel takes and gives back inside one operation (a convolution's
 workspace) it does not see. It needs no numbers: on fake tensors, which have shapes alone, it reads the same as on real
@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["KINDS", "Ledger"]
+__all__ = ["KINDS", "Tracker"]
 
 KINDS = ("parameters", "gradients", "optimizer", "activations", "temporaries")
 
 
-class Ledger(TorchDispatchMode):
+class Tracker(TorchDispatchMode):
     """Counts bytes of tensor storage that are alive, and remembers their make-up when there were most.
 
     What is not known to be a parameter, a gradient or the optimizer's is an activation if it is made outside a backward
@@ -30,11 +30,11 @@ class Ledger(TorchDispatchMode):
 
     Examples
     --------
-    >>> with Ledger() as ledger:
+    >>> with Tracker() as tracker:
     ...     a = torch.ones(1000)
     ...     b = (a + 1) * 2
     ...     del b
-    >>> ledger.peak(), ledger.alive
+    >>> tracker.peak(), tracker.alive
     (12000, 4000)
     """
 

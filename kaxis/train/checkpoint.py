@@ -20,10 +20,10 @@ from kaxis.io import seal, unseal, whole_file
 from kaxis.spec.cell import Cell
 from kaxis.train.stack import Stack
 
-__all__ = ["Kept", "load_weights", "save_weights"]
+__all__ = ["Checkpoint", "load_weights", "save_weights"]
 
 
-class Kept:
+class Checkpoint:
     """A folder's checkpoint of one stack: written whole or not at all, with a digest, read without running code.
 
     Parameters

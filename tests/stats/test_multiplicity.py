@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from kaxis.stats.families import holm, max_t_p, simultaneous_band
 from kaxis.stats.intervals import t_interval
+from kaxis.stats.multiplicity import holm, max_t_p, simultaneous_band
 
 
 def test_holm_against_r() -> None:

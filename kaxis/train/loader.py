@@ -14,7 +14,7 @@ from kaxis.errors import KaxisError
 from kaxis.sources.task import Task
 from kaxis.streams import stream
 
-__all__ = ["Feed", "Order"]
+__all__ = ["Loader", "Sampler"]
 
 RESIDENT = 0.4
 """Share of a GPU's free memory that a set may take; a larger one is streamed."""
@@ -22,7 +22,7 @@ RESIDENT = 0.4
 BLOCK = 250  # steps drawn ahead at once: enough to amortise Python, little enough to stay small
 
 
-class Order:
+class Sampler:
     """Positions of training images in the order in which one network sees them: shuffled epochs, end to end.
 
     A batch may straddle two epochs, so that every image is seen equally often and no batch is short (ours; the paper
@@ -30,10 +30,10 @@ class Order:
 
     Examples
     --------
-    >>> a, b = Order(seed=0, member=0, n=5), Order(seed=0, member=0, n=5)
+    >>> a, b = Sampler(seed=0, member=0, n=5), Sampler(seed=0, member=0, n=5)
     >>> bool((a.next(12) == np.concatenate([b.next(4), b.next(8)])).all())
     True
-    >>> sorted(Order(seed=0, member=0, n=5).next(5).tolist())
+    >>> sorted(Sampler(seed=0, member=0, n=5).next(5).tolist())
     [0, 1, 2, 3, 4]
     """
 
@@ -57,7 +57,7 @@ class Order:
         return drawn[:count]
 
 
-class Feed:
+class Loader:
     """The data of a stack on its device.
 
     Parameters
@@ -95,7 +95,7 @@ class Feed:
     def batches(self, steps: int, batch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows of `features`, shape (E * B,), and labels, shape (E, B), step by step, from step `start` on."""
         tasks = [self.tasks[seed] for seed, _ in self.networks]
-        orders = [Order(seed=s, member=m, n=len(t.y_train)) for (s, m), t in zip(self.networks, tasks, strict=True)]
+        orders = [Sampler(seed=s, member=m, n=len(t.y_train)) for (s, m), t in zip(self.networks, tasks, strict=True)]
         for order in orders:
             order.skip(start * batch)
         for first in range(start, steps, BLOCK):

@@ -42,7 +42,7 @@ class Asked:
     budget : str, optional
         A memory size such as ``8GB``, within which the largest batch is looked for.
     steps : int, optional
-        Steps timed in each of two visits, there and back; none on a CPU and 20 on a GPU unless asked for.
+        Steps timed in each of two passes, there and back; none on a CPU and 20 on a GPU unless asked for.
     """
 
     net: Literal["mlp", "vgg8", "vgg11", "vgg13"] = "vgg8"
