@@ -31,6 +31,7 @@ Size = Annotated[int | None, Parameter(help="side of the images in pixels [32]; 
 Width = Annotated[float | None, Parameter(help="as for run: channels' factor, or units of the mlp")]
 Depth = Annotated[int | None, Parameter(help="hidden layers of the mlp")]
 Rules = Annotated[list[str] | None, Parameter(help="Python files that define learners (docs/add_a_learner.md)")]
+Precision = Annotated[Literal["float32", "bfloat16"] | None, Parameter(help="of a conv net's layers")]
 Draw = Annotated[Path | None, Parameter(name="--figure", help="folder to draw the figure into")]
 
 
@@ -48,7 +49,7 @@ def audit(
     rules: Rules = None,
     width: Width = None,
     depth: Depth = None,
-    precision: Literal["float32", "bfloat16"] | None = None,
+    precision: Precision = None,
     budget: str | None = None,
     steps: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -76,8 +77,6 @@ def audit(
         Into which gradient accumulation divides a batch [4].
     learners
         Each in every way its step can be worked; by default the published comparison.
-    precision
-        Of a conv net's layers.
     budget
         Memory, e.g. 8GB: look for the largest batch within it.
     steps
@@ -96,10 +95,14 @@ def audit(
         raise KaxisError(f"{study}: a file of audits stands alone; put {next(iter(given))} into it")
     rows, report = _audited([Asked.of(given)] if study is None else asked_by(study), device, study)
     report.show(as_json=json, csv_file=csv)
-    if figure is not None:
+    return _drawn(rows, figure, json)
+
+
+def _drawn(rows: list[dict[str, Any]], folder: Path | None, json: bool) -> int:
+    if folder is not None:
         from kaxis import plots
 
-        say(plots.save(*plots.audit(rows), figure, "audit"), json)
+        say(plots.save(*plots.audit(rows), folder, "audit"), json)
     return 0
 
 

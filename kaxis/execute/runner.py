@@ -51,19 +51,15 @@ def run(
 
     Parameters
     ----------
-    study : Study
-    store : Store
+    study, store
     on : str, optional
         A backend (`kaxis.execute.backends`), as ``NAME:ADDRESS``; by default ``processes``, ``serial`` where one does.
     jobs : int, optional
         Processes, one thread each; by default one a core on a CPU, one on a GPU.
     device : {"auto", "cpu", "cuda"}
     data : Path, optional
-        Folder of image files.
-    force : bool
-        Train finished cells again.
-    weights : bool
-        Keep what every cell's networks predict with after the last step; finished cells without are trained again.
+    force, weights : bool
+        Train finished cells again; keep weights of the last step, and train cells without them again.
     profile : Profile, optional
         Trace a few steps of the costliest stack; everything is trained in this process then.
     keep_every : float
@@ -95,8 +91,8 @@ def run(
     jobs = min(len(stacks), 1 if profile else jobs or (cores() if device == "cpu" else 1))
     if stacks:
         (BACKENDS["serial"] if on is None and jobs == 1 else backend)(job, stacks, progress, jobs=jobs, address=address)
-    failed = tuple(_failures(store, cells))
-    return Summary(len(cells), len(cells) - len(wanted), len(wanted), failed, time.monotonic() - started)
+    found, failed = len(cells) - len(wanted), tuple(_failures(store, cells))
+    return Summary(len(cells), found, len(wanted), failed, time.monotonic() - started)
 
 
 def _check_weights(cells: Sequence[Cell]) -> None:

@@ -57,8 +57,7 @@ class Rule:
     settings : mapping of str to float
         Names that may be set in brackets, with their defaults.
     code : str
-        Hash of the file and of those beside it that it imports, part of every cell's configuration: an edited rule is
-        another learner.
+        Hash of the file and of those beside it that it imports: an edited rule is another learner.
     file : str
         Where it stands; empty for those of the package.
     mlp : bool
@@ -121,8 +120,7 @@ def _told(error: BaseException, file: str, name: str) -> str:
 
 
 RULES: dict[str, Rule] = {
-    # A record names the code that made it: the meaning of a threshold, and where ff_bn normalises, changed with version
-    # 0.2.
+    # A record names the code that made it: what a threshold means and where ff_bn normalises changed with version 0.2.
     name: Rule(name, rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis", mlp=True)
     for name, (kind, settings) in LADDER.items()
 }
@@ -280,15 +278,15 @@ def written_down(learners: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {name: {"code": made.code, "settings": dict(made.settings)} for name, made in found.items() if made.file}
 
 
+def _gone(*_: Any, **__: Any) -> Any:
+    raise RuleError("its file of rules is not here")
+
+
 def remembered(name: str, written: Mapping[str, Mapping[str, Any]]) -> Rule | None:
     """A rule as it was written down, else as it is here."""
     if name not in written:
         return RULES.get(name)
     return Rule(name, _gone, dict(written[name]["settings"]), str(written[name]["code"]))
-
-
-def _gone(*_: Any, **__: Any) -> Any:
-    raise RuleError("its file of rules is not here")
 
 
 def placeholder(text: str) -> None:

@@ -11,10 +11,14 @@ from kaxis.errors import KaxisError, hint
 from kaxis.spec.study import check_split
 from kaxis.stats.arrays import as_published, seed_correlation
 from kaxis.stats.blocks import asked, attributes, block, check_pair, difference, estimates, without_common_seed
+from kaxis.stats.intervals import check_interval
 from kaxis.stats.models import crv3_slope, mixed_slope
 from kaxis.stats.scales import SHAPES, log_weights, scaled
 
 __all__ = ["contrast", "slope_checks", "slope_steps"]
+
+
+PUBLISHED = "percentile bootstrap over (K, seed) observations, as published"
 
 
 def contrast(
@@ -33,21 +37,16 @@ def contrast(
 ) -> xr.Dataset:
     """One contrast of the paired effects along K: the slope on log K, their mean or curvature, or high minus low K.
 
-    Each seed gives one number, the weighted sum of its effects, so that effects which share a seed are not taken for
-    independent ones.
+    Each seed gives one number: effects which share a seed are not taken for independent ones.
 
     Parameters
     ----------
-    cube : Dataset
-    learner, baseline : str
-    low, high : sequences of int
-        Both or neither. Without them: what `shape` says.
+    cube, learner, baseline
+    low, high : sequences of int, both or neither
     shape : {"slope", "mean", "curvature"}
-        Least-squares slope on ln K, mean over K, or coefficient of (ln K)^2.
-    drop_incomplete : bool
-        Leave out seeds that lack a K, instead of refusing.
-    published : bool
-        The paper's procedure instead: percentile bootstrap over (K, seed) observations, taken as independent.
+        Without them least-squares slope on ln K, mean over K, or coefficient of (ln K)^2.
+    drop_incomplete, published : bool
+        Leave out seeds that lack a K instead of refusing; take (K, seed) as independent, as the paper does.
     scale, interval, prob
         As in `kaxis.paired`.
 
@@ -60,9 +59,9 @@ def contrast(
     Raises
     ------
     KaxisError
-        For incomplete seeds (named), a source with fewer than two K, or a K that is not there. With several sources,
-        those that can answer do, and ``attrs["refused"]`` says why the others do not.
+        Where no source can answer, and why; ``attrs["refused"]`` says why others do not.
     """
+    check_interval(interval, prob)
     _check_contrast(cube, learner, baseline, low, high, shape, published)
     accuracy, unit = scaled(cube, scale, (learner, baseline))
     apart, wanted = difference(accuracy, learner, baseline), asked(cube, learner, baseline)
@@ -70,20 +69,18 @@ def contrast(
     for source in map(str, cube.source.values):
         try:
             table = block(apart.sel(source=source), wanted.sel(source=source), source, [*low, *high], drop_incomplete)
-            per_seed = xr.dot(table, _weights(source, table.K.values, low, high, shape), dim="K")
+            row = _row(table, _weights(source, table.K.values, low, high, shape), interval, prob)
+            row = row.assign(_published(table, low, high, prob)) if published else row
+            rows.append(row.expand_dims(source=[source]))
         except KaxisError as refusal:
             refusals.append(str(refusal))
-            continue
-        row = _row(table, per_seed, interval, prob)
-        rows.append((row.assign(_published(table, low, high, prob)) if published else row).expand_dims(source=[source]))
     if not rows:
         raise KaxisError("; ".join(refusals))
     name, per = SHAPES[shape] if not low else (f"high {list(high)} minus low {list(low)}", "")
-    kind = "percentile bootstrap over (K, seed) observations, as published" if published else interval
-    more = {"units": unit + per, "scale": scale, "family": "one primary contrast per source", "refused": refusals}
-    return xr.concat(rows, "source", join="outer").assign_attrs(
-        {**attributes(cube, learner, baseline, kind=kind, prob=prob), "contrast": name, "quantity": "", **more}
-    )
+    about = attributes(cube, learner, baseline, kind=PUBLISHED if published else interval, prob=prob)
+    about |= {"contrast": name, "quantity": "", "units": unit + per, "scale": scale}
+    about |= {"family": "one primary contrast per source", "refused": refusals}
+    return xr.concat(rows, "source", join="outer").assign_attrs(about)
 
 
 def _check_contrast(
@@ -110,8 +107,9 @@ def _check_contrast(
         raise KaxisError(f"shape '{shape}' is not {hint(shape, SHAPES)}")
 
 
-def _row(table: xr.DataArray, per_seed: xr.DataArray, interval: str, prob: float) -> xr.Dataset:
+def _row(table: xr.DataArray, weights: xr.DataArray, interval: str, prob: float) -> xr.Dataset:
     """What one source answers."""
+    per_seed = xr.dot(table, weights, dim="K")
     row = estimates(per_seed, interval, prob)
     row["seed_correlation"] = xr.DataArray(seed_correlation(table.transpose("seed", "K").values))
     row["n_K"] = xr.DataArray(table.sizes["K"])

@@ -138,10 +138,7 @@ def coverage(
         ``covers`` (share of intervals with the truth inside), ``low``, ``high`` (its 95 % Clopper-Pearson interval),
         ``width`` (mean), and what was asked.
 
-    Raises
-    ------
-    KaxisError
-        For a value that there is not, or a question that the interval does not answer.
+    Raises `KaxisError` for a value that there is not, or a question that the interval does not answer.
     """
     _check(kind, n, K, draws, icc, tilt, shrink, question)
     rng = np.random.default_rng(seed)
