@@ -38,7 +38,7 @@ from tests.helpers import Cli
         ("run {dots}", "nested too deeply"),
         ("run {digits}", "study file"),
         ("run {learners}", "30,000 are named"),
-        ("run {plan}", "is in no leg"),
+        ("run {plan}", "is in no sweep"),
         ("analyze coverage --tilt nan", "tilt = nan"),
         ("run {many}", "30,000 are named"),
         ("run {true}", "steps = true"),
