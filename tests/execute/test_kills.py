@@ -84,6 +84,7 @@ def test_interrupt_exits_130_and_keeps_what_is_done(tmp_path: Path, uninterrupte
     assert all(uninterrupted[key] == record for key, record in kept.items())
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_store(tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
     both = [command(*LONG, "--jobs", "1", "--store", tmp_path) for _ in range(2)]
     for process in both:

@@ -38,6 +38,7 @@ def test_rows_say_what_was_timed() -> None:
     assert math.isnan(untimed[0]["step_ms"])
 
 
+@pytest.mark.slow
 def test_audit_on_the_command_line(cli: Cli, tmp_path: Path) -> None:
     line = "audit --batch 8 --width 0.03 --budget 50MB --learners dtg_ff"
     code, out, err = cli(*line.split())

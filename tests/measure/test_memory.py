@@ -70,6 +70,7 @@ def test_shapes_alone_say_what_a_real_run_says() -> None:
         assert cost_of(one) == cost_of(one, real=True)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_configurations_is_as_arithmetic_says() -> None:
     peak = {name: cost_of(s).peak for name, s in published(batch=128).items()}
     assert peak["bp, 4 parts"] < peak["bp, checkpointed"] < peak["bp"] < peak["bp_deepsup"]
@@ -104,6 +105,7 @@ def test_a_ledger_knows_what_is_freed_and_what_was_kept_for_the_backward_pass() 
         assert ledger.alive == 40_000
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None)
 @given(budget=st.integers(2, 80), name=st.sampled_from(["bp", "bp, 4 parts", "dtg_ff, summed", "dtg_ff, interleaved"]))
 def test_the_largest_batch_fits_and_the_next_does_not(budget: int, name: str) -> None:

@@ -30,7 +30,10 @@ def test_the_known_case_of_many_classes_is_known_too() -> None:
     assert gaussian_mixture(0.25, 200, 10)[2] == pytest.approx(0.25, abs=1e-6)
 
 
-@pytest.mark.parametrize(("bits", "K"), [(0.25, 10), (0.5, 2), (1.5, 10)])
+LARGE = [pytest.param(bits, 10, marks=pytest.mark.slow) for bits in (0.25, 1.5)]
+
+
+@pytest.mark.parametrize(("bits", "K"), [(0.5, 2), *LARGE])
 def test_estimators_are_near_the_known_case(bits: float, K: int) -> None:
     x, y, exact = gaussian_mixture(bits, K, 10_000)
     assert ksg(x, y) == pytest.approx(exact, abs=0.05)
