@@ -5,10 +5,12 @@
 
 # %%
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import kaxis
 from kaxis import plots
+from kaxis.measure.cost import cost_of
 
 ROOT = Path(__file__).parent.parent
 found = json.loads((ROOT / "studies/results/audit.json").read_text())
@@ -43,6 +45,23 @@ for place in dict.fromkeys(map(shape, rows)):
             cells += [f"{r['step_ms']:.3g} ({r['step_ms_low']:.3g}-{r['step_ms_high']:.3g})"]
             cells += [f"{r['images_per_second']:.0f}", f"{100 * r['floor_share']:.0f} %", f"{r['predict_us']:.3g}"]
         print("| " + " | ".join(cells) + " |")
+
+# %% [markdown]
+# ## In as many parts
+# Predicted peak of a step in MiB, batch 128, both learners in 1, 2, 4 and 8 parts; from shapes, so nothing is run.
+
+# %%
+print("| net | bp in 1, 2, 4, 8 parts | dtg_ff in 1, 2, 4, 8 parts | dtg_ff of bp, % |")
+print("|---|---|---|---|")
+for net, size, K in (("vgg8", 32, 10), ("vgg11", 32, 10), ("vgg13", 32, 10), ("vgg11", 224, 100)):
+    peaks: dict[str, list[float]] = {}
+    for learner in ("bp", "dtg_ff"):
+        one = kaxis.subject(net=net, size=size, batch=128, K=K, learners=learner)
+        parted = [replace(one, cell=one.cell.retrained(accumulate=parts)) for parts in (1, 2, 4, 8)]
+        peaks[learner] = [cost_of(s).peak / 2**20 for s in parted]
+    shown = [", ".join(f"{mib:.0f}" for mib in peaks[learner]) for learner in ("bp", "dtg_ff")]
+    shares = ", ".join(f"{100 * b / a:.0f}" for a, b in zip(peaks["bp"], peaks["dtg_ff"], strict=True))
+    print(f"| {net}, {size} px | {shown[0]} | {shown[1]} | {shares} |")
 
 # %% [markdown]
 # ## Beside the paper's table

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from kaxis.spec.catalog import source_info
 from kaxis.spec.images import ImageSpec, source_spec
 from kaxis.spec.learner import CodeLearner, TableLearner, learner_spec
 from kaxis.spec.net import MLPSpec, VGGSpec, net_spec
@@ -17,10 +16,7 @@ from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining, training_spec
 from kaxis.streams import SHARED
 
-__all__ = ["FORMAT", "PHOTOGRAPH", "Cell"]
-
-PHOTOGRAPH = 224
-"""Side in pixels of images that have no size of their own."""
+__all__ = ["FORMAT", "Cell"]
 
 FORMAT = 1
 """Raised when the meaning of a configuration changes, so that old records are never taken for new ones."""
@@ -109,11 +105,9 @@ class Cell:
 
     @property
     def size(self) -> int:
-        """Side of the images that its net sees, in pixels; of an image set without a size of its own, 224 unless asked
-        for.
-        """
-        own = self.data.size if isinstance(self.data, ImageSpec) else None
-        return own or source_info(self.data.name).size or PHOTOGRAPH
+        """Side of the images that its conv net sees, in pixels."""
+        assert isinstance(self.data, ImageSpec)
+        return self.data.side
 
     def trained_alike(self, *, across_seeds: bool) -> str:
         """The configuration as text without what training does not depend on: name, inference, members, and perhaps

@@ -18,6 +18,9 @@ from kaxis.streams import SHARED
 
 __all__ = ["DigitsSpec", "ImageSpec", "source_kind", "source_spec"]
 
+PHOTOGRAPH = 224
+"""Side in pixels of images that have no size of their own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec(SourceSpec):
@@ -72,6 +75,11 @@ class ImageSpec(SourceSpec):
     def set_name(self) -> str:
         """What `kaxis.sources.images.load_images` calls the set: its name and, where it has several, the split."""
         return self.name
+
+    @property
+    def side(self) -> int:
+        """Of the images that a conv net sees, in pixels: as asked for, else the set's own, else 224."""
+        return self.size or source_info(self.name).size or PHOTOGRAPH
 
     @property
     def label(self) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "ConvSettings",
     "LearnerSpec",
     "Settings",
+    "Switches",
     "TableLearner",
     "learner_spec",
 ]
@@ -28,6 +29,43 @@ Readout = Literal["learned", "fixed"]
 Start = Literal["torch", "draw"]
 Heads = Literal["last", "every", "concat"]
 Inference = Literal["last", "logit_sum", "softmax_mean", "concat"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switches:
+    """What a learner of the table is a choice of.
+
+    Parameters
+    ----------
+    gradient : {"global", "local"}
+        Whether a layer's loss reaches the layers below it. Local layers are detached from below.
+    power : {"1", "2"}
+        Heads read the activation a, or the goodness a^2.
+    temperature : {"1", "learned"}
+        Heads read g / T with T = 1, or T = t_min + (t_max - t_min) sigmoid(alpha), one alpha a layer.
+    readout : {"learned", "fixed"}
+        Heads are trained, or random buffers.
+    start : {"torch", "draw"}
+        A learned readout starts as `torch.nn.Linear` does, or from the draw that a fixed one would be.
+    heads : {"last", "every", "concat"}
+        Which hidden layers have a head; the loss is the sum of the heads' cross-entropies. ``concat``: one classifier
+        on the concatenated average-pooled layers of a conv net, whose gradient reaches them.
+    inference : {"last", "logit_sum", "softmax_mean", "concat"}
+        Last head; sum of the heads' logits; mean over members of the last head's softmax; a classifier on the
+        concatenated layers of a conv net, trained beside the heads without a gradient into the layers (paper, concat
+        inference).
+    members : int
+        Networks trained independently for one cell.
+    """
+
+    gradient: Gradient = "global"
+    power: Power = "1"
+    temperature: Temperature = "1"
+    readout: Readout = "learned"
+    start: Start = "torch"
+    heads: Heads = "every"
+    inference: Inference = "logit_sum"
+    members: int = 1
 
 
 Norm = Literal["none", "layernorm", "rmsnorm"]
@@ -130,15 +168,9 @@ class LearnerSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableLearner(LearnerSpec):
+class TableLearner(Switches, LearnerSpec):
     """A row of the table with its settings; those that do not reach it are left out of its configuration."""
 
-    gradient: Gradient = "global"
-    power: Power = "1"
-    temperature: Temperature = "1"
-    readout: Readout = "learned"
-    start: Start = "torch"
-    heads: Heads = "every"
     label_smoothing: float = 0.0
     goodness: str = "vector"
     goodness_norm: str = "none"

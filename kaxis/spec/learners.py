@@ -9,22 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.learner import (
     RULE_SETTINGS,
     SETTINGS,
     ConvSettings,
-    Gradient,
-    Heads,
-    Inference,
-    Power,
-    Readout,
     Settings,
-    Start,
+    Switches,
     TableLearner,
-    Temperature,
 )
 from kaxis.spec.options import validated
 
@@ -32,32 +26,13 @@ __all__ = ["TABLE", "Learner", "parse", "register"]
 
 
 @dataclass(frozen=True)
-class Learner:
-    """One training algorithm, as a row of switches.
+class Learner(Switches):
+    """One training algorithm, as a row of switches (`kaxis.spec.learner.Switches`).
 
     Parameters
     ----------
     name : str
         How it is called in a study; brackets hold what differs from the table: ``dtg_ff[t_max=1]``.
-    gradient : {"global", "local"}
-        Whether a layer's loss reaches the layers below it. Local layers are detached from below.
-    power : {"1", "2"}
-        Heads read the activation a, or the goodness a^2.
-    temperature : {"1", "learned"}
-        Heads read g / T with T = 1, or T = t_min + (t_max - t_min) sigmoid(alpha), one alpha a layer.
-    readout : {"learned", "fixed"}
-        Heads are trained, or random buffers.
-    start : {"torch", "draw"}
-        A learned readout starts as `torch.nn.Linear` does, or from the draw that a fixed one would be.
-    heads : {"last", "every", "concat"}
-        Which hidden layers have a head; the loss is the sum of the heads' cross-entropies. ``concat``: one classifier
-        on the concatenated average-pooled layers of a conv net, whose gradient reaches them.
-    inference : {"last", "logit_sum", "softmax_mean", "concat"}
-        Last head; sum of the heads' logits; mean over members of the last head's softmax; a classifier on the
-        concatenated layers of a conv net, trained beside the heads without a gradient into the layers (paper, concat
-        inference).
-    members : int
-        Networks trained independently for one cell.
     overrides : mapping
         Settings of the run (`SETTINGS`), or of its rule, that hold for this learner alone.
     rule : tuple of str or None
@@ -70,14 +45,6 @@ class Learner:
     """
 
     name: str
-    gradient: Gradient = "global"
-    power: Power = "1"
-    temperature: Temperature = "1"
-    readout: Readout = "learned"
-    start: Start = "torch"
-    heads: Heads = "every"
-    inference: Inference = "logit_sum"
-    members: int = 1
     overrides: Mapping[str, str] = field(default_factory=dict)
     rule: tuple[str, ...] | None = None
 
@@ -101,7 +68,7 @@ class Learner:
 
     def switches(self) -> dict[str, Any]:
         """The row without its name and overrides."""
-        return {k: v for k, v in asdict(self).items() if k not in ("name", "overrides", "rule")}
+        return {f.name: getattr(self, f.name) for f in fields(Switches)}
 
     def plain(self, settings: Settings | None = None) -> TableLearner:
         """The row at the settings of a run, by default the MLP's."""
@@ -141,14 +108,9 @@ class Learner:
 
 
 SWITCHES: dict[str, tuple[str, ...]] = {
-    "gradient": get_args(Gradient),
-    "power": get_args(Power),
-    "temperature": get_args(Temperature),
-    "readout": get_args(Readout),
-    "start": get_args(Start),
-    "heads": get_args(Heads),
-    "inference": get_args(Inference),
+    name: allowed for name, hint_ in get_type_hints(Switches).items() if (allowed := get_args(hint_))
 }
+"""What each switch may be; `members` is a number."""
 
 TABLE: dict[str, Learner] = {
     row.name: row
@@ -205,7 +167,7 @@ def parse(text: str) -> Learner:
     row = TABLE[match[1]]
     changes: dict[str, Any] = {}
     settings = SETTINGS if row.rule is None else (*RULE_SETTINGS, *row.rule)
-    switch_names = [f.name for f in fields(Learner) if f.name not in ("name", "overrides", "rule") and row.rule is None]
+    switch_names = [f.name for f in fields(Switches) if row.rule is None]
     for item in filter(str.strip, (match[2] or "").split(",")):
         key, equals, value = (part.strip() for part in item.partition("="))
         if not equals or key not in (*switch_names, *settings):

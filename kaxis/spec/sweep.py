@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.catalog import CATALOG, canonical, source_info
 from kaxis.spec.catalog import known as known_source
-from kaxis.spec.cell import PHOTOGRAPH, Cell
+from kaxis.spec.cell import Cell
 from kaxis.spec.images import ImageSpec, source_kind
 from kaxis.spec.learner import ConvSettings, Settings, TableLearner, learner_spec
 from kaxis.spec.learners import parse
@@ -65,11 +65,6 @@ class Sweep(Grid):
             placeholder(text)
         return sweep
 
-    @property
-    def size(self) -> int:
-        """Side of the images that its nets see, in pixels; 0 where they see none."""
-        return _size(self.data) if self.net.conv else 0
-
     def checked(self) -> Sweep:
         """This sweep with K and learners as they are meant.
 
@@ -119,8 +114,8 @@ class Sweep(Grid):
         elif net.conv:
             raise KaxisError(f"net = {net.name}: needs images; the source '{data.name}' has none")
         training.check(data.holdout)
-        if isinstance(net, VGGSpec):
-            net.check(self.size)
+        if isinstance(net, VGGSpec) and isinstance(data, ImageSpec):
+            net.check(data.side)
         for config in self._rows():
             spec = learner_spec(config)
             if isinstance(spec, TableLearner) and isinstance(training, ConvTraining):
@@ -174,12 +169,6 @@ def _none(owners: list[Owned]) -> Any:
     return owners[0].default if issubclass(owners[0].kind, (Grid, TeacherSpec, ImageSpec)) else None
 
 
-def _size(data: TeacherSpec | ImageSpec) -> int:
-    if not isinstance(data, ImageSpec):
-        return 0
-    return data.size or source_info(data.name).size or PHOTOGRAPH
-
-
 def _sweep(options: Mapping[str, Any], source: str, *, then: bool = False) -> Sweep:
     """Options sorted into their specifications. With `then` those that are left out have the value from before there
     was such an option.
@@ -196,7 +185,7 @@ def _sweep(options: Mapping[str, Any], source: str, *, then: bool = False) -> Sw
     conv = net_kind(net).conv
     grid = _part(Grid, given, then)
     data = _part(source_kind(source), given, then)
-    by_size = (ConvTraining if conv else MLPTraining).by_size(0 if then else _size(data))
+    by_size = (ConvTraining if conv else MLPTraining).by_size(data.side if conv and data.real and not then else 0)
     if {"steps", "epochs"} & given.keys():
         by_size = {k: v for k, v in by_size.items() if k not in ("steps", "epochs")}
     sweep = Sweep(

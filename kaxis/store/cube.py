@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import SETTINGS
+from kaxis.spec.learner import SETTINGS, Switches
 from kaxis.spec.learners import TABLE
 from kaxis.store.records import Store
 
@@ -26,7 +27,7 @@ HELD = ("held_accuracy",)
 FACTS = ("chance", "largest_class_share", "effective_classes", "n_train", "n_test", "epochs")
 ALONG_LAYERS = ("layer_test_accuracy", "temperature")
 COUNTS = ("parameters", "buffers", "flops_step", "flops_predict")
-SWITCHES = ("gradient", "power", "temperature", "readout", "start", "heads", "inference", "members", "rule", "code")
+SWITCHES = (*(f.name for f in fields(Switches)), "rule", "code")
 
 
 def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True) -> xr.Dataset:
