@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kaxis import streams
-from kaxis.nets import draws, mlp, vgg
+from kaxis.nets import draws, maps, vgg
 from kaxis.sources import augment, relabel, teacher
 from kaxis.spec.sweep import Sweep
 from kaxis.train import batches, conv, loader
@@ -21,13 +21,17 @@ CASES: list[dict[str, Any]] = [
     {"source": "digits", "learners": "bp_ensemble"},
     {"source": "digits", "learners": "dtg_ff[readout=learned]", "labels": "merge:5", "per_class": 20},
     {"source": "digits", "learners": "bp_deepsup", "classes": ["1", "2", "3"], "train_total": 30},
+    {"source": "digits", "learners": "fa"},
+    {"source": "digits", "learners": "usf"},
+    {"source": "digits", "learners": "dfa"},
+    {"source": "digits", "learners": "deeperforward"},
 ]
 
 
 CONV: dict[str, Any] = {"net": "vgg8", "width": 0.03, "batch_size": 8}
 
 
-@pytest.mark.parametrize("learners", ["dtg_ff[inference=concat]", "bp_deepsup"])
+@pytest.mark.parametrize("learners", ["dtg_ff[inference=concat]", "bp_deepsup", "asge", "cwcomp", "fa", "drtp"])
 def test_conv_records_list_the_streams_that_were_drawn(
     learners: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,7 +51,7 @@ def test_records_list_the_streams_that_were_drawn(options: dict[str, Any], monke
         drawn[purpose.split("/")[0]] = key
         return streams.stream(seed, purpose, key)
 
-    for module in (mlp, draws, vgg, relabel, teacher, loader, conv, augment):
+    for module in (draws, maps, vgg, relabel, teacher, loader, conv, augment):
         monkeypatch.setattr(module, "stream", spy)
     (result,), _ = train(Sweep.of({"K": 3, "seeds": "7", "steps": 2, **options}).cells())
     assert result["streams"] == drawn

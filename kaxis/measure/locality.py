@@ -12,6 +12,7 @@ import xarray as xr
 from torch import Tensor
 
 from kaxis.measure.subject import Subject
+from kaxis.spec.learner import DIRECT, TableLearner
 from kaxis.train.conv import ConvStack
 from kaxis.train.dense import DenseStack
 from kaxis.train.precision import cpu_matmul, one_thread
@@ -22,6 +23,14 @@ from kaxis.train.step import gradients
 __all__ = ["locality", "pattern"]
 
 Norms = dict[str, dict[str, float]]
+
+WAYS = {
+    "fa": ", through fixed random weights in the place of those above it: not local",
+    "usf": ", through the signs of the weights above it: not local",
+    "dfa": ", sent to each directly: not local",
+    "sdfa": ", by its sign, sent to each directly: not local",
+}
+"""How one loss reaches every layer."""
 
 
 def locality(subject: Subject) -> xr.DataArray:
@@ -51,8 +60,11 @@ def locality(subject: Subject) -> xr.DataArray:
         norms = _norms_of(stack)
     layers = list(dict.fromkeys(layer for row in norms.values() for layer in row))
     values = [[row[layer] for layer in layers] for row in norms.values()]
+    learner = subject.cell.algorithm
+    gradient = learner.gradient if isinstance(learner, TableLearner) else ""
     out = xr.DataArray(values, coords={"loss": list(norms), "layer": layers}, dims=("loss", "layer"))
-    return out.assign_attrs(learner=subject.cell.learner, net=subject.cell.net.name, pattern=pattern(out))
+    out = out.assign_attrs(learner=subject.cell.learner, net=subject.cell.net.name, gradient=gradient)
+    return out.assign_attrs(pattern=pattern(out))
 
 
 def pattern(matrix: xr.DataArray) -> str:
@@ -62,12 +74,16 @@ def pattern(matrix: xr.DataArray) -> str:
         for loss in matrix.loss.values
     }
     if all(layers == {loss} for loss, layers in reached.items()):
-        return "each loss reaches its own layer alone"
+        alone = "; of a layer only its head is trained" if matrix.attrs.get("gradient") == "none" else ""
+        return f"each loss reaches its own layer alone{alone}"
     everything = set(map(str, matrix.layer.values))
     if set(reached) == {"total"}:
         return "its loss comes in one piece, so what each layer's reaches is not told; give the rule losses(x, y)"
+    how = WAYS.get(str(matrix.attrs.get("gradient", "")), "")
     if len(reached) == 1 and set(*reached.values()) == everything:
-        return "one loss reaches every layer"
+        return f"one loss reaches every layer{how}"
+    if reached.get("target") == everything:
+        return "the target reaches every layer; the one loss reaches the last head alone"
     numbered = {loss: layers for loss, layers in reached.items() if loss.isdigit()}
     if numbered == reached and all(layers == {str(i) for i in range(int(k) + 1)} for k, layers in numbered.items()):
         return "each loss reaches its own layer and those below"
@@ -93,17 +109,41 @@ def _norms_of(stack: Stack) -> Norms:
 @_norms_of.register
 def _of_conv(stack: ConvStack) -> Norms:
     net = stack.nets[0]
-    groups: dict[str, list[Tensor]] = {str(i): [*own] for i, own in enumerate(net.groups())}
+    groups: dict[str, list[Tensor]] = {str(i): [*own] for i, own in net.groups().items()}
     if net.concat:
         groups["concat"] = groups.pop(str(len(net.plan)))
     x, y = stack.batches.one(next(stack.batches.draw(0)), 0)
     norms: Norms = {}
+
+    if stack.learner.gradient in DIRECT:
+        gradients(net, x, y, None, lambda i: None)
+        heads = {id(p) for p in (*net.heads.parameters(), *net.alphas.parameters())}
+        return _sent(
+            stack.learner.gradient,
+            {i: [(id(p) in heads, p.grad) for p in own if p.grad is not None] for i, own in groups.items()},
+        )
 
     def look(name: str, loss: Tensor) -> None:
         norms[name] = _norms(loss, groups)
 
     gradients(net, x, y, None, lambda i: None, local_step=stack.train.local_step, look=look)
     return norms
+
+
+def _sent(kind: str, gradients_of: Mapping[str, list[tuple[bool, Tensor]]]) -> Norms:
+    """Where the one loss is the last head's and layers get what is sent to them: of a head or not, and each gradient.
+
+    Targets (DRTP) are no loss: they have a row of their own.
+    """
+    rows: Norms = {}
+    last = list(gradients_of)[-1]
+    for layer, own in gradients_of.items():
+        for of_head, gradient in own:
+            row = rows.setdefault(
+                "target" if kind == "drtp" and not of_head else last, dict.fromkeys(gradients_of, 0.0)
+            )
+            row[layer] += float(gradient.square().sum())
+    return {name: {layer: value**0.5 for layer, value in row.items()} for name, row in rows.items()}
 
 
 @_norms_of.register
@@ -133,6 +173,12 @@ def _of_mlp(stack: DenseStack) -> Norms:
     net = stack.net
     x, y = (t[None] for t in stack.batches.one(next(stack.batches.draw(0)), 0))
     norms: Norms = {}
+    if net.direct:
+        net.gradients(x, y)
+        own: dict[str, list[tuple[bool, Tensor]]] = {str(i): [] for i in range(net.depth)}
+        for name, g in net.g.items():
+            own[name.lstrip(ascii_letters)].append((name[0] not in "Wb", g))
+        return _sent(net.learner.gradient, own)
     for loss in tuple(net.headed):
         net.headed = range(loss, loss + 1)
         assert net.parameters.grad is not None

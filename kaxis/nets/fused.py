@@ -15,13 +15,21 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-__all__ = ["kept", "layer"]
+__all__ = ["kept", "layer", "linear"]
 
 Gradient = Tensor | None
 
 
 def layer(
-    x_BCSS: Tensor, W: Tensor, b: Tensor, *, head: int, squared: bool, pool: bool
+    x_BCSS: Tensor,
+    W: Tensor,
+    b: Tensor,
+    *,
+    head: int,
+    squared: bool,
+    pool: bool,
+    tanh: bool = False,
+    back: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """a = relu(W * x + b) by a 3 x 3 convolution, with two means of it.
 
@@ -36,6 +44,10 @@ def layer(
         Whether the head averages squares.
     pool : bool
         Also average over 2 x 2 squares.
+    tanh : bool
+        Instead of the rectifier.
+    back : Tensor, optional
+        What the gradient on `x_BCSS` goes back through in the place of `W` (feedback alignment).
 
     Returns
     -------
@@ -51,19 +63,56 @@ def layer(
     >>> a.flatten().tolist(), g.item(), p.item()
     ([0.0, 2.0, 3.0, 5.0], 9.5, 2.5)
     """
-    a, g, p = _Layer.apply(x_BCSS, W, b, head, squared, pool)
+    a, g, p = _Layer.apply(x_BCSS, W, b, head, squared, pool, tanh, back)
     return a, g, p
+
+
+def linear(x_BG: Tensor, W: Tensor, b: Tensor, back: Tensor) -> Tensor:
+    """A linear layer whose gradient on `x_BG` goes back through other weights than `W` (feedback alignment).
+
+    Examples
+    --------
+    >>> x = torch.ones(1, 2, requires_grad=True)
+    >>> linear(x, torch.ones(1, 2), torch.zeros(1), torch.tensor([[3.0, 4.0]])).backward()
+    >>> x.grad.tolist()
+    [[3.0, 4.0]]
+    """
+    z: Tensor = _Linear.apply(x_BG, W, b, back)
+    return z
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, W: Tensor, b: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(x, back)
+        return F.linear(x, W, b)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dz: Tensor) -> tuple[Gradient, ...]:
+        x, back = ctx.saved_tensors
+        dW = dz.T @ x if ctx.needs_input_grad[1] else None
+        return dz @ back, dW, dz.sum(0) if ctx.needs_input_grad[2] else None, None
 
 
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, W: Tensor, b: Tensor, head: int, squared: bool, pool: bool
+        ctx: Any,
+        x: Tensor,
+        W: Tensor,
+        b: Tensor,
+        head: int,
+        squared: bool,
+        pool: bool,
+        tanh: bool,
+        back: Tensor | None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        a = torch.conv2d(x, W, b, padding=1).relu_()
+        z = torch.conv2d(x, W, b, padding=1)
+        a = z.tanh_() if tanh else z.relu_()
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, W, a)
-        ctx.squared = squared
+        ctx.save_for_backward(x, W if back is None else back, a)
+        ctx.squared, ctx.tanh = squared, tanh
         g = p = None
         if head:
             wide = a.float()
@@ -76,14 +125,14 @@ class _Layer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, da: Gradient, dg: Gradient, dp: Gradient) -> tuple[Gradient, ...]:
         x, W, a = ctx.saved_tensors
-        dh = _through_relu(a, da, dg, dp, squared=ctx.squared)
+        dh = (_through_tanh if ctx.tanh else _through_relu)(a, da, dg, dp, squared=ctx.squared)
         if dh is None:
-            return (None,) * 6
+            return (None,) * 8
         wanted = (ctx.needs_input_grad[0], ctx.needs_input_grad[1], False)
         dx, dW, _ = torch.ops.aten.convolution_backward(
             dh, x, W, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted
         )
-        return dx, dW, dh.sum((0, 2, 3)), None, None, None
+        return dx, dW, dh.sum((0, 2, 3)), None, None, None, None, None
 
 
 def _through_relu(a: Tensor, da: Gradient, dg: Gradient, dp: Gradient, *, squared: bool) -> Gradient:
@@ -104,6 +153,17 @@ def _through_relu(a: Tensor, da: Gradient, dg: Gradient, dp: Gradient, *, square
             own = _spread(each.to(a.dtype), a)
         da = own if da is None else own.add_(da)
     return None if da is None else torch.ops.aten.threshold_backward(da, a, 0)
+
+
+def _through_tanh(a: Tensor, da: Gradient, dg: Gradient, dp: Gradient, *, squared: bool) -> Gradient:
+    if dp is not None:
+        up = _spread(dp / 4, a)
+        da = up if da is None else up.add_(da)
+    if dg is not None:
+        each = dg / (a.shape[2] // dg.shape[2]) ** 2
+        own = _times(2 * each, a.float()).to(a.dtype) if squared else _spread(each.to(a.dtype), a)
+        da = own if da is None else own.add_(da)
+    return None if da is None else torch.ops.aten.tanh_backward(da, a)
 
 
 def _bands(x_BCSS: Tensor, n: int) -> Tensor:

@@ -5,25 +5,26 @@ Shape suffixes: E networks, B batch, D input features, H hidden units, K classes
 
 Layer l: a = relu(W h + b), h the normalised activation below. Head of layer l: logits = R g / T + c with g = a^power.
 The loss is the sum over heads of the mean cross-entropy (paper, DTG-FF and BP-DeepSup); `gradient="local"` stops
-each head's gradient at its own layer. Why no autograd: half the elementwise passes and no graph to build, see
-`benchmarks/`; the tests compare every switch with a plain autograd network in float64.
+each head's gradient at its own layer. Feedback alignment puts fixed weights B in the place of W and R on the way back;
+its direct forms give layer l the gradient B_l^T e, e the last head's error, its sign, or the target.
+
+Why no autograd: half the elementwise passes and no graph to build, see `benchmarks/`; the tests compare every switch
+with a plain autograd network in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kaxis.nets import normalise
-from kaxis.nets.draws import linear, readout
-from kaxis.spec.learner import TableLearner
+from kaxis.nets.draws import network
+from kaxis.spec.learner import DIRECT, FEEDBACK, TableLearner
 from kaxis.spec.net import MLPSpec
-from kaxis.streams import stream
 
 __all__ = ["MLPStack"]
 
@@ -69,17 +70,20 @@ class MLPStack:
         self.squared = learner.power == "2"
         self.learned_t = learner.temperature == "learned"
         self.learned_readout = learner.readout == "learned"
-        self.local = learner.gradient == "local"
+        self.local, self.direct, self.trunk = learner.gradient == "local", learner.gradient in DIRECT, learner.trunk
+        self.tanh = net.activation == "tanh"
         self.headed = range(depth) if learner.heads == "every" else range(depth - 1, depth)
         fan_in = [inputs] + [width] * (depth - 1)
 
         sizes: dict[str, tuple[int, ...]] = {}
         for layer in range(depth):
-            sizes[f"W{layer}"] = (self.E, width, fan_in[layer])
-            sizes[f"b{layer}"] = (self.E, width, 1)
+            if self.trunk:
+                sizes[f"W{layer}"] = (self.E, width, fan_in[layer])
+                sizes[f"b{layer}"] = (self.E, width, 1)
             if layer in self.headed and self.learned_readout:
                 sizes[f"R{layer}"] = (self.E, K, width)
-                sizes[f"c{layer}"] = (self.E, K, 1)
+                if learner.bias == "yes":
+                    sizes[f"c{layer}"] = (self.E, K, 1)
             if layer in self.headed and self.learned_t:
                 sizes[f"alpha{layer}"] = (self.E, 1, 1)
         total = sum(_padded(size) for size in sizes.values())
@@ -94,7 +98,7 @@ class MLPStack:
             self.p[name], self.g[name] = flat[start:stop].view(size), grad[start:stop].view(size)
             start += _padded(size)
         for i, (seed, member) in enumerate(networks):
-            for name, draw in _draws(seed, member, K, fan_in, width, self.headed, learner).items():
+            for name, draw in network(seed, member, K, fan_in, width, self.headed, learner).items():
                 if name not in self.p:
                     self.p[name] = torch.empty(self.E, *draw.shape, device=device, dtype=dtype)
                 self.p[name][i] = torch.from_numpy(draw)
@@ -116,7 +120,8 @@ class MLPStack:
 
     def _layer(self, layer: int, h_EDB: Tensor) -> Tensor:
         out = self._out(f"a{layer}", self.width, h_EDB.shape[2])
-        return torch.baddbmm(self.p[f"b{layer}"], self.p[f"W{layer}"], h_EDB, out=out).relu_()
+        z = torch.baddbmm(self.p[f"b{layer}"], self.p[f"W{layer}"], h_EDB, out=out)
+        return z.tanh_() if self.tanh else z.relu_()
 
     def _goodness(self, a_EHB: Tensor) -> Tensor:
         return torch.mul(a_EHB, a_EHB, out=self._out("goodness", *a_EHB.shape[1:])) if self.squared else a_EHB
@@ -126,13 +131,23 @@ class MLPStack:
         R = self.p[f"R{layer}"]
         return R / self.temperature(layer) if self.learned_t else R
 
+    def _back(self, name: str) -> Tensor:
+        """What an error goes back through where the weights are ``W1``, or the readout ``R3``."""
+        gradient = self.learner.gradient
+        if gradient == "fa":
+            return self.p[f"B{name[1:] if name[0] == 'W' else self.depth}"]
+        own = self.p[name]
+        if gradient == "usf":  # with the standard deviation of Xavier's start (biotorch)
+            return own.sign().mul_((2 / (own.shape[1] + own.shape[2])) ** 0.5)
+        return own
+
     def activations(self, x_EBD: Tensor) -> Iterator[Tensor]:
         """Every layer's activation, shape (E, H, B), from the lowest up, in buffers that the next batch overwrites."""
         h = x_EBD.transpose(1, 2)
         for layer in range(self.depth):
             a = self._layer(layer, h)
             yield a
-            h, _ = normalise.forward(self.learner.norm, a)
+            h, _ = normalise.forward(self.learner.norm, a, self.K)
 
     @torch.no_grad()
     def readouts(self) -> dict[int, Tensor]:
@@ -171,19 +186,23 @@ class MLPStack:
             a = self._layer(layer, h)
             if layer in self.headed:
                 da = below[layer] = self._head_gradients(layer, a, y_EB)
-                if self.local:
+                if self.local and da is not None:
                     self._layer_gradients(layer, a, h, da)
             inputs.append(h)
             activations.append(a)
-            h, scale = normalise.forward(norm, a)
+            h, scale = normalise.forward(norm, a, self.K)
             scales.append((h, scale))
-        if self.local:
+        if self.local or not self.trunk:
+            return
+        if self.direct:
+            for layer in range(self.depth):
+                self._layer_gradients(layer, activations[layer], inputs[layer], self._sent(layer, y_EB))
             return
         dz: Tensor | None = None
         for layer in reversed(range(self.depth)):
             a, onto = activations[layer], below[layer]
             if dz is not None:
-                W = self.p[f"W{layer + 1}"].transpose(1, 2)
+                W = self._back(f"W{layer + 1}").transpose(1, 2)
                 if norm == "none" and onto is not None:
                     onto.baddbmm_(W, dz)
                 else:
@@ -194,8 +213,20 @@ class MLPStack:
                 continue
             dz = self._layer_gradients(layer, a, inputs[layer], onto)
 
-    def _head_gradients(self, layer: int, a_EHB: Tensor, y_EB: Tensor) -> Tensor:
-        """Gradients of a head; returns the loss's gradient on the layer's activation, shape (E, H, B)."""
+    def _sent(self, layer: int, y_EB: Tensor) -> Tensor:
+        """What the last head, whose error lies in its buffer, sends to a layer directly, shape (E, H, B)."""
+        batch = y_EB.shape[1]
+        e = self._out("d", self.K, batch)
+        if self.learner.gradient == "sdfa":
+            e = e.sign().div_(batch)
+        elif self.learner.gradient == "drtp":
+            e = e.new_zeros(e.shape).scatter_(1, y_EB[:, None, :], 1 / batch)
+        return torch.bmm(self.p[f"B{layer}"].transpose(1, 2), e, out=self._out("da", self.width, batch))
+
+    def _head_gradients(self, layer: int, a_EHB: Tensor, y_EB: Tensor) -> Tensor | None:
+        """Gradients of a head; returns the loss's gradient on the layer's activation, shape (E, H, B), where one goes
+        there.
+        """
         batch = a_EHB.shape[2]
         g = self._goodness(a_EHB)
         R_over_T = self._readout(layer)
@@ -211,7 +242,8 @@ class MLPStack:
         d /= batch
         if self.learned_readout:
             torch.bmm(d, g.transpose(1, 2), out=self.g[f"R{layer}"])
-            torch.sum(d, 2, keepdim=True, out=self.g[f"c{layer}"])
+            if f"c{layer}" in self.g:
+                torch.sum(d, 2, keepdim=True, out=self.g[f"c{layer}"])
             if self.learned_t:
                 self.g[f"R{layer}"] /= self.temperature(layer)
         if self.learned_t:
@@ -221,16 +253,21 @@ class MLPStack:
             logits.sub_(bias).mul_(d)
             d_t = -logits.sum((1, 2), keepdim=True) / self.temperature(layer)
             self.g[f"alpha{layer}"].copy_(d_t * span * s * (1 - s))
+        if self.direct or not self.trunk:
+            return None
+        back = self._back(f"R{layer}") if self.learner.gradient in FEEDBACK else R_over_T
         if self.squared:  # d a^2 = 2 a da; the 2 goes to the small matrix
-            R_over_T = 2 * R_over_T
+            back = 2 * back
         name = "da" if self.local else f"da{layer}"  # a local layer is done with it before the next one starts
-        da = torch.bmm(R_over_T.transpose(1, 2), d, out=self._out(name, self.width, batch))
+        da = torch.bmm(back.transpose(1, 2), d, out=self._out(name, self.width, batch))
         return da.mul_(a_EHB) if self.squared else da
 
     def _layer_gradients(self, layer: int, a_EHB: Tensor, h_EDB: Tensor, da_EHB: Tensor) -> Tensor:
         """Gradients of W and b from that of the activation, which is overwritten by that of the pre-activation."""
         dz = da_EHB
-        if not (self.local and self.squared):  # there da is a multiple of a, 0 already where a is
+        if self.tanh:
+            dz.addcmul_(dz, a_EHB.square(), value=-1)
+        elif not (self.local and self.squared):  # there da is a multiple of a, 0 already where a is
             dz = torch.ops.aten.threshold_backward.grad_input(da_EHB, a_EHB, 0, grad_input=da_EHB)
         torch.bmm(dz, h_EDB.transpose(1, 2), out=self.g[f"W{layer}"])
         torch.sum(dz, 2, keepdim=True, out=self.g[f"b{layer}"])
@@ -243,6 +280,8 @@ class MLPStack:
         """
         for layer in range(self.depth):
             group = [self.g[f"{name}{layer}"] for name in ("W", "b", "R", "c", "alpha") if f"{name}{layer}" in self.g]
+            if not group:
+                continue
             norm = torch.stack([g.flatten(1).square().sum(1) for g in group]).sum(0).sqrt()
             factor = (largest / (norm + 1e-6)).clamp(max=1.0)[:, None, None]
             for g in group:
@@ -251,19 +290,3 @@ class MLPStack:
 
 def _padded(size: tuple[int, ...]) -> int:
     return -(-int(np.prod(size)) // ALIGN) * ALIGN
-
-
-def _draws(
-    seed: int, member: int, K: int, fan_in: list[int], width: int, headed: range, learner: TableLearner
-) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """One network's initial numbers. Hidden layers are the same for every K and learner of a seed, heads for every
-    learner.
-    """
-    out = {}
-    for layer, n in enumerate(fan_in):
-        out[f"W{layer}"], out[f"b{layer}"] = linear(stream(seed, f"init/{member}/{layer}"), width, n)
-    for layer in headed:
-        out[f"R{layer}"], out[f"c{layer}"] = readout(seed, member, layer, K, width, learner)
-        if learner.temperature == "learned":
-            out[f"alpha{layer}"] = np.zeros((1, 1))
-    return out

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import TableLearner
+from kaxis.spec.learner import DIRECT, TableLearner
 from kaxis.spec.net import MLPSpec, VGGSpec
 
 __all__ = ["Layer", "cell_counts", "conv_counts", "counts", "layers"]
@@ -56,10 +56,9 @@ def layers(net: VGGSpec, size: int) -> list[Layer]:
     956
     """
     net.check(size)
-    channels, pools = net.shape
+    full_width, pools = net.shape
     out, inputs, side = [], 3, size
-    for i, full in enumerate(channels):
-        c = max(1, round(full * net.width))
+    for i, (full, c) in enumerate(zip(full_width, net.channels, strict=True)):
         out.append(Layer(inputs, c, side, GOODNESS_SIDE[full], i in pools))
         inputs, side = c, side // 2 if i in pools else side
     return out
@@ -81,29 +80,66 @@ def conv_counts(*, K: int, size: int, batch: int, net: VGGSpec, learner: TableLe
     every = {"every": plan, "last": plan[-1:], "concat": []}[learner.heads]
     concat = sum(p.channels for p in plan[1:]) if learner.concat else 0
     goodness = [1 if learner.goodness == "scalar" else p.goodness for p in every]
-    head_numbers = sum(K * (g + 1) for g in goodness)
-    learned = learner.readout == "learned"
+    trunk = _Trunk(
+        forward=[p.macs for p in plan],
+        numbers=sum(p.channels * (9 * p.inputs + 1) for p in plan),
+        weights=sum(p.channels * 9 * p.inputs for p in plan[1:]),
+        units=sum(p.channels * p.side**2 for p in plan),
+    )
     classifier = K * (concat + 1) + 2 * concat if concat else 0
-    forward = sum(p.macs for p in plan)
-    through = sum(p.macs for p in plan[1:]) if learner.gradient == "global" else 0
-    head = K * sum(goodness)
-    macs = 2 * forward + through + head * (3 if learned else 2) + 3 * K * concat
-    backbone = sum(p.channels * (9 * p.inputs + 1) for p in plan)
-    temperatures = len(every) * (learner.temperature == "learned")
+    out = _counts(K, trunk, goodness, learner, batch)
+    out["parameters"] += learner.members * classifier
+    out["flops_step"] += learner.members * 2 * 3 * K * concat * batch
+    out["flops_predict"] += learner.members * 2 * K * concat
+    return out
+
+
+@dataclass(frozen=True)
+class _Trunk:
+    """Multiply-adds of each hidden layer, lowest first; trained numbers in all; weights above the first layer; units
+    that have an activation.
+    """
+
+    forward: list[int]
+    numbers: int
+    weights: int
+    units: int
+
+
+def _counts(K: int, trunk: _Trunk, read: list[int], learner: TableLearner, batch: int) -> dict[str, int]:
+    """Of a trunk with heads that read so many features each."""
+    heads, product = K * (sum(read) + len(read) * (learner.bias == "yes")), K * sum(read)
+    learned, gradient = learner.readout == "learned", learner.gradient
+    parameters = heads * learned + len(read) * (learner.temperature == "learned")
+    buffers = K * (sum(read) + len(read)) * (learner.readout == "fixed")
+    macs, forward = sum(trunk.forward) + product * (1 + learned), sum(trunk.forward)
+    if learner.trunk:
+        parameters += trunk.numbers
+        macs += forward  # of the weights' gradients
+    else:
+        buffers += trunk.numbers
+    if gradient in DIRECT:
+        macs += K * trunk.units
+        buffers += K * trunk.units
+    elif learner.trunk:
+        macs += product
+        macs += sum(trunk.forward[1:]) if gradient != "local" else 0
+        buffers += (trunk.weights + product) * (gradient == "fa")
     members = learner.members
     return {
-        "parameters": members * (backbone + head_numbers * learned + temperatures + classifier),
-        "buffers": members * head_numbers * (not learned),
+        "parameters": members * parameters,
+        "buffers": members * buffers,
         "flops_step": members * 2 * macs * batch,
-        "flops_predict": members * 2 * (forward + head + K * concat),
+        "flops_predict": members * 2 * (forward + product),
     }
 
 
 def counts(*, K: int, inputs: int, net: MLPSpec, batch: int, learner: TableLearner) -> dict[str, int]:
     """Parameters, buffers and arithmetic of a cell, by the paper's accounting.
 
-    DTG-FF trains the backbone and one temperature a layer, its readouts are buffers; an ensemble is its members with
-    their heads. FLOPs are those of matrix products (2 a multiply-add), of one training step and of one prediction.
+    DTG-FF trains the backbone and one temperature a layer, its readouts are buffers, as are feedback alignment's
+    backward weights; an ensemble is its members with their heads. FLOPs are those of matrix products (2 a
+    multiply-add), of one training step and of one prediction.
 
     Examples
     --------
@@ -113,22 +149,9 @@ def counts(*, K: int, inputs: int, net: MLPSpec, batch: int, learner: TableLearn
     (53764, 5160)
     """
     width, depth = net.width, net.depth
-    fan_in = [inputs] + [width] * (depth - 1)
-    heads = depth if learner.heads == "every" else 1
-    head_numbers = heads * K * (width + 1)
-    learned = learner.readout == "learned"
-    backbone = sum(width * (n + 1) for n in fan_in)
-    forward = sum(width * n for n in fan_in)
-    head = heads * K * width
-    through = sum(width * n for n in fan_in[1:]) if learner.gradient == "global" else 0
-    macs = 2 * forward + through + 2 * head + (head if learned else 0)
-    members = learner.members
-    return {
-        "parameters": members * (backbone + head_numbers * learned + heads * (learner.temperature == "learned")),
-        "buffers": members * head_numbers * (not learned),
-        "flops_step": members * 2 * macs * batch,
-        "flops_predict": members * 2 * (forward + head),
-    }
+    forward = [width * n for n in [inputs] + [width] * (depth - 1)]
+    trunk = _Trunk(forward, sum(forward) + width * depth, sum(forward[1:]), width * depth)
+    return _counts(K, trunk, [width] * (depth if learner.heads == "every" else 1), learner, batch)
 
 
 def cell_counts(cell: Cell, inputs: int) -> dict[str, int]:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kaxis.nets.draws import linear
+from kaxis.nets.maps import convolution, flat, grid_means, over_channels
 from kaxis.nets.plan import Layer, layers
-from kaxis.nets.vgg import convolution, flat, grid_means, over_channels
 from kaxis.spec.net import VGGSpec
 from kaxis.streams import stream
 
@@ -75,7 +75,7 @@ class Start:
 
         It detaches nothing: that is the rule's to do.
         """
-        return Up(self._plan[layer].pool, self._norm, self._dropout) if self._plan else nn.Identity()
+        return Up(self._plan[layer].pool, self._norm, self._dropout, self.K) if self._plan else nn.Identity()
 
     def linear(self, purpose: str, inputs: int, outputs: int) -> nn.Linear:
         """A further layer, drawn as `torch.nn.Linear` is, from a stream of the purpose's name."""
@@ -104,11 +104,11 @@ class Read(nn.Module):
 class Up(nn.Module):
     """Average pooling, normalisation over channels without weights, dropout."""
 
-    def __init__(self, pool: bool, norm: str, dropout: float) -> None:
+    def __init__(self, pool: bool, norm: str, dropout: float, K: int) -> None:
         super().__init__()
-        self.pool, self.norm, self.dropout = pool, norm, dropout
+        self.pool, self.norm, self.dropout, self.K = pool, norm, dropout, K
 
     def forward(self, a_BCSS: Tensor) -> Tensor:
         x = F.avg_pool2d(a_BCSS, 2) if self.pool else a_BCSS
-        x = over_channels(x.permute(0, 2, 3, 1), self.norm)
+        x = over_channels(x.permute(0, 2, 3, 1), self.norm, self.K)
         return F.dropout(x, self.dropout, self.training).permute(0, 3, 1, 2)

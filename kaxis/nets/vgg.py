@@ -11,6 +11,7 @@ name alone: their pools, and all of VGG13, are ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -18,16 +19,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kaxis.nets import fused
-from kaxis.nets.draws import linear, readout
-from kaxis.nets.plan import Layer, layers
-from kaxis.spec.learner import TableLearner
+from kaxis.nets.draws import feedback, linear, readout
+from kaxis.nets.maps import convolution, flat, grid_means, over_channels
+from kaxis.nets.plan import layers
+from kaxis.spec.learner import DIRECT, FEEDBACK, TableLearner
 from kaxis.spec.net import VGGSpec
-from kaxis.streams import stream
+from kaxis.streams import SHARED, stream
 
-__all__ = ["CONCAT_DROPOUT", "CONCAT_SMOOTHING", "VGG", "convolution", "flat", "grid_means", "over_channels"]
+__all__ = ["CONCAT_DROPOUT", "CONCAT_SMOOTHING", "VGG"]
 
 CONCAT_DROPOUT, CONCAT_SMOOTHING = 0.2, 0.1  # paper, concat inference
-EPS = 1e-5
 
 
 class VGG(nn.Module):
@@ -57,11 +58,12 @@ class VGG(nn.Module):
         concat: bool,
     ) -> None:
         super().__init__()
-        self.plan, self.learner, self.dropout = layers(net, size), learner, net.dropout
-        self.local = learner.gradient == "local"
+        self.plan, self.learner, self.dropout, self.K = layers(net, size), learner, net.dropout, K
+        self.tanh, self.apart = net.activation == "tanh", learner.apart
         depth = len(self.plan)
         self.headed = {"every": range(depth), "last": range(depth - 1, depth), "concat": range(0)}[learner.heads]
         self.convs = nn.ModuleList(convolution(seed, member, i, layer) for i, layer in enumerate(self.plan))
+        self.convs.requires_grad_(learner.trunk)
         self.heads = nn.ModuleDict()
         self.alphas = nn.ParameterDict()
         self.goodness_norms = nn.ModuleDict()
@@ -69,10 +71,12 @@ class VGG(nn.Module):
             for i in self.headed:
                 G = 1 if learner.goodness == "scalar" else self.plan[i].goodness
                 head = nn.Linear(G, K)
-                R, c = readout(seed, member, i, K, G, learner)
+                R, c = readout(seed, member, i, K, G, learner, channels=min(G, self.plan[i].channels))
                 head.weight.copy_(torch.from_numpy(R))
                 head.bias.copy_(torch.from_numpy(c[:, 0]))
                 head.requires_grad_(learner.readout == "learned")
+                if learner.bias == "no":
+                    head.bias.requires_grad_(False)
                 self.heads[str(i)] = head
                 if learner.temperature == "learned":
                     self.alphas[str(i)] = nn.Parameter(torch.zeros(()))
@@ -86,6 +90,48 @@ class VGG(nn.Module):
                 last.weight.copy_(torch.from_numpy(W))
                 last.bias.copy_(torch.from_numpy(b[:, 0]))
                 self.concat = nn.Sequential(nn.BatchNorm1d(width), last)
+        self._draw_feedback(seed, member)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def _draw_feedback(self, seed: int, member: int) -> None:
+        """Backward weights: of layer i in the shape of its kernels, of the head above all, or from K errors to each
+        unit of layer i.
+        """
+        kind, above = self.learner.gradient, len(self.plan)
+        shapes: dict[int, tuple[int, ...]] = {}
+        if kind in DIRECT:
+            shapes = {i: (self.K, p.channels, p.side, p.side) for i, p in enumerate(self.plan)}
+        elif kind == "fa":
+            shapes = {i: (p.channels, p.inputs, 3, 3) for i, p in enumerate(self.plan) if i}
+            shapes[above] = self.K, self.heads[str(above - 1)].get_parameter("weight").shape[1]
+        for i, shape in shapes.items():
+            purpose = f"feedback/{member}/{i}" if i < above else f"feedback_head/{member}"
+            rng = stream(seed, purpose, SHARED if kind == "fa" and i < above else self.K)
+            drawn = torch.from_numpy(feedback(rng, shape[0], math.prod(shape[1:]))).view(shape).float()
+            if len(shape) == 4:
+                drawn = drawn.contiguous(memory_format=torch.channels_last)
+            # drawn anew for each net, so no checkpoint keeps them
+            self.register_buffer(f"back{i}", drawn.to(self.device), persistent=False)
+
+    def back(self, i: int) -> Tensor | None:
+        """What a gradient goes back through in the place of the kernels of layer i (of the last head, where there is
+        no such layer); None for themselves.
+        """
+        kind = self.learner.gradient
+        if kind == "fa" and i:
+            return self.get_buffer(f"back{i}")
+        if kind != "usf":
+            return None
+        W = (self.convs[i] if i < len(self.plan) else self.heads[str(i - 1)]).get_parameter("weight").detach()
+        return W.sign() * (2 / ((W.shape[0] + W.shape[1]) * W[0, 0].numel())) ** 0.5
+
+    def sent(self, i: int, e_BK: Tensor) -> Tensor:
+        """The gradient of layer i's activation (B, C, S, S) that errors, or targets, are sent to it as."""
+        B = self.get_buffer(f"back{i}").permute(0, 2, 3, 1)
+        return (e_BK @ B.flatten(1)).view(-1, *B.shape[1:]).permute(0, 3, 1, 2)
 
     def temperature(self, i: int) -> Tensor | float:
         """T of layer i: 1, or learned between t_min and t_max."""
@@ -95,7 +141,8 @@ class VGG(nn.Module):
         return low + (high - low) * torch.sigmoid(self.alphas[str(i)])
 
     def activation(self, i: int, h_BCSS: Tensor) -> Tensor:
-        return F.relu(self.convs[i](h_BCSS), inplace=True)
+        z: Tensor = self.convs[i](h_BCSS)
+        return z.tanh() if self.tanh else F.relu(z, inplace=True)
 
     def goodness(self, i: int, a_BCSS: Tensor) -> Tensor:
         """What a head of layer i would read, before normalisation and temperature: the pooled a^power, or its mean (B,
@@ -114,7 +161,12 @@ class VGG(nn.Module):
     def _read(self, i: int, g_BG: Tensor) -> Tensor:
         if str(i) in self.goodness_norms:
             g_BG = self.goodness_norms[str(i)](g_BG)
-        logits: Tensor = self.heads[str(i)](g_BG / self.temperature(i))
+        head, g_BG = self.heads[str(i)], g_BG / self.temperature(i)
+        if self.learner.gradient in FEEDBACK and torch.is_grad_enabled():
+            back = self.back(i + 1)
+            assert back is not None
+            return fused.linear(g_BG, head.get_parameter("weight"), head.get_parameter("bias"), back)
+        logits: Tensor = head(g_BG)
         return logits
 
     def layer(self, i: int, h_BCSS: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -123,13 +175,16 @@ class VGG(nn.Module):
         """
         layer, headed, device = self.plan[i], i in self.headed, h_BCSS.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else h_BCSS.dtype
+        back = self.back(i)
         whole = headed and self.learner.goodness == "vector" and layer.side % layer.goodness_side == 0
         a, g, p = fused.layer(
             h_BCSS.to(dtype),
             *(p.to(dtype) for p in self.convs[i].parameters()),
             head=layer.goodness_side if whole else 0,
             squared=self.learner.power == "2",
-            pool=layer.pool and not self.local,
+            pool=layer.pool and not self.apart,
+            tanh=self.tanh,
+            back=None if back is None else back.to(dtype),
         )
         logits = None
         if g is not None:
@@ -139,6 +194,16 @@ class VGG(nn.Module):
             logits = self.head(i, a)
         return a, logits, a if p is None else p
 
+    def alone(self, i: int, h_BCSS: Tensor) -> Tensor:
+        """`activation` as one operation."""
+        dtype = torch.get_autocast_dtype(h_BCSS.device.type) if torch.is_autocast_enabled(h_BCSS.device.type) else None
+        W, b = self.convs[i].get_parameter("weight"), self.convs[i].get_parameter("bias")
+        dtype = dtype or h_BCSS.dtype
+        a, _, _ = fused.layer(
+            h_BCSS.to(dtype), W.to(dtype), b.to(dtype), head=0, squared=False, pool=False, tanh=self.tanh
+        )
+        return a
+
     def onward(self, i: int, a_BCSS: Tensor, mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
         """The next layer's input; `mask` gives a layer's dropout mask (already divided by the share kept)."""
         return self.normed(i, F.avg_pool2d(a_BCSS, 2) if self.plan[i].pool else a_BCSS, mask)
@@ -146,7 +211,7 @@ class VGG(nn.Module):
     def normed(self, i: int, p_BCSS: Tensor, mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
         """The next layer's input from what is already pooled."""
         kind, x = self.learner.norm, p_BCSS.permute(0, 2, 3, 1)  # channels last, as in memory
-        x, own = over_channels(x, kind), kind != "none"
+        x, own = over_channels(x, kind, self.K), kind != "none"
         if mask is not None and self.dropout:
             drawn = mask(i, p_BCSS).permute(0, 2, 3, 1)
             x = x.mul_(drawn) if own else x * drawn
@@ -182,48 +247,17 @@ class VGG(nn.Module):
                 pooled.append(a.mean((2, 3)))
         return out + ([self.classify(pooled, None)] if self.concat else [])
 
-    def groups(self) -> list[list[nn.Parameter]]:
-        """Trained parameters layer by layer, the concat classifier's last: what each AdamW and each clip covers."""
-        out = []
+    def groups(self) -> dict[int, list[nn.Parameter]]:
+        """Trained parameters of each layer that has some, the concat classifier's last: what each AdamW and each clip
+        covers.
+        """
+        out = {}
         for i, conv in enumerate(self.convs):
             own = [*conv.parameters()]
             if i in self.headed:
-                own += [p for p in self.heads[str(i)].parameters() if p.requires_grad]
+                own += [*self.heads[str(i)].parameters()]
                 own += [self.alphas[str(i)]] if str(i) in self.alphas else []
-            out.append(own)
-        return out + ([[*self.concat.parameters()]] if self.concat else [])
-
-
-def convolution(seed: int, member: int, i: int, layer: Layer) -> nn.Conv2d:
-    """Convolution i as every learner of the seed starts it."""
-    made = nn.Conv2d(layer.inputs, layer.channels, 3, padding=1)
-    W, b = linear(stream(seed, f"init/{member}/{i}"), layer.channels, 9 * layer.inputs)
-    own: dict[str, nn.Parameter] = dict(made.named_parameters())
-    with torch.no_grad():
-        own["weight"].copy_(torch.from_numpy(W).view_as(own["weight"]))
-        own["weight"].data = own["weight"].data.contiguous(memory_format=torch.channels_last)
-        own["bias"].copy_(torch.from_numpy(b[:, 0]))
-    return made
-
-
-def over_channels(x_BSSC: Tensor, kind: str) -> Tensor:
-    """Normalisation over channels, which are last, without trained numbers."""
-    shape = (x_BSSC.shape[-1],)
-    if kind == "none":
-        return x_BSSC
-    if kind == "rmsnorm":
-        return F.rms_norm(x_BSSC, shape, eps=EPS)
-    # torch's kernel is twice as fast with a weight; the numbers are the same, but a gradient's are not
-    ones = None if torch.is_grad_enabled() and x_BSSC.requires_grad else x_BSSC.new_ones(shape)
-    return F.layer_norm(x_BSSC, shape, ones, eps=EPS)
-
-
-def flat(g_BCGG: Tensor) -> Tensor:
-    """Flattened as it lies in memory, so that the backward pass stays channels-last."""
-    return g_BCGG.permute(0, 2, 3, 1).flatten(1)
-
-
-def grid_means(x_BCSS: Tensor, goal: int) -> Tensor:
-    """Means over a goal x goal grid."""
-    side = x_BCSS.shape[2]
-    return F.avg_pool2d(x_BCSS, side // goal) if side % goal == 0 else F.adaptive_avg_pool2d(x_BCSS, goal)
+            out[i] = [p for p in own if p.requires_grad]
+        if self.concat:
+            out[len(self.plan)] = [*self.concat.parameters()]
+        return {i: own for i, own in out.items() if own}

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from kaxis.spec.images import ImageSpec, source_spec
-from kaxis.spec.learner import CodeLearner, TableLearner, learner_spec
+from kaxis.spec.learner import DIRECT, CodeLearner, TableLearner, learner_spec
 from kaxis.spec.net import MLPSpec, VGGSpec, net_spec
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining, training_spec
@@ -125,7 +125,7 @@ class Cell:
     def streams(self) -> dict[str, int | str]:
         """Which streams the cell draws from, each with its key: K where it is redrawn at every K, else "shared".
 
-        `init`, `head`, `readout` and `order` are further keyed by member, the first three by layer too.
+        All but those of the data and `augment` are further keyed by member, those of weights by layer too.
 
         Examples
         --------
@@ -138,7 +138,13 @@ class Cell:
         if isinstance(algorithm, CodeLearner):
             used |= {"init": SHARED, "rule": K, "order": SHARED}
             return used | ({"augment": SHARED} if self.conv else {})
-        used |= {"init": SHARED, "readout" if algorithm.drawn else "head": K, "order": SHARED}
+        used |= {"init": SHARED}
+        used |= {"readout" if algorithm.drawn else "head": K} if algorithm.readout != "groups" else {}
+        used |= {"order": SHARED}
+        if algorithm.gradient == "fa":
+            used |= {"feedback": SHARED, "feedback_head": K}
+        elif algorithm.gradient in DIRECT:
+            used |= {"feedback": K}
         if self.conv:
             used |= {"concat": K} if algorithm.concat else {}
             used |= {"augment": SHARED, "dropout": SHARED}

@@ -11,8 +11,11 @@ from annotated_types import Ge, Gt, Lt
 from kaxis.spec.options import Float, Option, Spec
 
 __all__ = [
+    "DIRECT",
+    "FEEDBACK",
     "RULE_SETTINGS",
     "SETTINGS",
+    "UNSAID",
     "CodeLearner",
     "ConvSettings",
     "LearnerSpec",
@@ -22,10 +25,11 @@ __all__ = [
     "learner_spec",
 ]
 
-Gradient = Literal["global", "local"]
+Gradient = Literal["global", "local", "none", "fa", "usf", "dfa", "sdfa", "drtp"]
 Power = Literal["1", "2"]
 Temperature = Literal["1", "learned"]
-Readout = Literal["learned", "fixed"]
+Readout = Literal["learned", "fixed", "groups"]
+Bias = Literal["yes", "no"]
 Start = Literal["torch", "draw"]
 Heads = Literal["last", "every", "concat"]
 Inference = Literal["last", "logit_sum", "softmax_mean", "concat"]
@@ -37,14 +41,18 @@ class Switches:
 
     Parameters
     ----------
-    gradient : {"global", "local"}
-        Whether a layer's loss reaches the layers below it. Local layers are detached from below.
+    gradient : {"global", "local", "none", "fa", "usf", "dfa", "sdfa", "drtp"}
+        What teaches a layer: the losses at it and above, sent back through the weights (``global``); its own loss alone
+        (``local``, layers are detached from below); nothing, its weights stay as drawn (``none``). The others send the
+        last head's loss back otherwise: layer by layer through fixed random weights (``fa``, feedback alignment) or
+        the signs of the weights (``usf``); to each layer at once through fixed random weights, the error (``dfa``), its
+        sign (``sdfa``), or the target in its place (``drtp``).
     power : {"1", "2"}
         Heads read the activation a, or the goodness a^2.
     temperature : {"1", "learned"}
         Heads read g / T with T = 1, or T = t_min + (t_max - t_min) sigmoid(alpha), one alpha a layer.
-    readout : {"learned", "fixed"}
-        Heads are trained, or random buffers.
+    readout : {"learned", "fixed", "groups"}
+        Heads are trained, or random buffers, or the means of K groups of channels, as equal as can be.
     start : {"torch", "draw"}
         A learned readout starts as `torch.nn.Linear` does, or from the draw that a fixed one would be.
     heads : {"last", "every", "concat"}
@@ -56,6 +64,8 @@ class Switches:
         inference).
     members : int
         Networks trained independently for one cell.
+    bias : {"yes", "no"}
+        Whether heads have a bias; those of groups have none.
     """
 
     gradient: Gradient = "global"
@@ -66,9 +76,19 @@ class Switches:
     heads: Heads = "every"
     inference: Inference = "logit_sum"
     members: int = 1
+    bias: Bias = "yes"
 
 
-Norm = Literal["none", "layernorm", "rmsnorm"]
+UNSAID: Mapping[str, Any] = {"bias": "yes"}
+"""Switches that a configuration leaves out at these values, so that cells from before them keep their names."""
+
+FEEDBACK = ("fa", "usf")
+"""Gradients that go back layer by layer, but not through the weights."""
+
+DIRECT = ("dfa", "sdfa", "drtp")
+"""Gradients that go from the last head to each layer at once."""
+
+Norm = Literal["none", "layernorm", "rmsnorm", "rmsnorm_sample", "groupnorm"]
 Scale = Literal["unit", "rsqrt_width", "rsqrt_K", "columns"]
 LR = Annotated[Float, Gt(0), Option("learning rate", "Adam, AdamW, cosine; rates not legible (conv: ASGE's)")]
 CLIP = Annotated[
@@ -79,8 +99,10 @@ CLIP = Annotated[
 NORM = Annotated[
     Norm,
     Option(
-        "normalisation between layers, without trained numbers",
-        "conv: LayerNorm; MLP: not said; `rmsnorm` is an ablation of its",
+        "normalisation between layers, without trained numbers: over the channels, of conv nets pixel by pixel; "
+        "`rmsnorm_sample` over the whole sample, `groupnorm` over each of K groups of channels",
+        "conv: LayerNorm; MLP: not said; `rmsnorm` is an ablation of its; `rmsnorm_sample` is ASGE's, `groupnorm` "
+        "DeeperForward's",
     ),
 ]
 DECAY = Annotated[
@@ -182,7 +204,22 @@ class TableLearner(Switches, LearnerSpec):
     @property
     def drawn(self) -> bool:
         """Whether a readout is drawn from the stream of fixed ones."""
-        return self.readout == "fixed" or self.start == "draw"
+        return self.readout == "fixed" or (self.readout == "learned" and self.start == "draw")
+
+    @property
+    def trunk(self) -> bool:
+        """Whether hidden layers are trained."""
+        return self.gradient != "none"
+
+    @property
+    def apart(self) -> bool:
+        """Whether nothing goes from layer to layer but activations."""
+        return self.gradient in ("local", "none", *DIRECT)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether something is worked in K groups of channels."""
+        return self.readout == "groups" or self.norm == "groupnorm"
 
     @property
     def concat(self) -> bool:

@@ -1,7 +1,8 @@
 """The table of learners: a learner is a choice on independent switches, so a control is a row and not code.
 
-Sources: the named rows are the paper's section on the synthetic study (BP, BP-Ensemble, BP-DeepSup, DTG-FF);
-`local_ce` and every other combination of switches are ours.
+Sources: the first four rows are the paper's section on the synthetic study (BP, BP-Ensemble, BP-DeepSup, DTG-FF).
+`mono_forward` and those below it are published rules of others, docs/learners/ says whose and what differs from them.
+`local_ce`, `bp_concat` and every other combination of switches are ours.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from typing import Any, get_args, get_type_hints
 
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.learner import (
+    DIRECT,
+    FEEDBACK,
     RULE_SETTINGS,
     SETTINGS,
+    UNSAID,
     ConvSettings,
     Settings,
     Switches,
@@ -61,14 +65,26 @@ class Learner(Switches):
             raise KaxisError(
                 f"learner {self.name}: gradient=local needs heads=every, else the lower layers have no loss"
             )
+        if self.gradient in (*FEEDBACK, *DIRECT) and (self.heads != "last" or self.inference == "concat"):
+            raise KaxisError(
+                f"learner {self.name}: gradient={self.gradient} sends the last head's loss back; it needs heads=last "
+                "and inference=last"
+            )
+        if self.gradient == "none" and self.heads == "concat":
+            raise KaxisError(f"learner {self.name}: gradient=none needs heads=every or heads=last")
+        if self.gradient == "none" and self.readout != "learned" and self.temperature == "1":
+            raise KaxisError(f"learner {self.name}: gradient=none, readout={self.readout} leave nothing to train")
+        if self.readout == "groups" and self.bias == "no":
+            raise KaxisError(f"learner {self.name}: readout=groups has no bias to leave out")
         if self.members < 1:
             raise KaxisError(f"learner {self.name}: members={self.members} is not 1 or more")
         if self.members > 1 and self.inference != "softmax_mean":
             raise KaxisError(f"learner {self.name}: {self.members} members need inference=softmax_mean")
 
     def switches(self) -> dict[str, Any]:
-        """The row without its name and overrides."""
-        return {f.name: getattr(self, f.name) for f in fields(Switches)}
+        """The row without its name and overrides, and without what is not said at its default."""
+        row = {f.name: getattr(self, f.name) for f in fields(Switches)}
+        return {k: v for k, v in row.items() if k not in UNSAID or v != UNSAID[k]}
 
     def plain(self, settings: Settings | None = None) -> TableLearner:
         """The row at the settings of a run, by default the MLP's."""
@@ -96,8 +112,11 @@ class Learner(Switches):
             config |= {**decay, "goodness": own.goodness, "goodness_norm": own.goodness_norm}
         else:  # named only where they differ, so that older records keep their names
             config |= {k: v for k, v in decay.items() if v}
-        if self.readout == "fixed" or self.start == "draw":
-            config |= {"readout_scale": own.readout_scale, "readout_bias": own.readout_bias}
+        if self.readout == "fixed" or (self.readout == "learned" and self.start == "draw"):
+            config |= {"readout_scale": own.readout_scale}
+            config |= {"readout_bias": own.readout_bias} if self.bias == "yes" else {}
+        if self.readout == "groups" and config.get("goodness") == "scalar":
+            raise KaxisError(f"learner '{self.name}': readout=groups needs goodness=vector, of which it takes means")
         if self.temperature == "learned":
             if not own.t_min < own.t_max:
                 raise KaxisError(f"learner '{self.name}': t_min = {own.t_min} is not below t_max = {own.t_max}")
@@ -121,6 +140,22 @@ TABLE: dict[str, Learner] = {
         Learner("dtg_ff", gradient="local", power="2", temperature="learned", readout="fixed", start="draw"),
         Learner("local_ce", gradient="local"),
         Learner("bp_concat", heads="concat", inference="concat"),
+        Learner("mono_forward", gradient="local", bias="no"),
+        Learner(
+            "asge",
+            gradient="local",
+            power="2",
+            readout="fixed",
+            start="draw",
+            overrides={"readout_scale": "rsqrt_K", "norm": "rmsnorm_sample"},
+        ),
+        Learner("deeperforward", gradient="local", readout="groups", overrides={"norm": "groupnorm"}),
+        Learner("cwcomp", gradient="local", power="2", readout="groups", overrides={"norm": "groupnorm"}),
+        Learner("random_trunk", gradient="none"),
+        *(
+            Learner(name, gradient=name, heads="last", inference="last")
+            for name in ("fa", "usf", "dfa", "sdfa", "drtp")
+        ),
     )
 }
 
@@ -183,13 +218,17 @@ def parse(text: str) -> Learner:
         else:
             changes[key] = value
     changes = {k: v for k, v in sorted(changes.items()) if k in settings or v != getattr(row, k)}
-    if changes.get("readout", row.readout) == "fixed" and changes.get("start") == "torch":
-        raise KaxisError(f"learner '{text}': start has no effect on a fixed readout")
+    readout = changes.get("readout", row.readout)
+    if "start" in changes and (readout == "groups" or (readout == "fixed" and changes["start"] == "torch")):
+        raise KaxisError(f"learner '{text}': start has no effect on a readout that is {READOUTS[readout]}")
     if not changes:
         return row
     name = f"{row.name}[{','.join(f'{k}={v}' for k, v in changes.items())}]"
     overrides = {k: changes.pop(k) for k in settings if k in changes}
     return replace(row, name=name, overrides={**row.overrides, **overrides}, **changes)
+
+
+READOUTS = {"fixed": "fixed", "groups": "made of groups"}
 
 
 def _canonical(value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator
@@ -56,6 +56,12 @@ class NetSpec(Spec):
     """Whether it sees images."""
 
     name: Name
+    activation: Annotated[
+        Literal["relu", "tanh"],
+        Option("the hidden layers' nonlinearity", "ReLU; `tanh` is what sDFA and DRTP were published with"),
+    ] = "relu"
+
+    UNNAMED: ClassVar[Mapping[str, Any]] = {"activation": "relu"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +79,11 @@ class MLPSpec(NetSpec):
         Option("mlp: units of a hidden layer; vgg: multiplies the channels", "the same"),
     ] = 128
     depth: Annotated[int, Ge(1), Le(1_000), Option("mlp: hidden layers", "the same")] = 4
+
+    @property
+    def least(self) -> int:
+        """Units of the narrowest layer."""
+        return self.width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +111,16 @@ class VGGSpec(NetSpec):
         if self.depth_only:
             return (DEPTH_ONLY_CHANNELS,) * n, tuple((i + 1) * n // 5 - 1 for i in range(4))
         return channels, pools
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each layer."""
+        return tuple(max(1, round(full * self.width)) for full in self.shape[0])
+
+    @property
+    def least(self) -> int:
+        """Channels of the narrowest layer."""
+        return min(self.channels)
 
     def check(self, size: int) -> None:
         """KaxisError if the pools cannot divide images of `size` x `size` pixels."""

@@ -118,6 +118,12 @@ class Sweep(Grid):
             net.check(data.side)
         for config in self._rows():
             spec = learner_spec(config)
+            if isinstance(spec, TableLearner) and spec.grouped and max(self.K) > net.least:
+                what = "units of a layer" if isinstance(net, MLPSpec) else "channels of its narrowest layer"
+                raise KaxisError(
+                    f"K = {max(self.K)}: learner '{spec.name}' makes K groups of the {net.least} {what}; take fewer "
+                    "classes or a wider net"
+                )
             if isinstance(spec, TableLearner) and isinstance(training, ConvTraining):
                 if spec.batch_statistics:
                     training.check_batch_statistics()

@@ -276,7 +276,8 @@ def _refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]
     for record, values in chosen:
         learner, source = values["learner"], values["source"]
         if learner not in brackets:
-            brackets[learner] = set(re.findall(r"(\w+)=", learner))
+            row = TABLE.get(learner.partition("[")[0])  # a preset's own settings are part of its name too
+            brackets[learner] = {*re.findall(r"(\w+)=", learner), *(row.overrides if row else ())}
         named, settings = brackets[learner], record["config"]["learner"].get("settings", {})
         if "checksums" in record["data"]:
             checksums.setdefault(source, set()).add(str(sorted(record["data"]["checksums"].items())))

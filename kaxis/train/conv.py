@@ -47,7 +47,10 @@ class ConvStack(Stack):
             ]
         decay = self.learner.weight_decay
         self.optimizers = [
-            [torch.optim.AdamW(group, lr=self.learner.lr, weight_decay=decay, fused=True) for group in net.groups()]
+            [
+                torch.optim.AdamW(group, lr=self.learner.lr, weight_decay=decay, fused=True)
+                for group in net.groups().values()
+            ]
             for net in self.nets
         ]
         self.headed = self.nets[0].headed
@@ -65,12 +68,15 @@ class ConvStack(Stack):
         net, optimizers, (seed, member) = self.nets[network], self.optimizers[network], self.networks[network]
         parts, clip = self.train.accumulate, self.learner.clip
         part, total = self.batch // parts, torch.zeros((), device=self.device)
+        of_layer = dict(zip(net.groups(), optimizers, strict=True))
 
         def finish(i: int) -> None:
+            if i not in of_layer:  # nothing of it is trained
+                return
             if clip:
-                clip_grad_norm_([p for g in optimizers[i].param_groups for p in g["params"]], clip)
-            optimizers[i].step()
-            optimizers[i].zero_grad(set_to_none=True)
+                clip_grad_norm_([p for g in of_layer[i].param_groups for p in g["params"]], clip)
+            of_layer[i].step()
+            of_layer[i].zero_grad(set_to_none=True)
 
         for k in range(parts):
             total += gradients(

@@ -28,7 +28,7 @@ def activation_bytes(cell: Cell, size: int) -> int:
     plan = layers(net, size)
     whole = [4 * (p.inputs * p.side**2 + 4 * p.channels * p.side**2) for p in plan]
     inputs = [4 * p.inputs * p.side**2 for p in plan]
-    if learner.gradient == "local" and training.local_step != "summed":
+    if learner.gradient == "drtp" or (learner.gradient in ("local", "none") and training.local_step != "summed"):
         return max(whole)
     return sum(inputs) + max(whole) if training.activation_checkpointing else sum(whole)
 

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from kaxis.outcomes import pack
 from kaxis.sources.task import Task
 from kaxis.spec.cell import Cell
+from kaxis.spec.learner import DIRECT, TableLearner
 from kaxis.train.stack import Stack
 
 __all__ = ["DIVERGED", "Result"]
 
 DIVERGED = 1e4
 """Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log
-K.
+K. A learner that sends errors or targets to its layers directly does not descend the loss: of DRTP on ReLU it grows
+with the activations while three digits of four are right. Such a one has diverged where its loss is no number.
 """
 
 STATE = ("reason", "curves", "layers", "right")
@@ -39,6 +41,13 @@ class Result:
     def best(self) -> bool:
         return self.cell.training.select == "best"
 
+    @property
+    def most(self) -> float:
+        """The training loss above which it has diverged."""
+        algorithm = self.cell.algorithm
+        direct = isinstance(algorithm, TableLearner) and algorithm.gradient in DIRECT
+        return math.inf if direct else DIVERGED
+
     def add(
         self,
         step: int,
@@ -51,7 +60,7 @@ class Result:
         earlier = [loss for loss in self.curves["train_loss"] if loss is not None] or self.curves["test_loss"]
         start = earlier[0] if earlier else math.inf
         for split, (_, loss) in seen.items():
-            if not math.isfinite(loss) or (split == "train" and loss > max(DIVERGED, start)):
+            if not math.isfinite(loss) or (split == "train" and loss > max(self.most, start)):
                 self.reason = f"diverged: {split} loss {loss:.3g} at step {step}"
                 return
         self.curves["step"].append(step)

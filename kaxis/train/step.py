@@ -2,6 +2,8 @@
 
 Local learners go layer by layer: forward, loss, backward, step, graph freed, the next input from the detached
 activation computed before the step (the paper's pipelined step). Global ones sum their heads' losses and go back once.
+Direct feedback alignment goes up once and then sends the last head's error to every layer; with targets in its place
+(DRTP) each layer steps at once.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from kaxis.nets.vgg import CONCAT_SMOOTHING, VGG
+from kaxis.spec.learner import DIRECT, FEEDBACK
 
 __all__ = ["Mask", "gradients"]
 
@@ -67,6 +70,8 @@ def gradients(
         The heads' summed loss (nats), detached.
     """
     step = _Step(net, x_BCSS.device.type, y_B, mask, done, look, share, local_step, precision, kernels)
+    if net.learner.gradient in DIRECT:
+        return step.direct(x_BCSS)
     losses = step.forward(x_BCSS, checkpointing)
     total = torch.stack(losses).sum()
     if not step.one_by_one:
@@ -97,7 +102,7 @@ class _Step:
 
     @property
     def one_by_one(self) -> bool:
-        return self.net.local and self.local_step != "summed"
+        return self.net.apart and self.local_step != "summed"
 
     def cast(self) -> torch.autocast:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16")
@@ -122,7 +127,7 @@ class _Step:
         """What goes up, the head's loss, the average-pooled activation."""
         net = self.net
         with self.cast():
-            if self.kernels == "fused":
+            if self.kernels == "fused" or net.learner.gradient in FEEDBACK:
                 a, logits, up = net.layer(i, h)
             else:
                 up = a = net.activation(i, h)
@@ -131,9 +136,9 @@ class _Step:
         if logits is not None:
             loss = self.share * F.cross_entropy(logits, self.y_B, label_smoothing=net.learner.label_smoothing)
         if self.one_by_one:  # outside autocast, whose copies of the weights would outlive the step
-            assert loss is not None
-            self.look(str(i), loss)
-            loss.backward()
+            if loss is not None:  # a layer that is not trained may have no head
+                self.look(str(i), loss)
+                loss.backward()
             self.done(i)
             a = a.detach()
         with self.cast():
@@ -143,9 +148,46 @@ class _Step:
             pooled = a.mean((2, 3)) if net.concat and i else None
             if i + 1 == len(net.plan):
                 return None, loss, pooled
-            if net.local:
+            if net.apart:
                 return net.onward(i, a.detach(), self.mask), loss, pooled
-            return (net.normed if self.kernels == "fused" else net.onward)(i, up, self.mask), loss, pooled
+            pooled_already = self.kernels == "fused" or net.learner.gradient in FEEDBACK
+            return (net.normed if pooled_already else net.onward)(i, up, self.mask), loss, pooled
+
+    def direct(self, x_BCSS: Tensor) -> Tensor:
+        """The last head's loss, detached, which has gone back into the head alone; a layer's gradient is what is sent
+        to it.
+        """
+        net, h, last, kind = self.net, x_BCSS, len(self.net.plan) - 1, self.net.learner.gradient
+        target = F.one_hot(self.y_B, net.K).to(x_BCSS.dtype)
+        target = target * (self.share / len(target))
+        waiting: list[Tensor] = []
+        for i in range(last):
+            with self.cast():
+                a = net.alone(i, h)
+                h = net.onward(i, a.detach(), self.mask)
+            if kind == "drtp":
+                self.send(i, a, target)
+            else:
+                waiting.append(a)
+        with self.cast():
+            a = net.alone(last, h)
+            logits = net.head(last, a.detach())
+        loss = self.share * F.cross_entropy(logits, self.y_B, label_smoothing=net.learner.label_smoothing)
+        self.look(str(last), loss)
+        loss.backward()
+        if kind == "drtp":
+            self.send(last, a, target)
+            return loss.detach()
+        error = logits.detach().softmax(1) * (self.share / len(target)) - target
+        if kind == "sdfa":
+            error = error.sign() * (self.share / len(target))
+        for i, one in enumerate([*waiting, a]):
+            self.send(i, one, error)
+        return loss.detach()
+
+    def send(self, i: int, a: Tensor, e_BK: Tensor) -> None:
+        a.backward(self.net.sent(i, e_BK).to(a.dtype))
+        self.done(i)
 
     def classify(self, pools: list[Tensor]) -> list[Tensor]:
         """The concat classifier's loss, where it reaches the layers; else it goes back at once, into itself alone."""

@@ -39,6 +39,23 @@ def test_deep_supervision_is_lower_triangular_and_backprop_one_full_row(net: str
     assert words == "one loss reaches every layer"
 
 
+@pytest.mark.parametrize("net", ["mlp", "vgg8"])
+@pytest.mark.parametrize("learner", ["fa", "usf", "dfa", "sdfa"])
+def test_feedback_alignment_is_not_local_and_the_table_says_so(net: str, learner: str) -> None:
+    values, words = reached(net, learner)
+    assert (values > 0).all()
+    assert words.startswith("one loss reaches every layer, ")
+    assert words.endswith("not local")
+
+
+@pytest.mark.parametrize("net", ["mlp", "vgg8"])
+def test_targets_reach_every_layer_and_no_loss_does(net: str) -> None:
+    values, words = reached(net, "drtp")
+    assert (values[0] > 0).all()
+    assert (values[1, :-1] == 0).all()
+    assert words == "the target reaches every layer; the one loss reaches the last head alone"
+
+
 @pytest.mark.parametrize("way", ["naive", "summed", "interleaved"])
 def test_however_its_step_is_worked_dtg_ff_is_local(way: str) -> None:
     subject = next(s for s in subjects(net="vgg8", width=0.0625, learners=["dtg_ff"], batch=8) if way in s.name)

@@ -29,9 +29,9 @@ def config(learner: str, **options: Any) -> TableLearner:
     return Sweep.of({"source": "synthetic", "K": K, "seeds": "0", "learners": learner, **options}).cells()[0].algorithm
 
 
-def stack(learner: TableLearner, networks: int = 3) -> MLPStack:
-    seeds = [(seed, 0) for seed in range(networks)]
-    return MLPStack(seeds, K=K, inputs=D, net=MLPSpec(width=H, depth=L), learner=learner, dtype=torch.float64)
+def stack(learner: TableLearner, networks: int = 3, activation: Any = "relu") -> MLPStack:
+    seeds, net = [(seed, 0) for seed in range(networks)], MLPSpec(width=H, depth=L, activation=activation)
+    return MLPStack(seeds, K=K, inputs=D, net=net, learner=learner, dtype=torch.float64)
 
 
 def batch(networks: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,15 +43,27 @@ def batch(networks: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]
 ON_MLP = [name for name, row in TABLE.items() if row.heads != "concat" and row.rule is None]
 
 
-@pytest.mark.parametrize("norm", ["none", "layernorm", "rmsnorm"])
-@pytest.mark.parametrize("learner", [*ON_MLP, *COMBINATIONS])
+SENT_BACK = [f"{g}[power=2,temperature=learned]" for g in ("fa", "usf", "dfa", "sdfa", "drtp")]
+"""What feedback alignment was not published with, and the switches allow."""
+
+
+@pytest.mark.parametrize("norm", ["none", "layernorm", "rmsnorm", "groupnorm"])
+@pytest.mark.parametrize("learner", [*ON_MLP, *COMBINATIONS, *SENT_BACK, "dtg_ff[readout=groups]", "bp[bias=no]"])
 def test_gradients_equal_autograd(learner: str, norm: str) -> None:
-    net = stack(config(learner, norm=norm))
+    assert_equal_gradients(stack(config(learner, norm=norm)))
+
+
+@pytest.mark.parametrize("learner", [*ON_MLP, "dtg_ff[gradient=global]"])
+def test_gradients_through_tanh_equal_autograd(learner: str) -> None:
+    assert_equal_gradients(stack(config(learner, activation="tanh"), activation="tanh"))
+
+
+def assert_equal_gradients(net: MLPStack) -> None:
     x, y = batch()
     net.gradients(x, y)
     for e in range(net.E):
         plain = PlainMLP(net, e)
-        plain.loss(x[e], y[e]).backward()
+        plain.backward(x[e], y[e])
         named = plain.by_name()
         assert named.keys() == net.g.keys()
         for name, parameter in named.items():
@@ -74,7 +86,10 @@ def test_smoothed_labels_equal_autograd(learner: str) -> None:
             torch.testing.assert_close(net.g[name][e].view(parameter.shape), parameter.grad, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("learner", ["bp", "bp_deepsup", "dtg_ff", "local_ce"])
+@pytest.mark.parametrize(
+    "learner",
+    ["bp", "bp_deepsup", "dtg_ff", "local_ce", "deeperforward", "fa", "usf", "dfa", "sdfa", "drtp", "random_trunk"],
+)
 @pytest.mark.slow
 def test_training_with_clipping_equals_plain_adam(learner: str) -> None:
     """Thirty steps of Adam with per-layer clipping, against `torch.optim.Adam` and `clip_grad_norm_` on one network."""
@@ -89,7 +104,7 @@ def test_training_with_clipping_equals_plain_adam(learner: str) -> None:
         ours.step()
         for e, (module, optimizer) in enumerate(zip(plain, theirs, strict=True)):
             optimizer.zero_grad()
-            module.loss(x[e], y[e]).backward()
+            module.backward(x[e], y[e])
             for layer in range(L):
                 torch.nn.utils.clip_grad_norm_(module.layer_parameters(layer), 0.05)
             optimizer.step()

@@ -12,29 +12,63 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaxis.nets import fused
+from kaxis.nets.draws import group_means
+from kaxis.nets.maps import flat, grid_means
 from kaxis.nets.plan import conv_counts, layers
 from kaxis.nets.vgg import VGG
 from kaxis.spec.net import VGGSpec
 from kaxis.train.schedule import cosine
+from kaxis.train.step import gradients
 from tests.nets.vgg import ROWS, SIZE, K, a_cell, batch, build, by_hand, masks, same, taken
 
 
 @pytest.mark.parametrize("learner", ROWS)
 def test_every_learner_agrees_with_plain_pytorch(learner: str) -> None:
-    net = build(learner)
+    net = build(learner, width=0.1)
     net.float()  # heads compute in float32; so do the comparison's
     x, y = batch(dtype=torch.float32)
     same(taken(net, x, y, masks(net)), by_hand(net, x, y, masks(net)), tolerance=2e-4)
 
 
+@pytest.mark.parametrize("learner", ["bp", "bp_deepsup", "dtg_ff", "fa", "usf", "dfa", "sdfa", "drtp"])
+def test_through_tanh_every_learner_agrees_with_plain_pytorch(learner: str) -> None:
+    net = build(learner, torch.float32, activation="tanh")
+    x, y = batch(dtype=torch.float32)
+    same(taken(net, x, y, masks(net)), by_hand(net, x, y, masks(net)), tolerance=2e-4)
+
+
+def test_heads_of_groups_are_means_of_channels_and_pixels() -> None:
+    """Of 20 channels at K = 5 four each; of 10 at K = 4 three, three, two and two."""
+    for channels, classes in ((20, 5), (10, 4)):
+        a = torch.randn(2, channels, 8, 8)
+        R = torch.from_numpy(group_means(classes, channels, 4)).float()
+        means = torch.stack([part.mean((1, 2, 3)) for part in a.tensor_split(classes, 1)], 1)
+        torch.testing.assert_close(flat(grid_means(a, 2)) @ R.T, means)
+
+
+def test_a_trunk_that_is_not_trained_stays_as_it_was_drawn() -> None:
+    (cell,) = (a_cell("random_trunk"),)
+    net = build("random_trunk", torch.float32)
+    before = [conv.weight.clone() for conv in net.convs]
+    x, y = batch(dtype=torch.float32)
+    groups = net.groups()
+    optimizers = {i: torch.optim.AdamW(own, lr=0.1, weight_decay=0.5) for i, own in groups.items()}
+    gradients(net, x, y, None, lambda i: optimizers[i].step())
+    assert all(torch.equal(conv.weight, was) for conv, was in zip(net.convs, before, strict=True))
+    count = conv_counts(K=K, size=SIZE, batch=1, net=cell.net, learner=cell.algorithm)
+    assert count["parameters"] == sum(p.numel() for own in groups.values() for p in own)
+
+
 VARIANTS = [
-    *ROWS,
+    *ROWS[:7],
     "dtg_ff[power=1]",
     "dtg_ff[goodness=scalar]",
     "dtg_ff[goodness_norm=batchnorm]",
     "dtg_ff[norm=rmsnorm]",
     "bp_deepsup[norm=none]",
     "bp_deepsup[power=2]",
+    "dtg_ff[norm=groupnorm]",
+    "bp_deepsup[norm=rmsnorm_sample]",
 ]
 
 
@@ -49,9 +83,12 @@ def test_fused_layers_are_the_plain_ones_to_rounding(learner: str, size: int, pr
     same(ours, plain, tolerance=2e-5 if precision == "float32" else 0.05)
 
 
+@pytest.mark.parametrize("tanh", [False, True])
 @pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize("used", [u for u in product([False, True], repeat=3) if any(u)])
-def test_the_pass_back_through_a_fused_layer_is_autograds(used: tuple[bool, bool, bool], squared: bool) -> None:
+def test_the_pass_back_through_a_fused_layer_is_autograds(
+    used: tuple[bool, bool, bool], squared: bool, tanh: bool
+) -> None:
     """Whichever of the activation, its head's mean and its pooled map have a gradient."""
     draw = torch.Generator().manual_seed(0)
     x, W, b, *weights = (
@@ -64,9 +101,9 @@ def test_the_pass_back_through_a_fused_layer_is_autograds(used: tuple[bool, bool
         return torch.stack([(o * w).sum() for o, w, u in zip(outs, weights, used, strict=True) if u]).sum()  # type: ignore[operator]
 
     leaves = [t.clone().requires_grad_() for t in (x, W, b)]
-    ours = torch.autograd.grad(whole(fused.layer(*leaves, head=2, squared=squared, pool=True)), leaves)
+    ours = torch.autograd.grad(whole(fused.layer(*leaves, head=2, squared=squared, pool=True, tanh=tanh)), leaves)
     leaves = [t.double().requires_grad_() for t in (x, W, b)]
-    a = F.relu(F.conv2d(*leaves, padding=1))
+    a = (torch.tanh if tanh else F.relu)(F.conv2d(*leaves, padding=1))
     g, p = F.avg_pool2d(a**2 if squared else a, 4), F.avg_pool2d(a, 2)
     for one, other in zip(ours, torch.autograd.grad(whole((a, g, p)), leaves), strict=True):
         torch.testing.assert_close(one, other.float(), rtol=1e-4, atol=1e-5)
@@ -121,13 +158,14 @@ def test_vgg11_at_224_costs_what_the_hand_count_says() -> None:
     assert giga("dtg_ff") == pytest.approx(29.9, abs=0.1)
 
 
-@pytest.mark.parametrize("learner", ["bp_deepsup", "dtg_ff", "bp_concat", "bp"])
+@pytest.mark.parametrize("learner", ["bp_deepsup", "dtg_ff", "bp_concat", "bp", "mono_forward", "fa", "dfa"])
 def test_counted_parameters_are_those_there_are(learner: str) -> None:
     c = a_cell(learner)
     net = build(learner)
     count = conv_counts(K=K, size=SIZE, batch=1, net=c.net, learner=c.algorithm)
     assert count["parameters"] == sum(p.numel() for p in net.parameters() if p.requires_grad)
-    assert count["buffers"] == sum(p.numel() for p in net.heads.parameters() if not p.requires_grad)
+    fixed = 0 if c.algorithm.bias == "no" else sum(p.numel() for p in net.heads.parameters() if not p.requires_grad)
+    assert count["buffers"] == fixed + sum(b.numel() for b in net.buffers() if not c.algorithm.concat)
 
 
 @pytest.mark.parametrize("depth", ["vgg8", "vgg11", "vgg13"])

@@ -25,6 +25,19 @@ ROWS = [
     "local_ce",
     "dtg_ff[inference=concat]",
     "bp_deepsup[inference=concat]",
+    "mono_forward",
+    "asge",
+    "deeperforward",
+    "cwcomp",
+    "random_trunk",
+    "bp[gradient=none]",
+    "fa",
+    "usf",
+    "dfa",
+    "sdfa",
+    "drtp",
+    "dfa[power=2,temperature=learned]",
+    "fa[power=2]",
 ]
 
 
@@ -66,23 +79,46 @@ class Plain(nn.Module):
         super().__init__()
         self.net = net
 
+    def through(self, z: Tensor, other: Tensor) -> Tensor:
+        """z, with a gradient on the input that goes through `other` alone; both are of that input, z of it detached."""
+        return z + other - other.detach()
+
     def losses(self, x: Tensor, y: Tensor, mask: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
-        net, row, out, gap = self.net, self.net.learner, [], []
+        net, row, out, gap, sent = self.net, self.net.learner, [], [], []
+        direct, signs = row.gradient in ("dfa", "sdfa", "drtp"), row.gradient == "usf"
+        act = torch.tanh if net.tanh else torch.relu
         for i, conv in enumerate(net.convs):
-            if row.gradient == "local":
+            if row.gradient in ("local", "none") or direct:
                 x = x.detach()
-            a = torch.relu(F.conv2d(x, conv.weight, conv.bias, padding=1))
+            if row.gradient in ("fa", "usf") and i:
+                fan = (conv.weight.shape[0] + conv.weight.shape[1]) * 9
+                B = conv.weight.detach().sign() * (2 / fan) ** 0.5 if signs else getattr(net, f"back{i}")
+                z = F.conv2d(x.detach(), conv.weight, conv.bias, padding=1)
+                a = act(self.through(z, F.conv2d(x, B, padding=1)))
+            else:
+                a = act(F.conv2d(x, conv.weight, conv.bias, padding=1))
+            if direct:
+                sent.append((i, a))
             if str(i) in net.heads:
                 g = a**2 if row.power == "2" else a
+                g = g.detach() if direct else g
                 side = {0: 4, 1: 2, 2: 2}.get(i, 1)
                 g = F.adaptive_avg_pool2d(g, side).permute(0, 2, 3, 1).reshape(len(x), -1)
                 if row.temperature == "learned":
                     g = g / (0.5 + 1.5 * torch.sigmoid(net.alphas[str(i)]))
                 head = net.heads[str(i)]
-                out.append(F.cross_entropy(g @ head.weight.T + head.bias, y))
+                z = g @ head.weight.T + head.bias
+                if row.gradient in ("fa", "usf"):
+                    B = head.weight.detach().sign() * (2 / sum(head.weight.shape)) ** 0.5 if signs else net.back7
+                    z = self.through(g.detach() @ head.weight.T + head.bias, g @ B.T)
+                out.append(F.cross_entropy(z, y))
+                if direct:
+                    target = F.one_hot(y, K).to(z.dtype)
+                    e = (torch.softmax(z.detach(), 1) - target) / len(y)
+                    e = {"dfa": e, "sdfa": e.sign() / len(y), "drtp": target / len(y)}[row.gradient]
             gap.append(a.mean((2, 3)))
             x = F.avg_pool2d(a, 2) if i in (1, 3, 4, 5) else a
-            x = F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2]).permute(0, 3, 1, 2)
+            x = normalised(x, row.norm)
             if i < 6:
                 x = x * mask(i, x)
         if net.concat is not None:
@@ -94,7 +130,15 @@ class Plain(nn.Module):
                 centred / (features.var(0, unbiased=False) + 1e-5).sqrt() * net.concat[0].weight + net.concat[0].bias
             )
             out.append(F.cross_entropy(net.concat[1](features * mask(7, features)), y, label_smoothing=0.1))
-        return out
+        return out + [(a * torch.einsum("bk,kcxy->bcxy", e, getattr(net, f"back{i}"))).sum() for i, a in sent]
+
+
+def normalised(x: Tensor, kind: str) -> Tensor:
+    if kind == "groupnorm":
+        return torch.cat([F.layer_norm(part, part.shape[1:]) for part in x.tensor_split(K, 1)], 1)
+    if kind == "rmsnorm_sample":
+        return F.rms_norm(x, x.shape[1:], eps=1e-5)
+    return F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2]).permute(0, 3, 1, 2)
 
 
 def by_hand(net: VGG, x: Tensor, y: Tensor, mask: Callable[[int, Tensor], Tensor]) -> list[Tensor | None]:

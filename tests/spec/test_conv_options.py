@@ -53,6 +53,8 @@ from tests.helpers import ROOT
         ),
         ({"source": "tiny_imagnet", "net": "vgg8"}, "did you mean 'tiny_imagenet'"),
         ({"source": "cifar10", "net": "vgg8", "K": 11}, "2 to 10 classes"),
+        ({"source": "cifar100", "net": "vgg8", "width": 0.125, "learners": "asge[norm=groupnorm]"}, "the 16 channels"),
+        ({"source": "cifar10", "net": "vgg8", "learners": "cwcomp[goodness=scalar]"}, "needs goodness=vector"),
     ],
 )
 def test_bad_options_are_one_clear_line(options: dict[str, Any], says: str) -> None:

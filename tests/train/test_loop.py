@@ -162,7 +162,7 @@ def test_one_network_that_diverges_leaves_the_others_as_they_are(monkeypatch: py
 
     together = cells("dtg_ff")
     healthy, _ = train(together)
-    draws = mlp._draws
+    draws = mlp.network
 
     def poisoned(seed: int, *args: Any) -> Any:
         out = draws(seed, *args)
@@ -170,7 +170,7 @@ def test_one_network_that_diverges_leaves_the_others_as_they_are(monkeypatch: py
             out["W1"][0, 0] = np.nan
         return out
 
-    monkeypatch.setattr(mlp, "_draws", poisoned)
+    monkeypatch.setattr(mlp, "network", poisoned)
     results, _ = train(together)
     assert [r["status"] for r in results] == ["done", "done", "failed", "done", "done"]
     assert [r for i, r in enumerate(results) if i != 2] == [r for i, r in enumerate(healthy) if i != 2]

@@ -63,7 +63,7 @@ def test_the_naive_step_feeds_the_next_layer_from_after_the_step(precision: str)
     """With a step between, the naive gradients are those of a net whose lower layer has stepped already."""
     x, y = batch(dtype=torch.float32)
     net, ahead = build("dtg_ff", torch.float32), build("dtg_ff", torch.float32)
-    optimizers = [torch.optim.SGD(group, lr=0.1) for group in net.groups()]
+    optimizers = [torch.optim.SGD(group, lr=0.1) for group in net.groups().values()]
     caught: dict[int, Tensor] = {}
 
     def done(i: int) -> None:
@@ -108,7 +108,7 @@ def test_one_adamw_over_all_layers_equals_one_a_layer(learner: str) -> None:
     one, many = build(learner, torch.float32), build(learner, torch.float32)
     x, y = batch(dtype=torch.float32)
     single = torch.optim.AdamW([p for p in one.parameters() if p.requires_grad], lr=0.01, fused=True)
-    layered = [torch.optim.AdamW(group, lr=0.01, fused=True) for group in many.groups()]
+    layered = [torch.optim.AdamW(group, lr=0.01, fused=True) for group in many.groups().values()]
     for _ in range(3):
         taken(one, x, y, None)
         single.step()
