@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Mapping
 from functools import singledispatch
@@ -9,7 +10,7 @@ from string import ascii_letters
 
 import torch
 import xarray as xr
-from torch import Tensor
+from torch import Tensor, nn
 
 from kaxis.measure.subject import Subject
 from kaxis.spec.learner import DIRECT, TableLearner
@@ -79,6 +80,12 @@ def pattern(matrix: xr.DataArray) -> str:
     everything = set(map(str, matrix.layer.values))
     if set(reached) == {"total"}:
         return "its loss comes in one piece, so what each layer's reaches is not told; give the rule losses(x, y)"
+    if all(loss.startswith("change of ") for loss in reached):
+        order = list(map(str, matrix.layer.values))
+        above = [k for k in order if any(k in reached[f"change of {j}"] for j in order[order.index(k) + 1 :])]
+        if above:
+            return f"the steps of {', '.join(above)} hang on layers above them: not local"
+        return "no layer's step hangs on a layer above it"
     how = WAYS.get(str(matrix.attrs.get("gradient", "")), "")
     if len(reached) == 1 and set(*reached.values()) == everything:
         return f"one loss reaches every layer{how}"
@@ -150,12 +157,43 @@ def _sent(kind: str, gradients_of: Mapping[str, list[tuple[bool, Tensor]]]) -> N
 def _of_rule(stack: RuleStack) -> Norms:
     groups: dict[str, list[Tensor]] = {}
     for name, parameter in stack.module.named_parameters():
-        number = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
-        groups.setdefault(number[1] if number else name.split(".")[0], []).append(parameter)
+        groups.setdefault(_layer_of(name), []).append(parameter)
     x, y = stack.batches.one(next(stack.batches.draw(0)), 0)
     module = stack.module.train()
+    if stack.updates:
+        return _moved(module, x, y)
     losses = module.losses(x, y) if hasattr(module, "losses") else {"total": module.loss(x, y)}
     return {name: _norms(loss, groups) for name, loss in losses.items()}
+
+
+def _moved(module: nn.Module, x: Tensor, y: Tensor) -> Norms:
+    """How much the step of each layer moves when the numbers of one layer do: what an update that has no loss hangs on.
+
+    Measured, since no gradient tells: every layer's numbers are changed by a tenth in turn.
+    """
+
+    def step(changed: str = "") -> dict[str, Tensor]:
+        own = copy.deepcopy(module)
+        with torch.no_grad():
+            for p in (p for name, p in own.named_parameters() if _layer_of(name) == changed):
+                p.mul_(1.1).add_(0.01)
+        before = {name: p.detach().clone() for name, p in own.named_parameters()}
+        torch.manual_seed(0)
+        own.update(x, y)  # type: ignore[operator]
+        found: dict[str, list[Tensor]] = {}
+        for name, p in own.named_parameters():
+            moved = p.detach() - before[name] - (0 if p.grad is None else p.grad)
+            found.setdefault(_layer_of(name), []).append(moved.flatten())
+        return {layer: torch.cat(parts) for layer, parts in found.items()}
+
+    was = step()
+    return {f"change of {one}": {k: float((v - was[k]).norm()) for k, v in step(one).items()} for one in was}
+
+
+def _layer_of(name: str) -> str:
+    """The layer that a parameter belongs to, by the number in its name."""
+    number = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
+    return number[1] if number else name.split(".")[0]
 
 
 def _norms(loss: Tensor, groups: Mapping[str, list[Tensor]]) -> dict[str, float]:

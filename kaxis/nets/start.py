@@ -18,8 +18,8 @@ __all__ = ["Start"]
 
 
 class Start:
-    """What a rule is built from. Layer i is ``hidden(i)``, a rectifier, ``read(i)`` for what its head reads, ``up(i)``
-    for what goes up.
+    """What a rule is built from. Layer i is ``hidden(i)``, `nonlinearity`, ``read(i)`` for what its head reads,
+    ``up(i)`` for what goes up.
 
     Attributes
     ----------
@@ -30,21 +30,46 @@ class Start:
     width : int
         Units of an MLP's hidden layers; of a conv net 0, since its layers differ: see `channels`.
     device : str
+    steps : int
+        Steps of the whole training.
+    activation : str
+        Name of the net's nonlinearity; `asked` says whether the rule has taken it.
     """
 
-    def __init__(self, seed: int, member: int, K: int, inputs: int, width: int, depth: int, device: str) -> None:
+    def __init__(
+        self,
+        seed: int,
+        member: int,
+        K: int,
+        inputs: int,
+        width: int,
+        depth: int,
+        device: str,
+        *,
+        steps: int = 0,
+        activation: str = "relu",
+    ) -> None:
         self.inputs, self.width, self.depth, self.K, self.device = inputs, width, depth, K, device
+        self.steps, self.activation, self.asked = steps, activation, False
         self._seed, self._member = seed, member
         self._plan: list[Layer] = []
         self._norm, self._dropout = "none", 0.0
 
     @classmethod
-    def conv(cls, seed: int, member: int, K: int, *, size: int, net: VGGSpec, norm: str, device: str) -> Start:
+    def conv(
+        cls, seed: int, member: int, K: int, *, size: int, net: VGGSpec, norm: str, device: str, steps: int = 0
+    ) -> Start:
         """For a conv net on images of `size` pixels."""
         plan = layers(net, size)
-        made = cls(seed, member, K, plan[0].inputs, 0, len(plan), device)
+        made = cls(seed, member, K, plan[0].inputs, 0, len(plan), device, steps=steps, activation=net.activation)
         made._plan, made._norm, made._dropout = plan, norm, net.dropout
         return made
+
+    @property
+    def nonlinearity(self) -> nn.Module:
+        """The net's, which follows each hidden layer."""
+        self.asked = True
+        return nn.Tanh() if self.activation == "tanh" else nn.ReLU()
 
     def channels(self, layer: int) -> int:
         """Units of hidden layer 0 .. depth - 1, of a conv net its channels."""

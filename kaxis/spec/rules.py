@@ -22,23 +22,19 @@ from typing import Any
 
 from kaxis.errors import KaxisError, out_of_memory
 from kaxis.io import read_bounded
-from kaxis.spec.ladder import LADDER, rung
-from kaxis.spec.learner import RULE_SETTINGS, SETTINGS, Settings
+from kaxis.spec.coded import CODED, LADDER
+from kaxis.spec.learner import SETTINGS
 from kaxis.spec.learners import TABLE, Learner, register
-from kaxis.spec.net import NetSpec
 
 __all__ = [
-    "LADDER",
+    "BUILT_IN",
     "RULES",
     "Rule",
     "RuleError",
     "authors_code",
+    "find_rule",
     "load_rules",
-    "placeholder",
-    "remembered",
     "rule",
-    "rule_config",
-    "written_down",
 ]
 
 
@@ -52,8 +48,9 @@ class Rule:
     build : callable
         ``build(start, **settings)`` gives a `torch.nn.Module` with ``loss(x, y_B)``, a scalar to be minimised that does
         its own detaching, and ``logits(x)``, a list of (B, K) tensors, one a head, which are summed to predict; x is
-        (B, inputs), for conv nets (B, 3, S, S). ``groups()``, if there is one, gives lists of parameters, each with an
-        optimizer and a clip of its own.
+        (B, inputs), for conv nets (B, 3, S, S). ``update(x, y_B)``, in the place of ``loss``, writes ``.grad`` itself,
+        which the optimizer then steps by, or changes parameters itself; it may return a number to show. ``groups()``,
+        if there is one, gives lists of parameters, each with an optimizer and a clip of its own.
     settings : mapping of str to float
         Names that may be set in brackets, with their defaults.
     code : str
@@ -119,11 +116,12 @@ def _told(error: BaseException, file: str, name: str) -> str:
     return f"{where}: {what.rstrip(': ')}"
 
 
-RULES: dict[str, Rule] = {
-    # A record names the code that made it: what a threshold means and where ff_bn normalises changed with version 0.2.
-    name: Rule(name, rung(**kind), settings, "kaxis-2" if "threshold" in settings else "kaxis", mlp=True)
-    for name, (kind, settings) in LADDER.items()
+BUILT_IN: dict[str, Rule] = {
+    name: Rule(name, one.build, one.settings, one.code, mlp=one.mlp) for name, one in CODED.items()
 }
+RULES: dict[str, Rule] = dict(BUILT_IN)
+"""By name, the one that was added last."""
+
 _loading: list[tuple[str, str]] = []
 """File and hash of the rules that are being loaded."""
 
@@ -152,19 +150,24 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
 
     def add(build: Callable[..., Any]) -> Callable[..., Any]:
         file, code = _loading[-1] if _loading else ("", "")
-        RULES[name] = Rule(name, build, settings, code, file)
-        register(Learner(name, rule=tuple(settings)))
+        _add(Rule(name, build, settings, code, file))
         return build
 
     return add
 
 
-for _name, _made in RULES.items():
-    register(Learner(_name, rule=tuple(_made.settings)))
+def _add(made: Rule) -> None:
+    RULES[made.name] = made
+    own = BUILT_IN[made.name].settings if made.name in BUILT_IN else {}  # which goes on being known by its settings
+    register(Learner(made.name, rule=tuple(dict.fromkeys([*made.settings, *own]))))
 
 
-_loaded: dict[tuple[str, str], set[str]] = {}
-"""Files of rules that were run, by path and hash, with the names that they defined."""
+for _made in BUILT_IN.values():
+    _add(_made)
+
+
+_loaded: dict[tuple[str, str], dict[str, Rule]] = {}
+"""Files of rules that were run, by path and hash, with what they defined."""
 
 _beside: dict[str, str] = {}
 """Modules that files of rules import from their own folders, with the folder."""
@@ -186,7 +189,9 @@ def load_rules(files: Iterable[str]) -> None:
             code = hashlib.sha256(read_bounded(path)).hexdigest()[:16]
         except OSError as error:
             raise KaxisError(f"rules {file}: {error.strerror}") from None
-        if RULES.keys() >= _loaded.get((str(path.resolve()), code), {""}):
+        if (known := _loaded.get((str(path.resolve()), code))) and RULES.keys() >= known.keys():
+            for made in known.values():  # another file may have taken a name since
+                _add(made)
             continue
         before, path_before = dict(RULES), list(sys.path)
         folder = str(path.resolve().parent)
@@ -194,7 +199,7 @@ def load_rules(files: Iterable[str]) -> None:
             sys.modules.pop(name, None)  # another folder's module of that name is not this one's
             del _beside[name]
         sys.path.insert(0, folder)
-        _loading.append((str(path), code))
+        _loading.append((str(path.resolve()), code))
         try:
             runpy.run_path(str(path))
         except (KaxisError, KeyboardInterrupt):
@@ -214,7 +219,7 @@ def load_rules(files: Iterable[str]) -> None:
             for name in sorted(siblings):
                 whole.update(siblings[name].read_bytes())
             RULES.update({name: replace(RULES[name], code=whole.hexdigest()[:16]) for name in mine})
-        _loaded[str(path.resolve()), code] = mine
+        _loaded[str(path.resolve()), code] = {name: RULES[name] for name in mine}
 
 
 def _siblings(path: Path, folder: str) -> dict[str, Path]:
@@ -241,60 +246,6 @@ def _siblings(path: Path, folder: str) -> dict[str, Path]:
     return found
 
 
-def rule_config(row: Learner, run: Settings, net: NetSpec, made: Rule | None) -> dict[str, Any]:
-    """The ``learner`` part of a configuration: its settings, the run's that reach it, and the hash of its file.
-
-    `made` is the rule, None where its file is not known.
-
-    Raises
-    ------
-    KaxisError
-        For a net that is not the rule's, or a setting that is no number.
-    """
-    base = row.name.partition("[")[0]
-    if made and made.mlp and net.conv:
-        raise KaxisError(f"learner '{row.name}': trains the mlp, not {net.name}")
-    try:
-        given = {k: float(v) for k, v in row.overrides.items()}
-    except ValueError:
-        raise KaxisError(f"learner '{row.name}': its settings are numbers") from None
-    for key, value in given.items():
-        if not math.isfinite(value):
-            raise KaxisError(f"learner '{row.name}': {key} = {value}: a finite number")
-    own = {k: given.pop(k) if k in given else getattr(run, k) for k in RULE_SETTINGS}
-    settings = (dict(made.settings) if made else {}) | given
-    code = {"rule": base, "code": made.code if made else "", "settings": settings}
-    config = {"name": row.name, "members": 1, "inference": "logit_sum", **code, "lr": own["lr"]}
-    config["clip"] = own["clip"] or None
-    if net.conv:
-        return config | {"weight_decay": own["weight_decay"], "norm": run.norm}
-    # Named only where it differs, so that older records keep their names.
-    return config | ({"weight_decay": own["weight_decay"]} if own["weight_decay"] else {})
-
-
-def written_down(learners: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Of those learners that files of rules define, what configurations hold of them: it outlives the files."""
-    found = {name: RULES[name] for text in learners if (name := text.partition("[")[0]) in RULES}
-    return {name: {"code": made.code, "settings": dict(made.settings)} for name, made in found.items() if made.file}
-
-
-def _gone(*_: Any, **__: Any) -> Any:
-    raise RuleError("its file of rules is not here")
-
-
-def remembered(name: str, written: Mapping[str, Mapping[str, Any]]) -> Rule | None:
-    """A rule as it was written down, else as it is here."""
-    if name not in written:
-        return RULES.get(name)
-    return Rule(name, _gone, dict(written[name]["settings"]), str(written[name]["code"]))
-
-
-def placeholder(text: str) -> None:
-    """Make a name known whose file is not here, so that what was recorded of it can still be read."""
-    name = text.partition("[")[0].strip()
-    row = TABLE.get(name)
-    if not name or name in RULES or (row is not None and row.rule is None):
-        return
-    keys = [item.partition("=")[0].strip() for item in text.partition("[")[2].rstrip("] ").split(",") if item]
-    known = row.rule if row is not None and row.rule else ()
-    register(Learner(name, rule=tuple(dict.fromkeys([*known, *(k for k in keys if k not in SETTINGS)]))))
+def find_rule(name: str, code: str) -> Rule | None:
+    """The rule of a name whose code has this hash, if it is here."""
+    return next((r for r in (RULES.get(name), BUILT_IN.get(name)) if r is not None and r.code == code), None)

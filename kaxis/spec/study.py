@@ -14,7 +14,7 @@ from kaxis.errors import KaxisError, hint
 from kaxis.spec.cell import Cell
 from kaxis.spec.learners import parse
 from kaxis.spec.options import integers, read_toml
-from kaxis.spec.rules import written_down
+from kaxis.spec.rule_config import written_down
 from kaxis.spec.sweep import Sweep
 
 __all__ = ["Plan", "Study", "check_split"]

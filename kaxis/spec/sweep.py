@@ -18,7 +18,8 @@ from kaxis.spec.learner import ConvSettings, Settings, TableLearner, learner_spe
 from kaxis.spec.learners import parse
 from kaxis.spec.net import MLPSpec, VGGSpec, net_kind
 from kaxis.spec.options import strings, validated
-from kaxis.spec.rules import load_rules, placeholder, remembered, rule_config
+from kaxis.spec.rule_config import placeholder, remembered, rule_config
+from kaxis.spec.rules import load_rules
 from kaxis.spec.table import OPTIONS, Grid, Owned
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining
@@ -44,7 +45,7 @@ class Sweep(Grid):
     training: MLPTraining | ConvTraining
     settings: Settings
     written: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
-    """Of a sweep that was written down, its rules as they were then (`kaxis.spec.rules.written_down`)."""
+    """Of a sweep that was written down, its rules as they were then (`kaxis.spec.rule_config.written_down`)."""
 
     UNNAMED: ClassVar[Mapping[str, Any]] = {}
 
@@ -141,7 +142,9 @@ class Sweep(Grid):
         return [
             row.config(self.settings)
             if row.rule is None
-            else rule_config(row, self.settings, self.net, remembered(row.name.partition("[")[0], self.written))
+            else rule_config(
+                row, self.settings, self.net, remembered(row.name.partition("[")[0], self.written, self.rules)
+            )
             for row in rows
         ]
 

@@ -129,7 +129,10 @@ def _train(
     tasks = {seed: load_task(cells[0].data, cells[0].K, seed, data, pixels=conv) for seed in seeds}
     stack = stack_of(cells, networks, tasks, device)
     batches = stack.batches
-    results = [Result(cell, [networks.index((cell.seed, m)) for m in range(cell.algorithm.members)]) for cell in cells]
+    results = [
+        Result(cell, [networks.index((cell.seed, m)) for m in range(cell.algorithm.members)], descends=stack.descends)
+        for cell in cells
+    ]
     start = kept.restore(cells, stack, results, tasks)
     evaluate_at = set(batches.evaluate_at())
     if start:

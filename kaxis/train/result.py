@@ -12,24 +12,26 @@ from numpy.typing import NDArray
 from kaxis.outcomes import pack
 from kaxis.sources.task import Task
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import DIRECT, TableLearner
 from kaxis.train.stack import Stack
 
 __all__ = ["DIVERGED", "Result"]
 
 DIVERGED = 1e4
 """Training loss (nats) above which, unless it started higher, a cell has diverged; naming a class at random costs log
-K. A learner that sends errors or targets to its layers directly does not descend the loss: of DRTP on ReLU it grows
-with the activations while three digits of four are right. Such a one has diverged where its loss is no number.
+K. A learner that does not follow the loss down has diverged where its loss is no number: DRTP's on ReLU grows with the
+activations while three digits of four are right.
 """
 
 STATE = ("reason", "curves", "layers", "right")
 
 
 class Result:
-    """What one cell has shown so far; `networks` are its places in the stack."""
+    """What one cell has shown so far; `networks` are its places in the stack, `descends` says whether its learner
+    follows the loss down.
+    """
 
-    def __init__(self, cell: Cell, networks: list[int]) -> None:
+    def __init__(self, cell: Cell, networks: list[int], *, descends: bool = True) -> None:
+        self.most = DIVERGED if descends else math.inf
         self.cell, self.networks, self.reason = cell, networks, ""
         self.curves: dict[str, list[Any]] = {
             k: [] for k in ("step", "train_accuracy", "train_loss", "test_accuracy", "test_loss")
@@ -40,13 +42,6 @@ class Result:
     @property
     def best(self) -> bool:
         return self.cell.training.select == "best"
-
-    @property
-    def most(self) -> float:
-        """The training loss above which it has diverged."""
-        algorithm = self.cell.algorithm
-        direct = isinstance(algorithm, TableLearner) and algorithm.gradient in DIRECT
-        return math.inf if direct else DIVERGED
 
     def add(
         self,

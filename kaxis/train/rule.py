@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import os
@@ -19,7 +20,7 @@ from kaxis.sources.task import Task
 from kaxis.spec.cell import Cell
 from kaxis.spec.learner import CodeLearner
 from kaxis.spec.net import VGGSpec
-from kaxis.spec.rules import RULES, RuleError, authors_code
+from kaxis.spec.rules import RuleError, authors_code, find_rule
 from kaxis.streams import stream
 from kaxis.train.stack import Heads, Stack, adam
 
@@ -36,20 +37,23 @@ class RuleStack(Stack):
     ) -> None:
         super().__init__(cells, networks, tasks, device)
         ((seed, member),) = networks
-        made = RULES.get(self.learner.rule)
-        if made is None or made.code != self.learner.code:
+        made = find_rule(self.learner.rule, self.learner.code)
+        if made is None:
             raise KaxisError(f"{cells[0]}: its file of rules is not here or has changed; name it with --rules")
         self.rule = made
-        inputs = self.batches.loader.features.shape[1]  # of an image its side
-        if isinstance(self.shape, VGGSpec):
-            norm = self.learner.norm
-            start = Start.conv(seed, member, self.K, size=inputs, net=self.shape, norm=norm, device=device)
-        else:
-            start = Start(seed, member, self.K, inputs, self.shape.width, self.shape.depth, device)
+        start = self._start(seed, member)
         torch.manual_seed(int(stream(seed, f"rule/{member}", self.K).integers(2**63)))
         with authors_code(made):
             module = made.build(start, **self.learner.settings)
             self.module = _checked(module, made.name).to(device)
+        if self.shape.activation != "relu" and not start.asked:
+            raise RuleError(f"rule '{made.name}': activation = {self.shape.activation}: it takes no start.nonlinearity")
+        self.updates = hasattr(self.module, "update")
+        self.descends = not self.updates
+        if self.updates and self.train.parts > 1:
+            raise RuleError(
+                f"rule '{made.name}': accumulate = {self.train.parts}: its update(x, y) takes whole batches"
+            )
         trained = [p for p in self.module.parameters() if p.requires_grad]
         if not trained:
             raise RuleError(f"rule '{made.name}': its module has no parameters to train")
@@ -63,6 +67,14 @@ class RuleStack(Stack):
             self.optimizers = [[adam(group, self.learner) for group in self.groups]]
         self.headed = range(self._heads(made.name))
         self._plain = _plain(self.module)
+
+    def _start(self, seed: int, member: int) -> Start:
+        inputs, steps = self.batches.loader.features.shape[1], self.batches.steps  # of an image its side
+        if isinstance(self.shape, VGGSpec):
+            norm, device = self.learner.norm, self.device
+            return Start.conv(seed, member, self.K, size=inputs, net=self.shape, norm=norm, device=device, steps=steps)
+        size, activation = (inputs, self.shape.width, self.shape.depth), self.shape.activation
+        return Start(seed, member, self.K, *size, self.device, steps=steps, activation=activation)
 
     def _heads(self, name: str) -> int:
         """How many heads the module has, by its logits for two samples.
@@ -119,6 +131,15 @@ class RuleStack(Stack):
         self.loss = total
 
     def _backward(self, x: Tensor, y: Tensor, share: float) -> Tensor:
+        """Gradients of a part of a batch, or what the rule makes of it; returns the number to show."""
+        if self.updates:
+            with authors_code(self.rule):
+                self.module.train()
+                with self._autocast():
+                    said = self.module.update(x, y)
+                if said is None:
+                    return torch.full((), torch.nan, device=self.device)
+                return torch.as_tensor(said, device=self.device).detach().reshape(())
         with authors_code(self.rule):
             self.module.train()
             with self._autocast():
@@ -148,8 +169,9 @@ class RuleStack(Stack):
         """Numbers of the module; FLOPs as torch counts them in one step and one prediction."""
         x = self.batches.sample(self.batches.batch)
         y = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        module = copy.deepcopy(self.module).train()  # an update may change it
         with authors_code(self.rule), FlopCounterMode(display=False) as step:
-            self.module.loss(x, y).backward()
+            _ = module.update(x, y) if self.updates else module.loss(x, y).backward()
         with torch.no_grad(), authors_code(self.rule), FlopCounterMode(display=False) as predict:
             self.module.logits(x[:1])
         parameters = [p for p in self.module.parameters() if p.requires_grad]
@@ -192,9 +214,11 @@ _EMPTY = nn.Module()
 def _checked(module: Any, name: str) -> Any:
     if not isinstance(module, torch.nn.Module):
         raise RuleError(f"rule '{name}': builds {type(module).__name__}; a torch.nn.Module is wanted")
-    if lacking := [method for method in ("loss", "logits") if not callable(getattr(module, method, None))]:
+    learns = "update" if callable(getattr(module, "update", None)) else "loss"
+    if lacking := [method for method in (learns, "logits") if not callable(getattr(module, method, None))]:
         raise RuleError(
-            f"rule '{name}': {type(module).__name__} has no method '{lacking[0]}'; loss(x, y) and logits(x) are wanted"
+            f"rule '{name}': {type(module).__name__} has no method '{lacking[0]}'; loss(x, y), or update(x, y), and "
+            "logits(x) are wanted"
         )
     return module
 

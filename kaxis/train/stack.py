@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from kaxis.sources.task import Task
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import LearnerSpec
+from kaxis.spec.learner import DIRECT, LearnerSpec, TableLearner
 from kaxis.spec.net import MLPSpec, VGGSpec
 from kaxis.spec.training import ConvTraining, Training
 from kaxis.train.batches import Batches, Images, Rows
@@ -56,6 +56,8 @@ class Stack(ABC):
         Of each network, or of all in one.
     loss : Tensor or None
         Of the last step, where it is at hand.
+    descends : bool
+        Whether the learner follows the loss down.
     """
 
     learner: LearnerSpec
@@ -70,6 +72,7 @@ class Stack(ABC):
     ) -> None:
         self.learner, self.train, self.shape = cells[0].algorithm, cells[0].training, cells[0].net
         self.K, self.networks, self.device = cells[0].K, list(networks), device
+        self.descends = not isinstance(self.learner, TableLearner) or self.learner.gradient not in DIRECT
         training, data = cells[0].training, (networks, tasks, device)
         self.batches: Batches
         self.batches = Images(training, *data) if isinstance(training, ConvTraining) else Rows(training, *data)

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaxis.errors import KaxisError
-from kaxis.nets.ladder import Ladder, first_layer_for_every_label
+from kaxis.learners.ladder import Ladder, first_layer_for_every_label
 from kaxis.nets.start import Start
-from kaxis.spec.rules import LADDER, RULES
+from kaxis.spec.coded import LADDER
+from kaxis.spec.rules import RULES
 from kaxis.spec.sweep import Sweep
 from kaxis.train.loop import train
 

@@ -1,0 +1,197 @@
+"""Published rules that are code, each against its equations written down once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kaxis.errors import KaxisError
+from kaxis.learners.predsim import similarity
+from kaxis.measure.locality import locality
+from kaxis.measure.subject import subject
+from kaxis.nets.start import Start
+from kaxis.spec.net import VGGSpec
+from kaxis.spec.rules import BUILT_IN
+from kaxis.spec.sweep import Sweep
+from kaxis.train.loop import train
+from tests.helpers import ROOT
+
+PREDSIM = str(ROOT / "docs" / "predsim.py")
+K, INPUTS, WIDTH, DEPTH, B = 4, 6, 8, 3, 10
+
+
+def built(name: str, activation: str = "relu", steps: int = 9, **settings: float) -> Any:
+    torch.manual_seed(3)
+    start = Start(1, 0, K, INPUTS, WIDTH, DEPTH, "cpu", steps=steps, activation=activation)
+    made = BUILT_IN[name]
+    return made.build(start, **{**made.settings, **settings}).double()
+
+
+def batch(*shape: int) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(B, *(shape or (INPUTS,)), generator=g, dtype=torch.float64)
+    return x, torch.randint(0, K, (B,), generator=g)
+
+
+def grads(module: nn.Module) -> list[Tensor | None]:
+    return [p.grad for p in module.parameters()]
+
+
+def test_similarity_is_the_published_formula() -> None:
+    """Element by element: centred per sample, of maps the unbiased standard deviation of each channel first."""
+    x = torch.randn(5, 7, dtype=torch.float64)
+    centred = x - x.mean(1, keepdim=True)
+    for i in range(5):
+        for j in range(5):
+            cosine = (centred[i] @ centred[j]) / (centred[i].norm() * centred[j].norm())
+            assert similarity(x)[i, j].item() == pytest.approx(float(cosine), rel=1e-6)
+    maps = torch.randn(5, 7, 4, 4, dtype=torch.float64)
+    spread = torch.stack([torch.stack([maps[b, c].std() for c in range(7)]) for b in range(5)])
+    torch.testing.assert_close(similarity(maps), similarity(spread))
+    few = torch.randn(5, 3, 4, 4, dtype=torch.float64)
+    torch.testing.assert_close(similarity(few), similarity(few.flatten(1)))
+
+
+@pytest.mark.parametrize("batchnorm", [0.0, 1.0])
+def test_predsim_on_an_mlp_is_its_equations(batchnorm: float) -> None:
+    net = built("predsim", batchnorm=batchnorm)
+    assert all(not head.weight.any() for head in net.heads)
+    for head in net.heads:
+        nn.init.normal_(head.weight)
+    x, y = batch()
+    wanted, h = similarity(F.one_hot(y, K).double()), x
+    for i in range(DEPTH):
+        z = net.hidden[i](h.detach())
+        if batchnorm:
+            z = (z - z.mean(0)) / (z.var(0, unbiased=False) + 1e-5).sqrt()
+        a = torch.relu(z)
+        own = 0.99 * ((similarity(a @ net.maps[i].weight.T) - wanted) ** 2).mean()
+        own = own + 0.01 * F.cross_entropy(net.heads[i](a), y)
+        torch.testing.assert_close(net.losses(x, y)[str(i)], own, rtol=1e-9, atol=1e-12)
+        h = a
+    torch.testing.assert_close(net.losses(x, y)["out"], F.cross_entropy(net.out(h), y))
+
+
+def test_predsim_on_a_conv_net_is_its_equations() -> None:
+    torch.manual_seed(3)
+    start = Start.conv(1, 0, K, size=16, net=VGGSpec(width=0.05, dropout=0.0), norm="layernorm", device="cpu")
+    net = BUILT_IN["predsim"].build(start, **BUILT_IN["predsim"].settings).double()
+    x, y = batch(3, 16, 16)
+    wanted, h = similarity(F.one_hot(y, K).double()), x
+    losses = net.losses(x, y)
+    for i in range(7):
+        z = F.conv2d(h.detach(), net.hidden[i].weight, net.hidden[i].bias, padding=1)
+        z = (z - z.mean((0, 2, 3), keepdim=True)) / (z.var((0, 2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt()
+        a = torch.relu(z)
+        alike = similarity(F.conv2d(a, net.maps[i].weight, padding=1))
+        said = F.cross_entropy(net.heads[i](net.reads[i](a)), y)
+        torch.testing.assert_close(losses[str(i)], 0.99 * F.mse_loss(alike, wanted) + 0.01 * said)
+        a = F.avg_pool2d(a, 2) if i in (1, 3, 4, 5) else a
+        h = F.layer_norm(a.permute(0, 2, 3, 1), (a.shape[1],)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("first", [0.0, 1.0])
+def test_pepita_steps_are_its_equations(first: float) -> None:
+    """Sample by sample, in outer products."""
+    net = built("pepita", first_error=first)
+    x, y = batch()
+    net.update(x, y)
+    want = [torch.zeros_like(p) for layer in [*net.hidden, net.out] for p in (layer.weight, layer.bias)]
+
+    def up(v: Tensor) -> list[Tensor]:
+        out = [v]
+        for layer in net.hidden:
+            out.append(torch.relu(layer.weight @ out[-1] + layer.bias))
+        return out
+
+    def error(h: Tensor, k: int) -> Tensor:
+        return torch.softmax(net.out.weight @ h + net.out.bias, 0) - F.one_hot(torch.tensor(k), K)
+
+    with torch.no_grad():
+        for v, k in zip(x, y.tolist(), strict=True):
+            one = up(v)
+            e = error(one[-1], k)
+            two = up(v + net.B @ e)
+            last = e if first else error(two[-1], k)
+            for i, d in enumerate([*(a - b for a, b in zip(one[1:], two[1:], strict=True)), last]):
+                want[2 * i] += torch.outer(d, two[i]) / B
+                want[2 * i + 1] += d / B
+    for p, w in zip([p for layer in [*net.hidden, net.out] for p in (layer.weight, layer.bias)], want, strict=True):
+        torch.testing.assert_close(p.grad, w)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_predictive_coding_steps_are_autograds(activation: str) -> None:
+    net = built("predictive_coding", activation, settling=7, rate=0.1)
+    f = torch.tanh if activation == "tanh" else torch.relu
+    x, y = batch()
+    net.update(x, y)
+    ours = grads(net)
+    target = F.one_hot(y, K).double()
+
+    def energy(states: list[Tensor]) -> Tensor:
+        below, E = [x, *states], torch.zeros((), dtype=torch.float64)
+        for i, layer in enumerate(net.hidden):
+            E = E + (states[i] - f(layer(below[i]))).square().sum() / 2
+        return E + (target - net.out(states[-1])).square().sum() / 2
+
+    states, h = [], x
+    for layer in net.hidden:
+        h = f(layer(h)).detach()
+        states.append(h)
+    for _ in range(7):
+        states = [s.detach().requires_grad_() for s in states]
+        slopes = torch.autograd.grad(energy(states), states)
+        states = [s - 0.1 * g for s, g in zip(states, slopes, strict=True)]
+    theirs = torch.autograd.grad(energy([s.detach() for s in states]) / B, list(net.parameters()))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("auxiliary", [0, 1, 2])
+def test_layerwise_trains_one_layer_after_another(auxiliary: int) -> None:
+    net = built("layerwise", steps=9, auxiliary=auxiliary)
+    assert [sum(isinstance(m, nn.Linear) for m in head) for head in net.heads] == [auxiliary + 1] * DEPTH
+    x, y = batch()
+    for turn in (0, 0, 0, 1, 1, 1, 2, 2, 2, 2):
+        net.zero_grad()
+        net.loss(x, y).backward()
+        moved = [any(p.grad is not None for p in group) for group in net.groups()]
+        assert moved == [i == turn for i in range(DEPTH)]
+
+
+@pytest.mark.parametrize("name", ["predsim", "pepita", "predictive_coding", "layerwise"])
+def test_each_trains_both_ways_and_a_seed_repeats_itself(name: str) -> None:
+    for activation in ("relu", "tanh"):
+        small = {"source": "digits", "K": 3, "seeds": 0, "steps": 30, "width": 16, "depth": 2, "activation": activation}
+        (cell,) = Sweep.of({**small, "learners": [name]}).cells()
+        (one,), _ = train([cell])
+        assert one["status"] == "done"
+        assert one["metrics"] == train([cell])[0][0]["metrics"]
+
+
+def test_what_steps_hang_on_is_measured() -> None:
+    for name, local in (("pepita", False), ("predictive_coding", False)):
+        words = str(locality(subject(net="mlp", learners=name, batch=16)).attrs["pattern"])
+        assert ("not local" in words) != local
+    for name in ("predsim", "layerwise"):
+        matrix = locality(subject(net="mlp", learners=name, batch=16))
+        assert matrix.attrs["pattern"] == "each loss reaches its own layer alone"
+
+
+def test_a_rule_for_mlps_is_refused_on_a_conv_net() -> None:
+    with pytest.raises(KaxisError, match="learner 'pepita': trains the mlp, not vgg8"):
+        Sweep.of({"source": "cifar10", "net": "vgg8", "learners": ["pepita"]})
+
+
+def test_a_file_of_rules_may_have_a_name_of_the_packages() -> None:
+    """Its code is that of the sweep that names it; other sweeps go on with the package's."""
+    mine = Sweep.of({"source": "digits", "rules": [PREDSIM], "learners": ["predsim"]}).cells()[0]
+    ours = Sweep.of({"source": "digits", "learners": ["predsim"]}).cells()[0]
+    assert (ours.config["learner"]["code"], len(mine.config["learner"]["code"])) == ("kaxis", 16)
+    with pytest.raises(KaxisError, match="learner 'predsim\\[batchnorm=0\\]': 'batchnorm' is not"):
+        Sweep.of({"source": "digits", "rules": [PREDSIM], "learners": ["predsim[batchnorm=0]"]})
