@@ -58,7 +58,9 @@ def _cost(cells: Sequence[Cell]) -> float:
 
 
 def flops(cell: Cell) -> float:
-    """Arithmetic of training a cell, from its configuration alone."""
+    """Arithmetic of training a cell, from its configuration alone; of a tuned one all its candidates."""
+    if cell.candidates:
+        return sum(map(flops, cell.candidates))
     learner = cell.algorithm
     if not isinstance(learner, TableLearner):  # what it costs is its own affair: as backprop with a head on every layer
         learner = TABLE["bp_deepsup"].plain()

@@ -12,7 +12,8 @@ from kaxis.execute.backends import BACKENDS
 from kaxis.execute.grouping import STACK, networks, stacks_of, steps_of
 from kaxis.execute.progress import Progress
 from kaxis.execute.provenance import cores, device_of, provenance
-from kaxis.execute.worker import Job
+from kaxis.execute.tuning import choose
+from kaxis.execute.worker import Job, tried
 from kaxis.measure.profile import WAIT, Profile
 from kaxis.spec.cell import Cell
 from kaxis.spec.images import ImageSpec
@@ -83,19 +84,32 @@ def run(
     cells = study.cells()
     if weights:
         _check_weights(cells)
-    job = Job(store.path, device, data, force, provenance(device), keep_every, study.rules, weights, profile)
+    chosen_from = frozenset(candidate.id for cell in cells for candidate in cell.candidates)
+    job = Job(
+        store.path, device, data, force, provenance(device), keep_every, study.rules, weights, profile, chosen_from
+    )
     wanted = [cell for cell in cells if force or not _finished(cell, store, checksums) or job.lacks(store, cell)]
     store.note_study(study)
-    stacks = _stacks(wanted, job)
-    progress = Progress(len(wanted), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
+    tuned = [cell for cell in wanted if cell.candidates]
+    if tuned:
+        tried(store).prepare()
+    training = {c.id: c for cell in wanted for c in cell.candidates or (cell,) if job.lacks(job.place(c), c)}
+    stacks = _stacks(list(training.values()), job)
+    progress = Progress(len(training), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
     jobs = min(len(stacks), 1 if profile else jobs or (cores() if device == "cpu" else 1))
-    if stacks:
-        (BACKENDS["serial"] if on is None and jobs == 1 else backend)(job, stacks, progress, jobs=jobs, address=address)
+    try:
+        if stacks:
+            on_one = on is None and jobs == 1
+            (BACKENDS["serial"] if on_one else backend)(job, stacks, progress, jobs=jobs, address=address)
+    finally:
+        choose(store, tuned)
     found, failed = len(cells) - len(wanted), tuple(_failures(store, cells))
     return Summary(len(cells), found, len(wanted), failed, time.monotonic() - started)
 
 
 def _check_weights(cells: Sequence[Cell]) -> None:
+    if tuned := [cell for cell in cells if cell.candidates]:
+        raise KaxisError(f"weights: {tuned[0]} is tuned; train the setting that it chose, in brackets, to keep weights")
     if best := [cell for cell in cells if cell.training.select == "best"]:
         raise KaxisError(f"weights: {best[0]} reports its best step (select = best), whose weights are not kept")
 

@@ -15,7 +15,12 @@ from kaxis.spec.cell import Cell
 from kaxis.spec.rules import RuleError, load_rules
 from kaxis.store.records import Store
 
-__all__ = ["Job", "work"]
+__all__ = ["Job", "tried", "work"]
+
+
+def tried(store: Store) -> Store:
+    """The store beside it that keeps every candidate of its tuned cells."""
+    return Store(store.path / "tried")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,12 @@ class Job:
     rules: tuple[str, ...] = ()
     weights: bool = False
     profile: Profile | None = None
+    tried: frozenset[str] = frozenset()
+    """Ids of the cells that are candidates of tuned ones: their records lie in a store of their own."""
+
+    def place(self, cell: Cell) -> Store:
+        """The store that a cell's record goes to."""
+        return tried(Store(self.store)) if cell.id in self.tried else Store(self.store)
 
     def lacks(self, store: Store, cell: Cell) -> bool:
         """Whether the cell is still to be trained."""
@@ -52,7 +63,7 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
 
     load_rules(job.rules)  # a worker starts with the package's own table
     store = Store(job.store)
-    todo = [cell for cell in stack if job.lacks(store, cell)]
+    todo = [cell for cell in stack if job.lacks(job.place(cell), cell)]
     if spared := len(networks_of(stack)) - len(networks_of(todo)):
         tick(spared * steps_of(stack[0]), 0, "")
     if not todo:
@@ -87,6 +98,6 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
             "stack_seconds": round(seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        store.write(cell, {**result, "provenance": {**job.provenance, **own}})
+        job.place(cell).write(cell, {**result, "provenance": {**job.provenance, **own}})
     Checkpoint(keep, 0).forget(todo)
     return len(stack)

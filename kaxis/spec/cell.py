@@ -98,6 +98,12 @@ class Cell:
         """Whether its learner is code (`kaxis.spec.rules`)."""
         return "rule" in self.config["learner"]
 
+    @cached_property
+    def candidates(self) -> tuple[Cell, ...]:
+        """Of a tuned cell those that it chooses from; else none."""
+        each = self.config["learner"].get("candidates", ())
+        return tuple(Cell({**self.config, "learner": learner}) for learner in each)
+
     @property
     def unknown_code(self) -> bool:
         """Whether its learner is code whose file was not read, so that the cell is none that could be trained."""

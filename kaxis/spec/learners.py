@@ -26,7 +26,7 @@ from kaxis.spec.learner import (
 )
 from kaxis.spec.options import validated
 
-__all__ = ["TABLE", "Learner", "parse", "register"]
+__all__ = ["TABLE", "Learner", "canonical", "parse", "register"]
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def parse(text: str) -> Learner:
                 f"learner '{text}': '{item}' is not key=value with a key out of {hint(key, [*switch_names, *settings])}"
             )
         if key in settings:
-            changes[key] = _canonical(value)
+            changes[key] = canonical(value)
         elif key == "members":
             if not value.isdigit():
                 raise KaxisError(f"learner '{text}': members={value} is not a whole number")
@@ -231,7 +231,7 @@ def parse(text: str) -> Learner:
 READOUTS = {"fixed": "fixed", "groups": "made of groups"}
 
 
-def _canonical(value: str) -> str:
+def canonical(value: str) -> str:
     """One spelling for each number: 1e-3 and 0.001 are the same learner."""
     try:
         return repr(float(value)).removesuffix(".0")

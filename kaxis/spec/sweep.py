@@ -15,7 +15,7 @@ from kaxis.spec.catalog import known as known_source
 from kaxis.spec.cell import Cell
 from kaxis.spec.images import ImageSpec, source_kind
 from kaxis.spec.learner import ConvSettings, Settings, TableLearner, learner_spec
-from kaxis.spec.learners import parse
+from kaxis.spec.learners import Learner, parse
 from kaxis.spec.net import MLPSpec, VGGSpec, net_kind
 from kaxis.spec.options import strings, validated
 from kaxis.spec.rule_config import placeholder, remembered, rule_config
@@ -23,6 +23,7 @@ from kaxis.spec.rules import load_rules
 from kaxis.spec.table import OPTIONS, Grid, Owned
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.spec.training import ConvTraining, MLPTraining
+from kaxis.spec.tuning import grid, tuned_config
 
 __all__ = ["Leg", "Sweep"]
 
@@ -115,6 +116,10 @@ class Sweep(Grid):
         elif net.conv:
             raise KaxisError(f"net = {net.name}: needs images; the source '{data.name}' has none")
         training.check(data.holdout)
+        if self.tune and not data.holdout:
+            raise KaxisError(
+                f"tune = {' '.join(self.tune)}: needs held-out training samples; set holdout, for example 0.1"
+            )
         if isinstance(net, VGGSpec) and isinstance(data, ImageSpec):
             net.check(data.side)
         for config in self._rows():
@@ -138,15 +143,14 @@ class Sweep(Grid):
 
     def _rows(self) -> list[dict[str, Any]]:
         """The ``learner`` part of each learner's configuration."""
-        rows = [parse(text) for text in self.learners]
-        return [
-            row.config(self.settings)
-            if row.rule is None
-            else rule_config(
-                row, self.settings, self.net, remembered(row.name.partition("[")[0], self.written, self.rules)
-            )
-            for row in rows
-        ]
+        values, rows = grid(self.tune), [parse(text) for text in self.learners]
+        return [tuned_config(row, values, self._config) if values else self._config(row) for row in rows]
+
+    def _config(self, row: Learner) -> dict[str, Any]:
+        if row.rule is None:
+            return row.config(self.settings)
+        made = remembered(row.name.partition("[")[0], self.written, self.rules)
+        return rule_config(row, self.settings, self.net, made)
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, K-major."""

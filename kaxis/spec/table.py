@@ -43,6 +43,13 @@ class Grid(Spec):
             "these four; switches in brackets are ours",
         ),
     ] = ("bp", "bp_ensemble", "bp_deepsup", "dtg_ff")
+    tune: Annotated[
+        Strings,
+        Option(
+            "settings that each (learner, K, seed) chooses for itself on held-out samples: lr=0.0003,0.001,0.003; the "
+            "record says what was tried"
+        ),
+    ] = ()
     rules: Annotated[Strings, Option("Python files whose rules join the table (docs/add_a_learner.md)")] = ()
 
 

@@ -224,12 +224,15 @@ def flat(cell: Cell) -> dict[str, Any]:
     ``seed``.
     """
     config = cell.config
-    learner = {k: v for k, v in config["learner"].items() if k not in ("name", "settings")}
+    learner = {k: v for k, v in config["learner"].items() if k not in ("name", "settings", "tune", "candidates")}
     learner |= config["learner"].get("settings", {})
+    if tuned := config["learner"].get("tune"):
+        learner |= dict.fromkeys(tuned, "tuned")
+        learner["tune"] = " ".join(f"{key}={','.join(values)}" for key, values in tuned.items())
     net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
     place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
     train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
-    defaults: dict[str, Any] = {"select": "last"}
+    defaults: dict[str, Any] = {"select": "last", "activation": "relu"}
     if "rule" not in config["learner"]:
         defaults |= {"weight_decay": 0.0, "label_smoothing": 0.0}  # an MLP's configuration names them where they differ
     return {**defaults, **place, **learner, **net, **train}
