@@ -17,7 +17,9 @@ from kaxis.errors import KaxisError
 from kaxis.execute.runner import run
 from kaxis.outcomes import pack, unpack
 from kaxis.sources.load import load_task
+from kaxis.spec.cell import Cell
 from kaxis.spec.study import Study
+from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
 from kaxis.store.schema import fault
 from kaxis.train.dense import DenseStack
@@ -101,3 +103,28 @@ def test_a_resumed_cell_has_the_same_bits(tmp_path: Path) -> None:
         train(cells, keep=tmp_path, keep_every=0, after_step=stop)
     (resumed,), _ = train(cells, keep=tmp_path)
     assert resumed == whole
+
+
+def test_the_cube_gives_them_on_request(store: Store) -> None:
+    cube = load_cube(store, {"select": "last"}, outcomes=True)
+    assert "right" not in load_cube(store, {"select": "last"})
+    assert cube.has_outcomes.all()
+    share = cube.right.sum("sample") / cube.n_test
+    np.testing.assert_allclose(share.values, cube.test_accuracy.values)
+    record = next(r for r in store.records() if Cell(r["config"]).learner == "bp" and r["config"]["seed"] == 1)
+    mine = cube.right.sel(learner="bp", seed=1, K=5).isel(source=0).values
+    assert mine.tolist() == unpack(record["test_right"], record["data"]["n_test"]).tolist()
+
+
+def test_cells_without_them_are_told_apart(store: Store, tmp_path: Path) -> None:
+    """As records of older versions are."""
+    old = Store(tmp_path)
+    old.prepare()
+    for record in list(store.records()):
+        bare = record["config"]["seed"] == 1
+        kept = {k: v for k, v in record.items() if k != "config" and not (bare and k == "test_right")}
+        old.write(Cell(record["config"]), kept)
+    cube = load_cube(old, {"select": "last"}, outcomes=True)
+    assert cube.has_outcomes.sel(seed=0).all()
+    assert not cube.has_outcomes.sel(seed=1).any()
+    assert not cube.right.sel(seed=1).any()

@@ -12,7 +12,7 @@ import numpy as np
 from kaxis.reference import published
 from kaxis.spec.cell import Cell
 from kaxis.stats.arrays import estimate
-from kaxis.store.cube import flat
+from kaxis.store.select import flat
 
 __all__ = ["reproduction"]
 

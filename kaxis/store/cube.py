@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from kaxis.errors import KaxisError, hint
+from kaxis.errors import KaxisError
+from kaxis.outcomes import unpack
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import SETTINGS, Switches
 from kaxis.spec.learners import TABLE
 from kaxis.store.records import Store
+from kaxis.store.select import AXES, check_conditions, conditions_text, flat, matches, refuse_mixtures
 
 __all__ = ["AXES", "build_cube", "flat", "load_cube", "select"]
 
-AXES = ("source", "K", "learner", "seed")
 FINAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 HELD = ("held_accuracy",)
 """Where training samples were held out."""
@@ -27,10 +25,11 @@ HELD = ("held_accuracy",)
 FACTS = ("chance", "largest_class_share", "effective_classes", "n_train", "n_test", "epochs")
 ALONG_LAYERS = ("layer_test_accuracy", "temperature")
 COUNTS = ("parameters", "buffers", "flops_step", "flops_predict")
-SWITCHES = (*(f.name for f in fields(Switches)), "rule", "code")
 
 
-def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True) -> xr.Dataset:
+def load_cube(
+    store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True, outcomes: bool = False
+) -> xr.Dataset:
     """The cube of a store.
 
     Parameters
@@ -40,6 +39,11 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: b
         Keeps the records whose configuration has these values, e.g. ``{"source": "digits", "lr": "0.001"}``.
     curves : bool
         Without them ten thousand records take a tenth of the memory.
+    outcomes : bool
+        Also ``right``, which test samples each cell got right: boolean, with a further dim ``sample`` in the order of
+        the task's test samples, which the data, K and the seed's classes fix, the same for every learner. It is false
+        past a source's ``n_test``, and everywhere in a cell without outcomes, as records before version 0.2 are;
+        ``has_outcomes`` tells these apart.
 
     Returns
     -------
@@ -55,6 +59,8 @@ def load_cube(store: Store, where: Mapping[str, str] | None = None, *, curves: b
     chosen, asked = _select(store, where, curves)
     wrong = {cell.id: str(store.damaged[cell.id]) for cell in asked if cell.id in store.damaged}
     cube = _build(chosen, asked, wrong)
+    if outcomes:
+        cube = cube.assign(_outcomes(chosen, cube))
     cube.attrs["problems"] = store.problems
     cube.attrs["foreign"] = [p for p in store.problems if not any(f"{cell_id}.json" in p for cell_id in wrong)]
     return cube
@@ -89,12 +95,12 @@ def _select(store: Store, where: Mapping[str, str] | None, curves: bool) -> tupl
     asked += [damaged.cell for damaged in store.damaged.values() if damaged.cell is not None]
     flats = [flat(Cell(r["config"])) for r in records]
     where = _named_set(where or {}, flats)
-    _check_conditions(where, flats)
-    chosen: Chosen = [(r, values) for r, values in zip(records, flats, strict=True) if _matches(values, where)]
+    check_conditions(where, flats)
+    chosen: Chosen = [(r, values) for r, values in zip(records, flats, strict=True) if matches(values, where)]
     if not chosen:
-        raise KaxisError(f"store {store.path}: none of {len(records)} records has {_conditions_text(where)}")
-    _refuse_mixtures(chosen)
-    return chosen, [cell for cell in asked if _matches(flat(cell), where)] if where else asked
+        raise KaxisError(f"store {store.path}: none of {len(records)} records has {conditions_text(where)}")
+    refuse_mixtures(chosen)
+    return chosen, [cell for cell in asked if matches(flat(cell), where)] if where else asked
 
 
 def _named_set(where: Mapping[str, str], flats: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -131,7 +137,7 @@ def build_cube(
         ``layer``.
     """
     chosen: Chosen = [(r, flat(Cell(r["config"]))) for r in records]
-    _refuse_mixtures(chosen)
+    refuse_mixtures(chosen)
     return _build(chosen, asked, damaged or {})
 
 
@@ -215,90 +221,20 @@ class _Values:
         )
 
 
+def _outcomes(chosen: Chosen, cube: xr.Dataset) -> dict[str, Any]:
+    """Which test samples each cell got right, and whether it says so."""
+    told = [(record, _place(values)) for record, values in chosen if "test_right" in record]
+    most = max((record["data"]["n_test"] for record, _ in told), default=0)
+    shape = tuple(cube.sizes[axis] for axis in AXES)
+    right, has = np.zeros((*shape, most), bool), np.zeros(shape, bool)
+    at: dict[str, dict[Any, int]] = {axis: {value: i for i, value in enumerate(cube[axis].values.tolist())} for axis in AXES}
+    for record, key in told:
+        place: Any = tuple(at[axis][value] for axis, value in zip(AXES, key, strict=True))
+        n = record["data"]["n_test"]
+        right[(*place, slice(n))] = unpack(record["test_right"], n)
+        has[place] = True
+    return {"right": ((*AXES, "sample"), right), "has_outcomes": (AXES, has)}
+
+
 def _place(values: Mapping[str, Any]) -> tuple[str, int, str, int]:
     return values["source"], values["K"], values["learner"], values["seed"]
-
-
-def flat(cell: Cell) -> dict[str, Any]:
-    """A configuration's values by the names that users type: options, switches, ``source``, ``K``, ``learner``,
-    ``seed``.
-    """
-    config = cell.config
-    learner = {k: v for k, v in config["learner"].items() if k not in ("name", "settings", "tune", "candidates")}
-    learner |= config["learner"].get("settings", {})
-    if tuned := config["learner"].get("tune"):
-        learner |= dict.fromkeys(tuned, "tuned")
-        learner["tune"] = " ".join(f"{key}={','.join(values)}" for key, values in tuned.items())
-    net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
-    place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
-    train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
-    defaults: dict[str, Any] = {"select": "last", "activation": "relu"}
-    if "rule" not in config["learner"]:
-        defaults |= {"weight_decay": 0.0, "label_smoothing": 0.0}  # an MLP's configuration names them where they differ
-    return {**defaults, **place, **learner, **net, **train}
-
-
-def _check_conditions(where: Mapping[str, str], flat: list[dict[str, Any]]) -> None:
-    """Keys that exist, and for places in the cube values that exist."""
-    for key, wanted in where.items():
-        if not any(key in values for values in flat):
-            raise KaxisError(f"where: '{key}' is not {hint(key, sorted({k for values in flat for k in values}))}")
-        there = sorted({str(values[key]) for values in flat if key in values})
-        if not any(_matches(values, {key: wanted}) for values in flat if key in values):
-            raise KaxisError(f"where: none of {len(flat)} records has {key}={wanted}; it is {hint(wanted, there)}")
-
-
-def _conditions_text(where: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in where.items())
-
-
-def _matches(flat: Mapping[str, Any], where: Mapping[str, str]) -> bool:
-    """Whether a configuration has these values; one without the key is not concerned."""
-    return all(
-        key not in flat or str(flat[key]) == wanted or _same_number(flat[key], wanted) for key, wanted in where.items()
-    )
-
-
-def _same_number(value: object, text: str) -> bool:
-    try:
-        return float(str(value)) == float(text)
-    except ValueError:
-        return False
-
-
-def _refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
-    """Raise if two records of one source differ in a setting that neither its place in the cube nor a bracket names.
-
-    Parameters
-    ----------
-    chosen : sequence of (record, its `flat` values)
-    """
-    seen: dict[tuple[str, str, str], set[str]] = {}
-    checksums: dict[str, set[str]] = {}
-    brackets: dict[str, set[str]] = {}
-    for record, values in chosen:
-        learner, source = values["learner"], values["source"]
-        if learner not in brackets:
-            row = TABLE.get(learner.partition("[")[0])  # a preset's own settings are part of its name too
-            brackets[learner] = {*re.findall(r"(\w+)=", learner), *(row.overrides if row else ())}
-        named, settings = brackets[learner], record["config"]["learner"].get("settings", {})
-        if "checksums" in record["data"]:
-            checksums.setdefault(source, set()).add(str(sorted(record["data"]["checksums"].items())))
-        for key, value in values.items():
-            if key in AXES or key in named:
-                continue
-            owner = learner if key in SWITCHES or key in settings else ""
-            seen.setdefault((source, owner, key), set()).add(str(value))
-    for (source, _, key), found in seen.items():
-        if len(found) > 1:
-            note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
-            raise KaxisError(
-                f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where "
-                f"{key}={sorted(found)[0]}{note}"
-            )
-    for source, found in checksums.items():
-        if len(found) > 1:
-            raise KaxisError(
-                f"the store holds results of {len(found)} versions of the files of {source}; keep each in a "
-                "--store of its own"
-            )

@@ -50,7 +50,7 @@ def test_the_best_on_held_out_samples_is_the_record_and_says_what_was_tried(tmp_
 
 
 def test_what_was_tried_is_not_tried_again(tmp_path: Path) -> None:
-    """A run that was stopped between its candidates goes on with those that are left; a wider grid with the new ones."""
+    """A run that was stopped between its candidates goes on with those that are left."""
     store = Store(tmp_path)
     run(Study.of("tuned", TUNED), store, jobs=1)
     whole = records(store)

@@ -1,0 +1,103 @@
+"""Configurations by the names that users type: conditions on them, and what may not be mixed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from kaxis.errors import KaxisError, hint
+from kaxis.spec.cell import Cell
+from kaxis.spec.learner import SETTINGS, Switches
+from kaxis.spec.learners import TABLE
+
+__all__ = ["AXES", "check_conditions", "conditions_text", "flat", "matches", "refuse_mixtures"]
+
+AXES = ("source", "K", "learner", "seed")
+SWITCHES = (*(f.name for f in fields(Switches)), "rule", "code")
+
+
+def flat(cell: Cell) -> dict[str, Any]:
+    """A configuration's values by the names that users type: options, switches, ``source``, ``K``, ``learner``,
+    ``seed``.
+    """
+    config = cell.config
+    learner = {k: v for k, v in config["learner"].items() if k not in ("name", "settings", "tune", "candidates")}
+    learner |= config["learner"].get("settings", {})
+    if tuned := config["learner"].get("tune"):
+        learner |= dict.fromkeys(tuned, "tuned")
+        learner["tune"] = " ".join(f"{key}={','.join(values)}" for key, values in tuned.items())
+    net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
+    place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
+    train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
+    defaults: dict[str, Any] = {"select": "last", "activation": "relu"}
+    if "rule" not in config["learner"]:
+        defaults |= {"weight_decay": 0.0, "label_smoothing": 0.0}  # an MLP's configuration names them where they differ
+    return {**defaults, **place, **learner, **net, **train}
+
+
+def check_conditions(where: Mapping[str, str], flat: list[dict[str, Any]]) -> None:
+    """Keys that exist, and for places in the cube values that exist."""
+    for key, wanted in where.items():
+        if not any(key in values for values in flat):
+            raise KaxisError(f"where: '{key}' is not {hint(key, sorted({k for values in flat for k in values}))}")
+        there = sorted({str(values[key]) for values in flat if key in values})
+        if not any(matches(values, {key: wanted}) for values in flat if key in values):
+            raise KaxisError(f"where: none of {len(flat)} records has {key}={wanted}; it is {hint(wanted, there)}")
+
+
+def conditions_text(where: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in where.items())
+
+
+def matches(flat: Mapping[str, Any], where: Mapping[str, str]) -> bool:
+    """Whether a configuration has these values; one without the key is not concerned."""
+    return all(
+        key not in flat or str(flat[key]) == wanted or _same_number(flat[key], wanted) for key, wanted in where.items()
+    )
+
+
+def _same_number(value: object, text: str) -> bool:
+    try:
+        return float(str(value)) == float(text)
+    except ValueError:
+        return False
+
+
+def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+    """Raise if two records of one source differ in a setting that neither its place in the cube nor a bracket names.
+
+    Parameters
+    ----------
+    chosen : sequence of (record, its `flat` values)
+    """
+    seen: dict[tuple[str, str, str], set[str]] = {}
+    checksums: dict[str, set[str]] = {}
+    brackets: dict[str, set[str]] = {}
+    for record, values in chosen:
+        learner, source = values["learner"], values["source"]
+        if learner not in brackets:
+            row = TABLE.get(learner.partition("[")[0])  # a preset's own settings are part of its name too
+            brackets[learner] = {*re.findall(r"(\w+)=", learner), *(row.overrides if row else ())}
+        named, settings = brackets[learner], record["config"]["learner"].get("settings", {})
+        if "checksums" in record["data"]:
+            checksums.setdefault(source, set()).add(str(sorted(record["data"]["checksums"].items())))
+        for key, value in values.items():
+            if key in AXES or key in named:
+                continue
+            owner = learner if key in SWITCHES or key in settings else ""
+            seen.setdefault((source, owner, key), set()).add(str(value))
+    for (source, _, key), found in seen.items():
+        if len(found) > 1:
+            note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
+            raise KaxisError(
+                f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where "
+                f"{key}={sorted(found)[0]}{note}"
+            )
+    for source, found in checksums.items():
+        if len(found) > 1:
+            raise KaxisError(
+                f"the store holds results of {len(found)} versions of the files of {source}; keep each in a "
+                "--store of its own"
+            )
