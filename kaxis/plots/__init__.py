@@ -5,6 +5,7 @@ CSV.
 from kaxis.plots.audit import audit, locality
 from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
 from kaxis.plots.layers import diagnose
+from kaxis.plots.ranked import ranked
 from kaxis.plots.save import save
 from kaxis.plots.summaries import band, coverage, factorial, forest, power
 
@@ -20,6 +21,7 @@ __all__ = [
     "locality",
     "paired",
     "power",
+    "ranked",
     "save",
     "slope_steps",
 ]

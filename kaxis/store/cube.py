@@ -227,9 +227,9 @@ def _outcomes(chosen: Chosen, cube: xr.Dataset) -> dict[str, Any]:
     most = max((record["data"]["n_test"] for record, _ in told), default=0)
     shape = tuple(cube.sizes[axis] for axis in AXES)
     right, has = np.zeros((*shape, most), bool), np.zeros(shape, bool)
-    at: dict[str, dict[Any, int]] = {axis: {value: i for i, value in enumerate(cube[axis].values.tolist())} for axis in AXES}
+    values: dict[str, list[Any]] = {axis: cube[axis].values.tolist() for axis in AXES}
     for record, key in told:
-        place: Any = tuple(at[axis][value] for axis, value in zip(AXES, key, strict=True))
+        place: Any = tuple(values[axis].index(value) for axis, value in zip(AXES, key, strict=True))
         n = record["data"]["n_test"]
         right[(*place, slice(n))] = unpack(record["test_right"], n)
         has[place] = True

@@ -1,0 +1,104 @@
+"""Many learners against one baseline along K, each named where its line ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from kaxis.errors import KaxisError
+from kaxis.plots.parts import Rows, effect_rows, k_axis
+from kaxis.plots.style import SERIES, style
+
+__all__ = ["ranked", "spread"]
+
+
+def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | None = None) -> tuple[Figure, Rows]:
+    """Mean effect of every learner along K with its interval, ordered by the effect at the largest K.
+
+    Parameters
+    ----------
+    effects : mapping of str to Dataset
+        By learner, each from `kaxis.stats.effects.paired` against the same baseline.
+    source : str
+    floor : float, optional
+        Effects below it (pp) are drawn at it; their numbers, at the labels and beside the figure, are whole.
+
+    Raises
+    ------
+    KaxisError
+        If there is nothing to draw.
+    """
+    own = {name: one.sel(source=source) for name, one in effects.items()}
+    own = {name: one.isel(K=np.flatnonzero(one.n_seeds.values > 0)) for name, one in own.items()}
+    own = {name: one for name, one in own.items() if one.sizes["K"]}
+    if not own:
+        raise KaxisError(f"{source}: no learner has a seed beside the baseline")
+    order = sorted(own, key=lambda name: -float(own[name].effect[-1]))
+    baseline = next(iter(own.values())).attrs["baseline"]
+    n, prob = max(int(one.n_seeds.max()) for one in own.values()), 100 * own[order[0]].attrs["ci_prob"]
+    with style():
+        figure = Figure(figsize=(7.2, max(4.0, 1.2 + 0.24 * len(order))), layout="constrained")
+        ax = figure.add_subplot()
+        ax.axhline(0, color="0.6", linewidth=0.8)
+        ends = []
+        for i, name in enumerate(order):
+            one, (colour, marker) = own[name], SERIES[i % len(SERIES)]
+            K = one.K.values * 1.012 ** (i - len(order) / 2)  # apart, so that intervals do not hide each other
+            mean, (low, high) = one.effect.values, one.ci.transpose("ci_bound", "K").values
+            if floor is not None:
+                low, high, mean = (np.maximum(v, floor) for v in (low, high, mean))
+            ax.plot(K, mean, color=colour, marker=marker, markersize=3.5, linewidth=1.0)
+            ax.vlines(K, low, high, color=colour, linewidth=0.9, alpha=0.7)
+            ends.append((float(K[-1]), float(mean[-1]), colour))
+        k_axis(ax, {int(k) for one in own.values() for k in one.K.values}, f"learner - {baseline}, test accuracy (pp)")
+        ax.set_title(f"{source}: mean and {prob:.3g} % t interval, n = {n}", fontsize=9)
+        bottom, top = ax.get_ylim()
+        right = max(x for x, _, _ in ends)
+        heights = spread([y for _, y, _ in ends], 0.042 * (top - bottom) * 17 / max(17, len(order)))
+        ax.set_ylim(min(bottom, heights[-1] - 0.02 * (top - bottom)), max(top, heights[0] + 0.02 * (top - bottom)))
+        for name, (x, y, colour), height in zip(order, ends, heights, strict=True):
+            ax.annotate(
+                f"{name} {float(own[name].effect[-1]):+.1f}",
+                (x, y),
+                (right * 1.25, height),
+                color=colour,
+                fontsize=7,
+                va="center",
+                arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6},
+                annotation_clip=False,
+            )
+        ax.set_xlim(right=right * 1.15)
+    rows: Rows = []
+    for name in order:
+        rows += [{"learner": name, **row} for row in effect_rows(own[name], source)]
+    return figure, rows
+
+
+def spread(heights: Sequence[float], apart: float) -> list[float]:
+    """Heights from the largest down, moved as little as keeps each `apart` from the next.
+
+    Examples
+    --------
+    >>> spread([5.0, 4.9, 0.0], 1.0)
+    [5.45, 4.45, 0.0]
+    """
+    groups: list[list[float]] = []
+    for height in heights:
+        groups.append([height])
+        while (
+            len(groups) > 1
+            and _middle(groups[-2]) - _middle(groups[-1]) < apart * (len(groups[-2]) + len(groups[-1])) / 2
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    out = []
+    for group in groups:
+        top = _middle(group) + apart * (len(group) - 1) / 2
+        out += [top - apart * i for i in range(len(group))]
+    return out
+
+
+def _middle(group: Sequence[float]) -> float:
+    return sum(group) / len(group)
