@@ -14,7 +14,7 @@ import kaxis
 class Greedy(nn.Module):
     def __init__(self, start, units: float) -> None:
         super().__init__()
-        self.layers, n = nn.ModuleList(), int(units)
+        self.layers, n, self.act = nn.ModuleList(), int(units), start.nonlinearity
         for i in range(start.depth):
             into, out = start.linear(f"into/{i}", start.features(i), n), start.linear(f"out/{i}", n, start.K)
             head = nn.Sequential(start.read(i), into, nn.ReLU(), out)
@@ -23,7 +23,7 @@ class Greedy(nn.Module):
     def logits(self, x: Tensor) -> list[Tensor]:
         out = []
         for layer in self.layers:
-            a = F.relu(layer["hidden"](x))
+            a = self.act(layer["hidden"](x))
             out.append(layer["head"](a))
             x = layer["up"](a.detach())  # nothing reaches the layer below
         return out

@@ -12,6 +12,12 @@ from kaxis.cli.report import Column, Report
 
 __all__ = ["locality"]
 
+TITLES = {
+    "loss of": "norm of each loss's gradient in each layer's parameters",
+    "change of": "how far each layer's step moves when one layer's numbers change by a tenth",
+}
+"""What is shown, by what its rows are (`kaxis.measure.locality`)."""
+
 
 @app.command
 def locality(
@@ -58,14 +64,9 @@ def locality(
     def column(layer: str) -> Column:
         return (f"layer {layer}" if layer.isdigit() else layer), lambda r: "0" if r[layer] == 0 else f"{r[layer]:.3g}"
 
-    moved = str(matrix.loss.values[0]).startswith("change of ")  # of a rule that has an update and no loss
-    first = "" if moved else "loss of"
-    columns: list[Column] = [(first, lambda r: r["loss"]), *(column(str(v)) for v in matrix.layer.values)]
-    what = (
-        "how far each layer's step moves when" if moved else "norm of each loss's gradient in each layer's parameters"
-    )
-    what += " one layer's numbers change by a tenth" if moved else ""
-    title = f"{matrix.attrs['learner']} on {net}: {what}"
+    kind = matrix.attrs["rows"]
+    columns: list[Column] = [(kind, lambda r: r["loss"]), *(column(str(v)) for v in matrix.layer.values)]
+    title = f"{matrix.attrs['learner']} on {net}: {TITLES[kind]}"
     remark = f"As measured on {batch} random images: {matrix.attrs['pattern']}. A 0 is exact."
     Report("locality", title, dict(matrix.attrs), rows, columns, [remark]).show(as_json=json, csv_file=csv)
     if figure is not None:

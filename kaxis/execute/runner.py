@@ -88,12 +88,15 @@ def run(
     job = Job(
         store.path, device, data, force, provenance(device), keep_every, study.rules, weights, profile, chosen_from
     )
-    wanted = [cell for cell in cells if force or not _finished(cell, store, checksums) or job.lacks(store, cell)]
+
+    def lacking(cell: Cell, place: Store) -> bool:
+        return force or not _finished(cell, place, checksums) or job.lacks(place, cell)
+
+    wanted = [cell for cell in cells if lacking(cell, store)]
     store.note_study(study)
-    tuned = [cell for cell in wanted if cell.candidates]
-    if tuned:
+    if job.tried:
         tried(store).prepare()
-    training = {c.id: c for cell in wanted for c in cell.candidates or (cell,) if job.lacks(job.place(c), c)}
+    training = {c.id: c for cell in wanted for c in cell.candidates or (cell,) if lacking(c, job.place(c))}
     stacks = _stacks(list(training.values()), job)
     progress = Progress(len(training), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
     jobs = min(len(stacks), 1 if profile else jobs or (cores() if device == "cpu" else 1))
@@ -102,7 +105,7 @@ def run(
             on_one = on is None and jobs == 1
             (BACKENDS["serial"] if on_one else backend)(job, stacks, progress, jobs=jobs, address=address)
     finally:
-        choose(store, tuned)
+        choose(store, [cell for cell in wanted if cell.candidates or cell.id in job.tried])
     found, failed = len(cells) - len(wanted), tuple(_failures(store, cells))
     return Summary(len(cells), found, len(wanted), failed, time.monotonic() - started)
 

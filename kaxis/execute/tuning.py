@@ -11,20 +11,19 @@ from kaxis.store.records import Store
 
 __all__ = ["choose"]
 
-OF_ITSELF = ("config", "status", "reason")
-
 
 def choose(store: Store, cells: Iterable[Cell]) -> None:
     """Write the record of every tuned cell whose candidates are all trained; nothing is trained again.
 
-    Each was trained once, without the held-out samples. The choice never sees the test set.
+    Each was trained once, without the held-out samples. The choice never sees the test set. A cell that was asked for
+    by itself too, beside a tuned one that has it as a candidate, has the candidate's record.
     """
     beside = tried(store)
     for cell in cells:
-        records = [beside.read(candidate) for candidate in cell.candidates]
+        records = [beside.read(candidate) for candidate in cell.candidates or (cell,)]
         whole = [record for record in records if record is not None]
         if len(whole) == len(records):
-            store.write(cell, _chosen(cell, whole))
+            store.write(cell, _chosen(cell, whole) if cell.candidates else _without(whole[0], "config"))
 
 
 def _chosen(cell: Cell, records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -36,8 +35,12 @@ def _chosen(cell: Cell, records: list[dict[str, Any]]) -> dict[str, Any]:
         "chosen": best["config"]["learner"]["name"] if done else None,
         "tried": [_tried(candidate, record) for candidate, record in zip(cell.candidates, records, strict=True)],
     }
-    rest = {k: v for k, v in best.items() if k not in OF_ITSELF}
+    rest = _without(best, "config", "status", "reason")
     return {"status": "done" if done else "failed", "reason": reason, **rest, "tuning": tuning}
+
+
+def _without(record: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {k: v for k, v in record.items() if k not in keys}
 
 
 def _tried(candidate: Cell, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,11 @@ WAYS = {
 }
 """How one loss reaches every layer."""
 
+LOSS, CHANGE = "loss of", "change of"
+"""What the rows are: losses, with the norms of their gradients, or layers whose numbers are changed, with how far each
+layer's step then moves.
+"""
+
 
 def locality(subject: Subject) -> xr.DataArray:
     """Norm of the gradient of every loss in every layer's parameters, on one batch of random images.
@@ -47,7 +52,8 @@ def locality(subject: Subject) -> xr.DataArray:
         Exactly 0 where a loss does not reach; 0 too below a layer whose every unit is silent on the batch, so take some
         images and some width. A conv net's losses are separated by autograd inside the step, the MLP's by running its
         closed-form step with one head at a time, a rule's by its ``losses(x, y)``; without it a rule has the one row
-        ``total``. A layer's parameters are its weights, biases, head and temperature; ``attrs["pattern"]`` names the
+        ``total``. A rule with an ``update`` has no loss: its rows are layers whose numbers are changed by a tenth, its
+        columns how far each layer's step then moves, and ``attrs["rows"]`` says so. A layer's parameters are its weights, biases, head and temperature; ``attrs["pattern"]`` names the
         shape.
 
     Examples
@@ -64,7 +70,8 @@ def locality(subject: Subject) -> xr.DataArray:
     learner = subject.cell.algorithm
     gradient = learner.gradient if isinstance(learner, TableLearner) else ""
     out = xr.DataArray(values, coords={"loss": list(norms), "layer": layers}, dims=("loss", "layer"))
-    out = out.assign_attrs(learner=subject.cell.learner, net=subject.cell.net.name, gradient=gradient)
+    rows = CHANGE if isinstance(stack, RuleStack) and stack.updates else LOSS
+    out = out.assign_attrs(learner=subject.cell.learner, net=subject.cell.net.name, gradient=gradient, rows=rows)
     return out.assign_attrs(pattern=pattern(out))
 
 
@@ -74,18 +81,18 @@ def pattern(matrix: xr.DataArray) -> str:
         str(loss): {str(layer) for layer in matrix.layer.values if float(matrix.sel(loss=loss, layer=layer)) > 0}
         for loss in matrix.loss.values
     }
+    if matrix.attrs.get("rows") == CHANGE:
+        order = list(map(str, matrix.layer.values))
+        above = [k for k in order if any(k in reached[j] for j in order[order.index(k) + 1 :])]
+        if above:
+            return f"the steps of {', '.join(above)} hang on layers above them: not local"
+        return "no layer's step hangs on a layer above it"
     if all(layers == {loss} for loss, layers in reached.items()):
         alone = "; of a layer only its head is trained" if matrix.attrs.get("gradient") == "none" else ""
         return f"each loss reaches its own layer alone{alone}"
     everything = set(map(str, matrix.layer.values))
     if set(reached) == {"total"}:
         return "its loss comes in one piece, so what each layer's reaches is not told; give the rule losses(x, y)"
-    if all(loss.startswith("change of ") for loss in reached):
-        order = list(map(str, matrix.layer.values))
-        above = [k for k in order if any(k in reached[f"change of {j}"] for j in order[order.index(k) + 1 :])]
-        if above:
-            return f"the steps of {', '.join(above)} hang on layers above them: not local"
-        return "no layer's step hangs on a layer above it"
     how = WAYS.get(str(matrix.attrs.get("gradient", "")), "")
     if len(reached) == 1 and set(*reached.values()) == everything:
         return f"one loss reaches every layer{how}"
@@ -187,7 +194,7 @@ def _moved(module: nn.Module, x: Tensor, y: Tensor) -> Norms:
         return {layer: torch.cat(parts) for layer, parts in found.items()}
 
     was = step()
-    return {f"change of {one}": {k: float((v - was[k]).norm()) for k, v in step(one).items()} for one in was}
+    return {one: {k: float((v - was[k]).norm()) for k, v in step(one).items()} for one in was}
 
 
 def _layer_of(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kaxis.measure.options import Asked
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import TableLearner
+from kaxis.spec.learner import DIRECT, TableLearner
 from kaxis.spec.learners import parse
 from kaxis.spec.sweep import Sweep
 
@@ -152,7 +152,7 @@ def _ways(own: Asked) -> list[tuple[str, Mapping[str, Any]]]:
     else:
         out = []
         for name in own.learners:
-            if parse(name).rule is not None:
+            if parse(name).rule is not None or parse(name).gradient in ("none", *DIRECT):
                 out += [(name, {}), (name, {"accumulate": 4})]
             elif parse(name).gradient == "local":
                 out += [(name, {"local_step": way}) for way in ("naive", "summed", "interleaved")]

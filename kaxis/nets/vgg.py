@@ -174,18 +174,9 @@ class VGG(nn.Module):
         backward pass.
         """
         layer, headed, device = self.plan[i], i in self.headed, h_BCSS.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else h_BCSS.dtype
-        back = self.back(i)
         whole = headed and self.learner.goodness == "vector" and layer.side % layer.goodness_side == 0
-        a, g, p = fused.layer(
-            h_BCSS.to(dtype),
-            *(p.to(dtype) for p in self.convs[i].parameters()),
-            head=layer.goodness_side if whole else 0,
-            squared=self.learner.power == "2",
-            pool=layer.pool and not self.apart,
-            tanh=self.tanh,
-            back=None if back is None else back.to(dtype),
-        )
+        side = layer.goodness_side if whole else 0
+        a, g, p = self._fused(i, h_BCSS, head=side, pool=layer.pool and not self.apart)
         logits = None
         if g is not None:
             with torch.autocast(device, enabled=False):
@@ -196,13 +187,21 @@ class VGG(nn.Module):
 
     def alone(self, i: int, h_BCSS: Tensor) -> Tensor:
         """`activation` as one operation."""
-        dtype = torch.get_autocast_dtype(h_BCSS.device.type) if torch.is_autocast_enabled(h_BCSS.device.type) else None
-        W, b = self.convs[i].get_parameter("weight"), self.convs[i].get_parameter("bias")
-        dtype = dtype or h_BCSS.dtype
-        a, _, _ = fused.layer(
-            h_BCSS.to(dtype), W.to(dtype), b.to(dtype), head=0, squared=False, pool=False, tanh=self.tanh
+        return self._fused(i, h_BCSS, head=0, pool=False)[0]
+
+    def _fused(self, i: int, h_BCSS: Tensor, *, head: int, pool: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """`kaxis.nets.fused.layer` in the precision that holds here."""
+        device, back = h_BCSS.device.type, self.back(i)
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else h_BCSS.dtype
+        return fused.layer(
+            h_BCSS.to(dtype),
+            *(p.to(dtype) for p in self.convs[i].parameters()),
+            head=head,
+            squared=self.learner.power == "2",
+            pool=pool,
+            tanh=self.tanh,
+            back=None if back is None else back.to(dtype),
         )
-        return a
 
     def onward(self, i: int, a_BCSS: Tensor, mask: Callable[[int, Tensor], Tensor] | None) -> Tensor:
         """The next layer's input; `mask` gives a layer's dropout mask (already divided by the share kept)."""

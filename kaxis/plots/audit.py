@@ -101,7 +101,7 @@ def locality(*matrices: xr.DataArray) -> tuple[Figure, Rows]:
         for ax, matrix in zip(axes, matrices, strict=True):
             rows += _blocks(ax, matrix)
             ax.set_aspect("equal")
-        axes[0].set_ylabel("loss of")
+            ax.set_ylabel(matrix.attrs["rows"])
     return figure, rows
 
 

@@ -38,7 +38,9 @@ def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | Non
         raise KaxisError(f"{source}: no learner has a seed beside the baseline")
     order = sorted(own, key=lambda name: -float(own[name].effect[-1]))
     baseline = next(iter(own.values())).attrs["baseline"]
-    n, prob = max(int(one.n_seeds.max()) for one in own.values()), 100 * own[order[0]].attrs["ci_prob"]
+    counts = [int(c) for one in own.values() for c in one.n_seeds.values]
+    n = str(max(counts)) if min(counts) == max(counts) else f"{min(counts)}-{max(counts)}"
+    prob = 100 * own[order[0]].attrs["ci_prob"]
     with style():
         figure = Figure(figsize=(7.2, max(4.0, 1.2 + 0.24 * len(order))), layout="constrained")
         ax = figure.add_subplot()
@@ -54,7 +56,8 @@ def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | Non
             ax.vlines(K, low, high, color=colour, linewidth=0.9, alpha=0.7)
             ends.append((float(K[-1]), float(mean[-1]), colour))
         k_axis(ax, {int(k) for one in own.values() for k in one.K.values}, f"learner - {baseline}, test accuracy (pp)")
-        ax.set_title(f"{source}: mean and {prob:.3g} % t interval, n = {n}", fontsize=9)
+        kind, cut = own[order[0]].attrs["ci_kind"], "" if floor is None else f"; what is below {floor:g} is drawn there"
+        ax.set_title(f"{source}: mean and {prob:.3g} % {kind} interval, n = {n}{cut}", fontsize=9)
         bottom, top = ax.get_ylim()
         right = max(x for x, _, _ in ends)
         heights = spread([y for _, y, _ in ends], 0.042 * (top - bottom) * 17 / max(17, len(order)))

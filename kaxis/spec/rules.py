@@ -145,7 +145,8 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
     for key, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise KaxisError(f"rule '{name}': setting {key} = {value!r}: a finite number")
-    if name in LADDER or (name in TABLE and TABLE[name].rule is None):
+    # A file of rules may use a name of the package's own, since a sweep names the file; a session has no such word.
+    if name in LADDER or (name in BUILT_IN and not _loading) or (name in TABLE and TABLE[name].rule is None):
         raise KaxisError(f"rule '{name}': the table has a learner of that name")
 
     def add(build: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -40,8 +41,8 @@ def grid(asked: Sequence[str]) -> dict[str, tuple[str, ...]]:
         if twice := [v for v, n in Counter(values).items() if n > 1]:
             raise KaxisError(f"tune = {item}: {twice[0]} is given twice")
         out[key] = values
-    if (n := len(list(product(*out.values())))) > MOST:
-        raise KaxisError(f"tune: {n} candidates for each learner, {MOST} at most")
+    if (n := math.prod(map(len, out.values()))) > MOST:
+        raise KaxisError(f"tune: {n:,} candidates for each learner, {MOST} at most")
     return out
 
 

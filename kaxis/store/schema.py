@@ -108,6 +108,21 @@ class Config(TypedDict):
     train: Training
 
 
+class Tried(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    learner: Text
+    id: Text
+    status: Literal["done", "failed"]
+    held_accuracy: Fraction | None
+    held_loss: Loss | None
+
+
+class Tuning(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    chosen: Text | None
+    tried: Annotated[list[Tried], MinLen(1)]
+
+
 class Record(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
     config: Config
@@ -116,6 +131,7 @@ class Record(TypedDict):
     metrics: Metrics
     curves: Curves
     test_right: NotRequired[Text]
+    tuning: NotRequired[Tuning]
     data: Data
     counts: Counts
     provenance: Provenance

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from kaxis.errors import KaxisError
-from kaxis.io import seal, unseal, whole_file
+from kaxis.io import PART, seal, unseal, whole_file
 from kaxis.spec.cell import Cell
 from kaxis.train.stack import Stack
 
@@ -94,10 +94,14 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def forget(self, cells: Sequence[Cell]) -> None:
-        """The records are written, or wanted anew: remove the checkpoint."""
+        """The records are written, or wanted anew: remove the checkpoint, and what a writer that was killed left of
+        it.
+        """
         if self.folder is not None:
-            with contextlib.suppress(OSError):
-                self._file(cells).unlink(missing_ok=True)
+            file = self._file(cells)
+            for left in (file, *self.folder.glob(f"{file.stem}-*{PART}")):
+                with contextlib.suppress(OSError):
+                    left.unlink(missing_ok=True)
 
 
 def save_weights(file: Path, stack: Stack, networks: Sequence[int]) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -169,18 +169,24 @@ class RuleStack(Stack):
         """Numbers of the module; FLOPs as torch counts them in one step and one prediction."""
         x = self.batches.sample(self.batches.batch)
         y = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        module = copy.deepcopy(self.module).train()  # an update may change it
-        with authors_code(self.rule), FlopCounterMode(display=False) as step:
-            _ = module.update(x, y) if self.updates else module.loss(x, y).backward()
-        with torch.no_grad(), authors_code(self.rule), FlopCounterMode(display=False) as predict:
-            self.module.logits(x[:1])
+
+        def step() -> None:
+            if self.updates:
+                copy.deepcopy(self.module).update(x, y)  # which may change it
+            else:
+                self.module.loss(x, y).backward()
+
+        def predict() -> None:
+            with torch.no_grad():
+                self.module.logits(x[:1])
+
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         fixed = [*self.module.buffers(), *(p for p in self.module.parameters() if not p.requires_grad)]
         return {
             "parameters": sum(p.numel() for p in parameters),
             "buffers": sum(b.numel() for b in fixed),
-            "flops_step": step.get_total_flops(),
-            "flops_predict": predict.get_total_flops(),
+            **_operations("flops_step", step),
+            **_operations("flops_predict", predict),
         }
 
     def first(self) -> nn.Module:
@@ -188,6 +194,18 @@ class RuleStack(Stack):
 
     def tensors(self, network: int) -> dict[str, Tensor]:
         return dict(self.module.state_dict())
+
+
+def _operations(name: str, work: Callable[[], None]) -> dict[str, int]:
+    """Floating-point operations of what has run before; none where torch cannot count them, as beside
+    `torch.autograd.grad`.
+    """
+    try:
+        with FlopCounterMode(display=False) as counter:
+            work()
+    except Exception:
+        return {}
+    return {name: counter.get_total_flops()}
 
 
 def _plain(module: nn.Module) -> str:

@@ -101,6 +101,11 @@ class _Step:
     kernels: str
 
     @property
+    def as_one(self) -> bool:
+        """Whether a layer is one operation; feedback alignment's always is, whose pass back autograd does not know."""
+        return self.kernels == "fused" or self.net.learner.gradient in FEEDBACK
+
+    @property
     def one_by_one(self) -> bool:
         return self.net.apart and self.local_step != "summed"
 
@@ -127,7 +132,7 @@ class _Step:
         """What goes up, the head's loss, the average-pooled activation."""
         net = self.net
         with self.cast():
-            if self.kernels == "fused" or net.learner.gradient in FEEDBACK:
+            if self.as_one:
                 a, logits, up = net.layer(i, h)
             else:
                 up = a = net.activation(i, h)
@@ -150,8 +155,7 @@ class _Step:
                 return None, loss, pooled
             if net.apart:
                 return net.onward(i, a.detach(), self.mask), loss, pooled
-            pooled_already = self.kernels == "fused" or net.learner.gradient in FEEDBACK
-            return (net.normed if pooled_already else net.onward)(i, up, self.mask), loss, pooled
+            return (net.normed if self.as_one else net.onward)(i, up, self.mask), loss, pooled
 
     def direct(self, x_BCSS: Tensor) -> Tensor:
         """The last head's loss, detached, which has gone back into the head alone; a layer's gradient is what is sent

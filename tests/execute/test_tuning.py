@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
+from tests.helpers import write_npz
 
 TUNED: dict[str, Any] = {
     "source": "digits", "K": 3, "seeds": "0-1", "steps": 40, "width": 16, "depth": 2, "holdout": 0.2,
@@ -66,6 +68,39 @@ def test_what_was_tried_is_not_tried_again(tmp_path: Path) -> None:
     assert {k: r["metrics"] for k, r in records(store).items()} == {k: r["metrics"] for k, r in whole.items()}
 
 
+def test_a_candidate_that_is_asked_for_by_itself_too_has_its_own_record(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    sweeps = [{"learners": ["bp"]}, {"learners": ["bp[lr=0.001]"], "tune": []}]
+    study = Study.of("both", {**TUNED, "sweep": sweeps})
+    assert run(study, store, jobs=1).trained == 4
+    assert run(study, store, jobs=1).trained == 0
+    found = records(store)
+    for seed in (0, 1):
+        plain = found[f"digits/holdout:0.2 K=3 bp[lr=0.001] seed {seed}"]
+        assert "tuning" not in plain
+        assert plain["metrics"]["held_accuracy"] in [
+            t["held_accuracy"] for t in found[f"digits/holdout:0.2 K=3 bp seed {seed}"]["tuning"]["tried"]
+        ]
+
+
+def test_candidates_of_other_files_are_not_chosen_from(tmp_path: Path) -> None:
+    """The tuned records are gone, the images are others: what was tried on the old ones is not used in silence."""
+    file = write_npz(tmp_path / "x.npz")
+    options = {**TUNED, "source": f"npz:{file}", "learners": ["bp"], "steps": 5}
+    store = Store(tmp_path / "store")
+    run(Study.of("x", options), store, jobs=1)
+    for record in (store.path / "cells").glob("*.json"):
+        record.unlink()
+    for kept in (store.path / "tried" / "cells").glob("*.json"):
+        record = json.loads(kept.read_text())
+        assert record["data"]["checksums"]
+        cell, rest = Cell(record["config"]), {k: v for k, v in record.items() if k != "config"}
+        rest["data"] = {**rest["data"], "checksums": dict.fromkeys(rest["data"]["checksums"], "0" * 64)}
+        Store(store.path / "tried").write(cell, rest)
+    with pytest.raises(KaxisError, match="was trained on other files; use --force"):
+        run(Study.of("x", options), store, jobs=1)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -77,6 +112,14 @@ def test_what_was_tried_is_not_tried_again(tmp_path: Path) -> None:
         ({"tune": ["t_max=1,2"], "learners": ["bp"]}, "t_max has no effect on it"),
         ({"learners": ["bp[lr=0.1]"]}, "tune = lr: learner .bp.lr=0.1.. says lr itself"),
         ({"tune": ["lr=" + ",".join(f"{i}" for i in range(1, 102))]}, "101 candidates for each learner, 100 at most"),
+        (
+            {
+                "tune": [
+                    f"{k}={','.join(str(i) for i in range(1, 99))}" for k in ("lr", "clip", "weight_decay", "t_max")
+                ]
+            },
+            "92,236,816 candidates for each learner",
+        ),
     ],
 )
 def test_what_cannot_be_tuned_is_one_line(change: dict[str, Any], says: str) -> None:

@@ -79,6 +79,11 @@ def test_a_users_rule_is_looked_into_by_its_losses() -> None:
     assert words == "each loss reaches its own layer alone"
 
 
+def test_what_is_kept_for_a_pass_back_is_compared_where_there_is_one() -> None:
+    for learner in ("dfa", "random_trunk"):
+        assert [s.name for s in subjects(net="vgg8", learners=[learner])] == [learner, f"{learner}, 4 parts"]
+
+
 def test_norms_are_those_of_plain_autograd() -> None:
     (subject,) = subjects(net="mlp", size=20, learners=["bp_deepsup"], batch=16, K=5)
     matrix = locality(subject)

@@ -84,6 +84,32 @@ class Counting(torch.nn.Module):
 """
 
 
+UPDATING = """
+import torch, kaxis
+from torch.nn import functional as F
+
+@kaxis.rule("own_steps")
+class OwnSteps(torch.nn.Module):
+    "Backprop of the last layer, written as steps of its own; its gradient by autograd.grad."
+    def __init__(self, start):
+        super().__init__()
+        self.hidden, self.read = start.hidden(0), start.read(0)
+        self.head = start.linear("head", start.features(0), start.K)
+    def logits(self, x):
+        return [self.head(self.read(F.relu(self.hidden(x))))]
+    def update(self, x, y):
+        loss = F.cross_entropy(self.logits(x)[0], y)
+        for p, g in zip(self.parameters(), torch.autograd.grad(loss, list(self.parameters()))):
+            p.grad = g
+        return loss
+"""
+
+
+LOSS = """    def loss(self, x, y):
+        return F.cross_entropy(self.logits(x)[0], y)
+"""
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> str:
     return f"npz:{write_npz(tmp_path / 'x.npz')}"
@@ -137,7 +163,7 @@ def test_kill_9_twice_in_mid_training_then_the_same_record(source: str, tmp_path
         subprocess.run(line(name), env=environment, check=True)
     one, other = (load_cube(Store(tmp_path / name)).drop_vars("finished") for name in ("killed", "whole"))
     assert one.equals(other)
-    assert not list(kept.glob("*.pt"))
+    assert not list(kept.glob("*"))
 
 
 class Cut(Exception):
@@ -173,6 +199,33 @@ def test_what_a_checkpoint_would_miss_starts_anew(source: str, tmp_path: Path) -
     assert list((tmp_path / "kept").glob("*.pt"))
     again = train(of, keep=tmp_path / "kept", keep_every=0.0)[0][0]
     assert again["metrics"] == whole["metrics"]
+
+
+def test_a_rule_may_write_its_own_steps(source: str, tmp_path: Path) -> None:
+    """As the same rule with a loss, and from a checkpoint to the same record."""
+    file, other = tmp_path / "steps.py", tmp_path / "loss.py"
+    file.write_text(UPDATING)
+    other.write_text(UPDATING.partition("    def update")[0].replace("own_steps", "own_loss") + LOSS)
+    of = cells(source, file, ["own_steps"], weight_decay=0.0)
+    steps = train(of)[0][0]
+    # A rule's layers beside the hidden ones are drawn by purpose, so both start alike.
+    loss = train(cells(source, other, ["own_loss"], weight_decay=0.0))[0][0]
+    assert steps["metrics"] == loss["metrics"]
+    assert "flops_predict" in steps["counts"]
+    with pytest.raises(Cut):
+        train(of, keep=tmp_path / "kept", keep_every=0.0, after_step=cut_after(3))
+    assert train(of, keep=tmp_path / "kept", keep_every=0.0)[0][0]["metrics"] == steps["metrics"]
+    with pytest.raises(RuleError, match=r"accumulate = 2: its update\(x, y\) takes whole batches"):
+        train(cells(source, file, ["own_steps"], accumulate=2))
+
+
+def test_a_rule_that_does_not_ask_for_the_nonlinearity_is_refused_with_another(source: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(LOCAL)
+    with pytest.raises(RuleError, match=r"activation = tanh: it takes no start\.nonlinearity"):
+        train(cells(source, file, ["mine"], activation="tanh"))
+    relu, tanh = (train(cells(source, GREEDY, ["greedy"], activation=a))[0][0]["metrics"] for a in ("relu", "tanh"))
+    assert relu != tanh
 
 
 def test_a_lack_of_memory_is_told_for_a_rule_too(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
