@@ -53,8 +53,8 @@ def locality(subject: Subject) -> xr.DataArray:
         images and some width. A conv net's losses are separated by autograd inside the step, the MLP's by running its
         closed-form step with one head at a time, a rule's by its ``losses(x, y)``; without it a rule has the one row
         ``total``. A rule with an ``update`` has no loss: its rows are layers whose numbers are changed by a tenth, its
-        columns how far each layer's step then moves, and ``attrs["rows"]`` says so. A layer's parameters are its weights, biases, head and temperature; ``attrs["pattern"]`` names the
-        shape.
+        columns how far each layer's step then moves, and ``attrs["rows"]`` says so. A layer's parameters are its
+        weights, biases, head and temperature; ``attrs["pattern"]`` names the shape.
 
     Examples
     --------
