@@ -41,6 +41,9 @@ class Ladder(nn.Module):
     threshold : float
         The fixed margin, a unit: of mean(a^2) as it is, of sum(a^2) times the width. At the start mean(a^2) is about
         0.16.
+    alpha : float
+        Above 0, the loss is softplus(-alpha (g+ - g-)), which needs no margin (SymBa, Lee & Song 2023), where the
+        others have softplus(m - g+) + softplus(g- - m).
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Ladder(nn.Module):
         everywhere: bool = False,
         weight: float = 1.0,
         threshold: float = 0.15,
+        alpha: float = 0.0,
     ) -> None:
         super().__init__()
         if start.inputs <= start.K:
@@ -61,7 +65,7 @@ class Ladder(nn.Module):
             )
         if classifier and start.depth < 2:
             raise KaxisError("depth = 1: the classifier reads all hidden layers but the last")
-        self.K, self.mean, self.learned, self.weight = start.K, mean, learned, weight
+        self.K, self.mean, self.learned, self.weight, self.alpha = start.K, mean, learned, weight, alpha
         self.threshold = threshold if mean else threshold * start.width
         self.layers = [start.hidden(i) for i in range(start.depth)]
         self.hidden = nn.ModuleList(self.layers)
@@ -108,6 +112,13 @@ class Ladder(nn.Module):
     def margin(self, i: int) -> Tensor | float:
         return self.threshold if self.theta is None else F.softplus(self.theta[i])
 
+    def told_apart(self, i: int, high: Tensor, low: Tensor) -> Tensor:
+        """The loss of layer i for each sample, from the goodness of a right and of a wrong label."""
+        if self.alpha:
+            return F.softplus(-self.alpha * (high - low))
+        m = self.margin(i)
+        return F.softplus(m - high) + F.softplus(low - m)
+
     # ---- training and prediction -------------------------------------------------------------------------------------
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
@@ -124,8 +135,7 @@ class Ladder(nn.Module):
         self._warm(up)
         out = {}
         for i, (positive, negative) in enumerate(zip(up, down, strict=True)):
-            m = self.margin(i)
-            out[str(i)] = (F.softplus(m - self.goodness(positive)) + F.softplus(self.goodness(negative) - m)).mean()
+            out[str(i)] = self.told_apart(i, self.goodness(positive), self.goodness(negative)).mean()
         if self.head is not None:
             out["classifier"] = self.weight * F.cross_entropy(self.classify(x), y)
         return out

@@ -58,18 +58,20 @@ LADDER: dict[str, Coded] = {
     "ff": _rung({"threshold": 0.15}),
     "ff_bn": _rung({"threshold": 0.15}, everywhere=True),
     "ff_mean": _rung({"threshold": 0.15}, mean=True),
+    "ff_symba": _rung({"alpha": 4.0}, mean=True),
     "ff_margin": _rung({}, **_PAPERS),
     "ff_hybrid": _rung({"weight": 1.0}, **_PAPERS, classifier="plain"),
     "ff_hybrid_ln": _rung({"weight": 1.0}, **_PAPERS, classifier="layernorm"),
     "ff_hybrid_bn": _rung({"weight": 1.0}, **_PAPERS, classifier="batchnorm"),
 }
 """The Forward-Forward MLPs (`kaxis.learners.ladder`). Each differs from the one that it is compared with in one thing:
-ff_bn and ff_mean from ff, ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from ff_hybrid."""
+ff_bn and ff_mean from ff, ff_symba and ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from ff_hybrid."""
 
 CODED: dict[str, Coded] = {
     **LADDER,
     "predsim": Coded("kaxis.learners.predsim:PredSim", {"beta": 0.99, "batchnorm": 1.0}, mlp=False),
     "pepita": Coded("kaxis.learners.pepita:Pepita", {"scale": 0.05, "first_error": 0.0}),
     "predictive_coding": Coded("kaxis.learners.predictive_coding:PredictiveCoding", {"settling": 20.0, "rate": 0.1}),
+    "softhebb": Coded("kaxis.learners.softhebb:SoftHebb", {"rate": 1.0, "radius": 25.0, "share": 0.5}, mlp=False),
     "layerwise": Coded("kaxis.learners.layerwise:Layerwise", {"auxiliary": 1.0, "units": 128.0}, mlp=False),
 }

@@ -73,6 +73,18 @@ def test_layer_losses_by_hand(name: str, batch: tuple[Tensor, Tensor]) -> None:
     assert loss == pytest.approx(expected, rel=1e-4)
 
 
+def test_symba_has_no_margin(batch: tuple[Tensor, Tensor]) -> None:
+    x, y = batch
+    m = module("ff_symba")
+    torch.manual_seed(3)
+    loss = float(m.loss(x, y).detach())
+    torch.manual_seed(3)
+    wrong = ((y + torch.randint(1, 3, y.shape)) % 3).numpy()
+    up, down = (goodness_by_hand(m, x.numpy().astype(float), np.eye(3)[i], mean=True) for i in (y.numpy(), wrong))
+    expected = sum(np.log1p(np.exp(-4 * (p - n))).mean() for p, n in zip(up, down, strict=True))
+    assert loss == pytest.approx(expected, rel=1e-4)
+
+
 def test_the_margin_starts_at_the_goodness_when_that_is_large(batch: tuple[Tensor, Tensor]) -> None:
     x, y = batch
     m = module("ff_margin")

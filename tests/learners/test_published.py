@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from kaxis.errors import KaxisError
 from kaxis.learners.predsim import similarity
+from kaxis.learners.softhebb import plastic
 from kaxis.measure.locality import locality
 from kaxis.measure.subject import subject
 from kaxis.nets.start import Start
@@ -164,9 +165,64 @@ def test_layerwise_trains_one_layer_after_another(auxiliary: int) -> None:
         assert moved == [i == turn for i in range(DEPTH)]
 
 
-@pytest.mark.parametrize("name", ["predsim", "pepita", "predictive_coding", "layerwise"])
+def direction(x: Tensor, W: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """SoftHebb's rule, one vector of inputs after another: weighted inputs, and the sum of the steps."""
+    out, said = torch.zeros_like(W), []
+    for v in x:
+        u = W @ v
+        y = -torch.softmax(temperature * u, 0)
+        y[u.argmax()] *= -1
+        out += torch.outer(y, v) - (y * u)[:, None] * W
+        said.append(u)
+    return torch.stack(said), out / out.abs().max()
+
+
+def test_softhebb_steps_are_its_equations() -> None:
+    """On vectors; and on maps, where each patch is one."""
+    net = built("softhebb", steps=8, rate=0.5)
+    net.train()
+    x, y = batch()
+    assert [abs(float(layer.weight.detach().norm(dim=1).mean()) - 25) < 10 for layer in net.hidden] == [True] * DEPTH
+    before = [layer.weight.detach().clone() for layer in net.hidden]
+    net.update(x, y)
+    for W, layer, rate, temperature, power in zip(
+        before, net.hidden, (0.08, 0.005, 0.01), (1, 0.65, 0.25), (0.7, 1.4, 1), strict=True
+    ):
+        x = (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()
+        u, step = direction(x, W, temperature)
+        own = 0.5 * rate * (W.norm(dim=1, keepdim=True) - 1).abs().sqrt()
+        torch.testing.assert_close(layer.weight.detach(), W + own * step)
+        x = torch.relu(u - u.mean(1, keepdim=True)) ** power
+    maps, _ = batch(3, 6, 6)
+    W = torch.randn(5, 3, 3, 3, dtype=torch.float64)
+    patches = F.unfold(maps, 3, padding=1).transpose(1, 2).flatten(0, 1)
+    _, step = direction(patches, W.flatten(1), 0.65)
+    torch.testing.assert_close(plastic(maps, F.conv2d(maps, W, padding=1), W, 0.65).flatten(1), step)
+
+
+def test_softhebb_has_two_phases() -> None:
+    """First the layers learn and no label is seen, then the classifier alone."""
+    net = built("softhebb", steps=4)
+    x, y = batch()
+    for step in range(4):
+        net.zero_grad()
+        net.train()
+        before = [layer.weight.detach().clone() for layer in net.hidden]
+        net.update(x, y)
+        moved = [not torch.equal(b, layer.weight) for b, layer in zip(before, net.hidden, strict=True)]
+        assert moved == [step < 2] * DEPTH
+        assert (net.out.weight.grad is None) == (step < 2)
+    net.zero_grad()
+    net.eval()
+    F.cross_entropy(net.logits(x)[0], y).backward()
+    wanted = net.out.weight.grad.clone()
+    net.update(x, y)
+    torch.testing.assert_close(net.out.weight.grad, wanted)
+
+
+@pytest.mark.parametrize("name", ["predsim", "pepita", "predictive_coding", "softhebb", "layerwise"])
 def test_each_trains_both_ways_and_a_seed_repeats_itself(name: str) -> None:
-    for activation in ("relu", "tanh"):
+    for activation in ("relu", "tanh") if name != "softhebb" else ("relu",):
         small = {"source": "digits", "K": 3, "seeds": 0, "steps": 30, "width": 16, "depth": 2, "activation": activation}
         (cell,) = Sweep.of({**small, "learners": [name]}).cells()
         (one,), _ = train([cell])
@@ -179,6 +235,8 @@ def test_what_steps_hang_on_is_measured() -> None:
         matrix = locality(subject(net="mlp", learners=name, batch=16))
         assert matrix.attrs["rows"] == "change of"
         assert str(matrix.attrs["pattern"]).endswith("hang on layers above them: not local")
+    matrix = locality(subject(net="mlp", learners="softhebb", batch=16))
+    assert not str(matrix.attrs["pattern"]).endswith("not local")
     for name in ("predsim", "layerwise"):
         matrix = locality(subject(net="mlp", learners=name, batch=16))
         assert matrix.attrs["pattern"] == "each loss reaches its own layer alone"
