@@ -50,6 +50,7 @@ def run(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     on: str | None = None,
     jobs: int | None = None,
+    shard: str = "1/1",
     store: StorePath = None,
     data: Path | None = None,
     small: bool = False,
@@ -73,10 +74,12 @@ def run(
     device
         Where to train; auto takes a GPU if there is one.
     on
-        Where: processes of this machine (by default), serial (one after another, in this process), or a backend that is
-        installed.
+        Where: processes of this machine (by default), serial (one after another, in this process), dask (a cluster of
+        this machine's), dask:ADDRESS, dask:FILE (of a scheduler), or a backend that is installed.
     jobs
-        Processes, one thread each; by default one a core.
+        Processes, one thread each; by default one a core, which runs on one store share.
+    shard
+        i/n: the i-th of n shares of the study, for job arrays.
     data
         Folder of image files; $KAXIS_DATA, else the user's cache.
     small
@@ -97,8 +100,8 @@ def run(
         os.environ["KAXIS_DATA"] = str(data.expanduser())
     study, target = _study(source, dict(options or {}), small), open_store(store)
     if dry_run:
-        return _dry_run(study, target, jobs, device)
-    how = {"on": on, "jobs": jobs, "device": device, "data": data, "force": force, "weights": weights}
+        return _dry_run(study, target, jobs, device, shard)
+    how = {"on": on, "jobs": jobs, "shard": shard, "device": device, "data": data, "force": force, "weights": weights}
     return _executed(study, target, profile, how)
 
 
@@ -116,6 +119,8 @@ def _study(source: str, given: dict[str, Any], small: bool) -> Study:
 def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, Any]) -> int:
     """Train, with what is kept said where it is interrupted."""
     from kaxis.execute.runner import run as execute
+    from kaxis.execute.shards import shard as parsed
+    from kaxis.execute.shards import share_of
     from kaxis.measure.profile import Profile
 
     trace = Profile(profile) if profile else None
@@ -126,7 +131,7 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
         with _progress() as show:
             summary = execute(study, target, profile=trace, on_progress=show, **how)
     except KeyboardInterrupt:
-        cells = study.cells()
+        cells = share_of(study.cells(), *parsed(how["shard"]))
         kept = sum(map(target.has, cells))
         raise KeyboardInterrupt(f"{kept} of {len(cells)} cells are kept in {target.path}") from None
     if trace:
@@ -143,10 +148,12 @@ def _costliest(operations: list[dict[str, Any]]) -> None:
         print(f"{one['operation'][:48]:48} {one['calls']:6} {one['ms']:9.2f} {one['share']:6.1%}")
 
 
-def _dry_run(study: Study, store: Any, jobs: int | None, device: str) -> int:
+def _dry_run(study: Study, store: Any, jobs: int | None, device: str, shard: str) -> int:
     from kaxis.execute.grouping import flops
+    from kaxis.execute.shards import shard as parsed
+    from kaxis.execute.shards import share_of
 
-    cells = study.cells()
+    cells = share_of(study.cells(), *parsed(shard))
     done = [store.has(cell) for cell in cells]
     for cell, is_done in zip(cells, done, strict=True):
         print(f"{'done   ' if is_done else 'to do  '} {cell}")

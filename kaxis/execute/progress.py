@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 __all__ = ["Progress"]
 
@@ -27,10 +27,14 @@ class Progress:
     cells: int
     network_steps: int = 0
     show: Callable[[Progress], None] = _unseen
-    cells_done: int = 0
+    finished: set[str] = field(default_factory=set)
     network_steps_done: int = 0
     images_done: int = 0
     note: str = ""
+
+    @property
+    def cells_done(self) -> int:
+        return len(self.finished)
 
     def advance(self, network_steps: int, images: int = 0, note: str = "") -> None:
         """Steps of networks that are done since the last call, how many images those were (0 for an MLP), and where a
@@ -41,7 +45,12 @@ class Progress:
         self.note = note or self.note
         self.show(self)
 
-    def finish(self, cells: int) -> None:
-        """Cells whose records are in the store."""
-        self.cells_done += cells
+    def finish(self, cells: Iterable[str]) -> None:
+        """Ids of cells whose records are in the store."""
+        self.finished.update(cells)
+        self.show(self)
+
+    def wait(self, cells: int) -> None:
+        """Other runs on the store are at this many cells."""
+        self.note = f"{cells} cells are another run's"
         self.show(self)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,8 @@ def cores() -> int:
 
 def device_of(name: str) -> str:
     """``cpu`` or ``cuda`` for a name as typed; ``auto`` takes a GPU if there is one."""
-    if name == "cpu":
-        return name
+    if name == "cpu" or (name == "auto" and _no_gpu()):
+        return "cpu"
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
@@ -31,6 +33,13 @@ def device_of(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _no_gpu() -> bool:
+    """Whether there is surely none, without torch, which takes a second to import."""
+    files = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+    return sys.platform == "darwin" or (sys.platform == "linux" and not any(Path(f).exists() for f in files))
+
+
+@cache
 def provenance(device: str) -> dict[str, Any]:
     import torch
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,18 @@ from kaxis.errors import KaxisError
 from kaxis.execute.backends import BACKENDS
 from kaxis.execute.grouping import STACK, networks, stacks_of, steps_of
 from kaxis.execute.progress import Progress
-from kaxis.execute.provenance import cores, device_of, provenance
+from kaxis.execute.provenance import cores, device_of
+from kaxis.execute.shards import shard as parse_shard
+from kaxis.execute.shards import share_of
+from kaxis.execute.stop import ASKED
 from kaxis.execute.tuning import choose
 from kaxis.execute.worker import Job, tried
+from kaxis.io import file_name
 from kaxis.measure.profile import WAIT, Profile
 from kaxis.spec.cell import Cell
 from kaxis.spec.images import ImageSpec
 from kaxis.spec.study import Study
+from kaxis.store.claims import claimed, place, taken
 from kaxis.store.records import Store
 
 __all__ = ["Summary", "run"]
@@ -40,6 +46,7 @@ def run(
     *,
     on: str | None = None,
     jobs: int | None = None,
+    shard: str = "1/1",
     device: str = "auto",
     data: Path | None = None,
     force: bool = False,
@@ -56,7 +63,10 @@ def run(
     on : str, optional
         A backend (`kaxis.execute.backends`), as ``NAME:ADDRESS``; by default ``processes``, ``serial`` where one does.
     jobs : int, optional
-        Processes, one thread each; by default one a core on a CPU, one on a GPU.
+        Processes, one thread each; by default one a core on a CPU, one on a GPU, shared with the other runs on the
+        store.
+    shard : str
+        ``i/n``: the i-th of n shares of the study, all learners of a (source, K, seed) together.
     device : {"auto", "cpu", "cuda"}
     data : Path, optional
     force, weights : bool
@@ -78,16 +88,16 @@ def run(
     backend = BACKENDS[name]
     if profile and on not in (None, "serial"):
         raise KaxisError(f"profile: traces --on serial, not {on}")
-    device = device_of(device)
+    part = parse_shard(shard)
+    ASKED.clear()
+    here = "" if name not in LOCAL else device_of(device)
     store.prepare(weights=weights)
     checksums = _prepare_sources(study, data)
-    cells = study.cells()
+    cells = share_of(study.cells(), *part)
     if weights:
         _check_weights(cells)
     chosen_from = frozenset(candidate.id for cell in cells for candidate in cell.candidates)
-    job = Job(
-        store.path, device, data, force, provenance(device), keep_every, study.rules, weights, profile, chosen_from
-    )
+    job = Job(store.path, device, data, force, keep_every, study.rules, weights, profile, chosen_from)
 
     def lacking(cell: Cell, place: Store) -> bool:
         return force or not _finished(cell, place, checksums) or job.lacks(place, cell)
@@ -97,17 +107,90 @@ def run(
     if job.tried:
         tried(store).prepare()
     training = {c.id: c for cell in wanted for c in cell.candidates or (cell,) if lacking(c, job.place(c))}
-    stacks = _stacks(list(training.values()), job)
+    stacks = _stacks(list(training.values()), job, here)
     progress = Progress(len(training), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
-    jobs = min(len(stacks), 1 if profile else jobs or (cores() if device == "cpu" else 1))
+
+    most = 1 if profile else jobs or (cores() if here != "cuda" else 1)
+    shared = not (on or jobs or force)
+
+    def offer(stacks: Sequence[list[Cell]]) -> bool:
+        with _slots(job, here, min(len(stacks), most), shared=shared) as slots:
+            if slots:
+                one = on is None and slots == 1
+                (BACKENDS["serial"] if one else backend)(job, stacks, progress, jobs=slots, address=address)
+            return slots > 0
+
     try:
-        if stacks:
-            on_one = on is None and jobs == 1
-            (BACKENDS["serial"] if on_one else backend)(job, stacks, progress, jobs=jobs, address=address)
+        _until_done(stacks, job, progress, offer)
     finally:
         choose(store, [cell for cell in wanted if cell.candidates or cell.id in job.tried])
     found, failed = len(cells) - len(wanted), tuple(_failures(store, cells))
     return Summary(len(cells), found, len(wanted), failed, time.monotonic() - started)
+
+
+LOCAL = ("processes", "serial")
+"""Backends that train on this machine."""
+
+POLL = 1.0
+"""Seconds between looks at what other runs are at."""
+
+PATIENCE = 3
+"""How often a backend may leave all that it was offered, when nobody else is at it."""
+
+
+def _until_done(
+    stacks: list[list[Cell]], job: Job, progress: Progress, offer: Callable[[Sequence[list[Cell]]], bool]
+) -> None:
+    """Offer what no other run is at, until every cell has its record, whoever made it."""
+    in_vain = 0
+    while stacks:
+        before = len(progress.finished)
+        free = _free(stacks, job)
+        offered = bool(free) and offer(free)
+        stacks = _left(stacks, job, progress)
+        if not stacks or len(progress.finished) > before:
+            in_vain = 0
+            continue
+        if offered and (in_vain := in_vain + 1 if _free(free, job) == free else 0) > PATIENCE:
+            raise KaxisError(f"{free[0][0]}: offered {in_vain} times, and neither trained nor claimed", exit_code=1)
+        progress.wait(sum(map(len, stacks)))
+        time.sleep(POLL)
+
+
+@contextmanager
+def _slots(job: Job, device: str, wanted: int, *, shared: bool) -> Iterator[int]:
+    """How many stacks to train at a time: where nobody said, runs on one store share the cores of a machine, and none
+    starts a process to find nothing to do.
+    """
+    if not shared or not wanted:
+        yield wanted
+        return
+    names = [f"{file_name(place())}-{device}-{i}" for i in range(cores() if device == "cpu" else 1)]
+    with claimed(job.claims, names, at_most=wanted) as mine:
+        yield len(mine)
+
+
+def _free(stacks: Sequence[list[Cell]], job: Job) -> list[list[Cell]]:
+    """Those that no other run is at."""
+    if job.force:
+        return list(stacks)
+    busy = taken(job.claims, [cell.id for stack in stacks for cell in stack])
+    return [stack for stack in stacks if stack[0].id not in busy]
+
+
+def _left(stacks: Sequence[list[Cell]], job: Job, progress: Progress) -> list[list[Cell]]:
+    """What neither this run nor another has finished."""
+    left = []
+    for stack in stacks:
+        open_ = [c for c in stack if c.id not in progress.finished]
+        there = [c for c in open_ if job.place(c).exists(c)]
+        if there and (done := [c for c in there if not job.lacks(job.place(c), c)]):
+            open_ = [c for c in open_ if c not in done]
+            progress.advance((networks(stack) - networks(open_)) * steps_of(stack[0]))
+            progress.finish(cell.id for cell in done)
+        if open_:
+            left.append(open_)
+    return left
 
 
 def _check_weights(cells: Sequence[Cell]) -> None:
@@ -117,8 +200,8 @@ def _check_weights(cells: Sequence[Cell]) -> None:
         raise KaxisError(f"weights: {best[0]} reports its best step (select = best), whose weights are not kept")
 
 
-def _stacks(wanted: Sequence[Cell], job: Job) -> list[list[Cell]]:
-    stacks = stacks_of(wanted, STACK if job.device == "cpu" else 1024)
+def _stacks(wanted: Sequence[Cell], job: Job, here: str) -> list[list[Cell]]:
+    stacks = stacks_of(wanted, 1024 if "cuda" in (here or job.device) else STACK)
     if job.profile and stacks and (steps := steps_of(stacks[0][0])) <= WAIT:
         raise KaxisError(f"profile: {stacks[0][0]} has {steps} steps; more than {WAIT} are needed")
     return stacks

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from kaxis.execute.grouping import steps_of
+from kaxis.execute.provenance import device_of, provenance
+from kaxis.execute.stop import ASKED, heeded
 from kaxis.measure.profile import Profile, profiler
 from kaxis.spec.cell import Cell
 from kaxis.spec.rules import RuleError, load_rules
+from kaxis.store.claims import claimed
 from kaxis.store.records import Store
 
 __all__ = ["Job", "tried", "work"]
@@ -31,7 +33,6 @@ class Job:
     device: str
     data: Path | None
     force: bool
-    provenance: dict[str, Any]
     keep_every: float
     rules: tuple[str, ...] = ()
     weights: bool = False
@@ -43,6 +44,11 @@ class Job:
         """The store that a cell's record goes to."""
         return tried(Store(self.store)) if cell.id in self.tried else Store(self.store)
 
+    @property
+    def claims(self) -> Path:
+        """Where the runs on this store say what they are at."""
+        return self.store / "claims"
+
     def lacks(self, store: Store, cell: Cell) -> bool:
         """Whether the cell is still to be trained."""
         record = None if self.force else store.read(cell)
@@ -51,23 +57,39 @@ class Job:
         return self.weights and record["status"] == "done" and not store.weights(cell).exists()
 
 
-def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> int:
-    """Train a stack and keep its records; returns the number of cells. Cells that another run finished meanwhile are
-    skipped.
+def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> list[str]:
+    """Train a stack and keep its records; returns the ids of the cells that are finished. Cells that another run has
+    finished or is training are left to it.
     """
+    from kaxis.train.loop import networks_of
+
+    load_rules(job.rules)  # a worker starts with the package's own table
+    todo = [cell for cell in stack if job.lacks(job.place(cell), cell)]
+    if job.force or not todo:
+        _train(job, todo, tick)
+        return [cell.id for cell in stack]
+    with claimed(job.claims, [cell.id for cell in todo]) as mine:
+        # Once more: another run may have finished one, and given up its claim, since we looked.
+        own = [cell for cell in todo if cell.id in mine and job.lacks(job.place(cell), cell)]
+        left = {cell.id for cell in todo if cell.id not in mine}
+        counted = [cell for cell in stack if cell.id not in left]
+        if spared := len(networks_of(counted)) - len(networks_of(own)):
+            tick(spared * steps_of(stack[0]), 0, "")
+        _train(job, own, tick)
+    return [cell.id for cell in counted]
+
+
+def _train(job: Job, todo: list[Cell], tick: Callable[[int, int, str], None]) -> None:
+    if not todo:
+        return
     import torch
 
     from kaxis.train.checkpoint import Checkpoint
-    from kaxis.train.loop import networks_of, train
+    from kaxis.train.loop import train
     from kaxis.train.result import Result
 
-    load_rules(job.rules)  # a worker starts with the package's own table
-    store = Store(job.store)
-    todo = [cell for cell in stack if job.lacks(job.place(cell), cell)]
-    if spared := len(networks_of(stack)) - len(networks_of(todo)):
-        tick(spared * steps_of(stack[0]), 0, "")
-    if not todo:
-        return len(stack)
+    store, device = Store(job.store), device_of(job.device)
+    made_by = provenance(device)
     started = time.monotonic()
     keep = job.store / "checkpoints"
     if job.force:
@@ -75,17 +97,18 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
         for cell in todo if not job.weights else ():
             store.weights(cell).unlink(missing_ok=True)  # of an earlier training
     try:
-        with profiler(job.profile, job.device) as after_step:
+        with heeded(), profiler(job.profile, device) as after_step:
             results, backend = train(
                 todo,
                 data=job.data,
-                device=job.device,
+                device=device,
                 tick=tick,
                 keep=keep,
                 keep_every=job.keep_every,
-                made_by=job.provenance,
+                made_by=made_by,
                 weights=store.weights if job.weights else None,
                 after_step=after_step,
+                stop=ASKED.is_set,
             )
     except RuleError as error:  # its author's to mend; the other learners' cells go on
         results, backend = [Result(cell, []).refused(str(error)) for cell in todo], ""
@@ -98,6 +121,7 @@ def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> 
             "stack_seconds": round(seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        job.place(cell).write(cell, {**result, "provenance": {**job.provenance, **own}})
+        job.place(cell).write(cell, {**result, "provenance": {**made_by, **own}})
     Checkpoint(keep, 0).forget(todo)
-    return len(stack)
+    if ASKED.is_set():
+        raise KeyboardInterrupt

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
 from kaxis.nets.start import Start
 
@@ -21,8 +22,8 @@ RATES, TEMPERATURES = (0.08, 0.005, 0.01), (1.0, 0.65, 0.25)
 """Of the first layer, of those between, of the last one: the three layers of their net."""
 
 POWERS = (0.7, 1.4)
-"""Of layers in turn, and 1 of the last: theirs with three. Any power above 1 in several layers after another would leave
-one unit in each."""
+"""Of layers in turn, and 1 of the last: theirs with three. A power above 1 in several layers after another would
+leave one unit in each."""
 
 
 class SoftHebb(nn.Module):
@@ -69,7 +70,7 @@ class SoftHebb(nn.Module):
             u = layer(x)
             a = F.relu(u - u.mean(1, keepdim=True)) ** (1.0 if top else POWERS[i % 2])
             if self.training:
-                W = layer.get_parameter("weight")
+                W = layer.get_parameter("weight").data
                 norms = W.flatten(1).norm(dim=1).view(-1, *[1] * (W.dim() - 1))
                 W += self.rate * RATES[k] * (norms - 1).abs().sqrt() * plastic(x, u, W, TEMPERATURES[k])
             x = up(a)
@@ -101,7 +102,7 @@ def plastic(x: Tensor, u: Tensor, W: Tensor, temperature: float) -> Tensor:
     y = -(temperature * u).softmax(1)
     won = u.argmax(1, keepdim=True)
     y.scatter_(1, won, -y.gather(1, won))
-    yx = torch.nn.grad.conv2d_weight(x, W.shape, y, padding=1) if W.dim() == 4 else y.T @ x
+    yx = conv2d_weight(x, W.shape, y, padding=1) if W.dim() == 4 else y.T @ x
     yu = (y * u).transpose(0, 1).flatten(1).sum(1)
     step = yx - yu.view(-1, *[1] * (W.dim() - 1)) * W
     return step / (step.abs().amax() + 1e-30)

@@ -65,7 +65,8 @@ LADDER: dict[str, Coded] = {
     "ff_hybrid_bn": _rung({"weight": 1.0}, **_PAPERS, classifier="batchnorm"),
 }
 """The Forward-Forward MLPs (`kaxis.learners.ladder`). Each differs from the one that it is compared with in one thing:
-ff_bn and ff_mean from ff, ff_symba and ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from ff_hybrid."""
+ff_bn and ff_mean from ff, ff_symba and ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from
+ff_hybrid."""
 
 CODED: dict[str, Coded] = {
     **LADDER,

@@ -24,7 +24,7 @@ from kaxis.store.schema import fault
 __all__ = ["Store"]
 
 RECORD = re.compile(r"[0-9a-f]{20}\.json")
-FOLDERS = ("cells", "studies", "weights", "checkpoints")
+FOLDERS = ("cells", "studies", "weights", "checkpoints", "claims")
 
 
 class Store:
@@ -86,6 +86,10 @@ class Store:
     def has(self, cell: Cell) -> bool:
         """Whether the cell is finished or failed, with a whole record to show for it."""
         return self.read(cell) is not None
+
+    def exists(self, cell: Cell) -> bool:
+        """Whether there is a file, whatever it holds: for a first look at many."""
+        return self._file(cell.id).exists()
 
     def read(self, cell: Cell) -> dict[str, Any] | None:
         """The cell's record, or None without one that is whole and right."""

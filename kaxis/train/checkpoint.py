@@ -76,10 +76,18 @@ class Checkpoint:
         return int(done)
 
     def save(
-        self, cells: Sequence[Cell], stack: Stack, results: Sequence[Any], tasks: Mapping[int, Any], done: int
+        self,
+        cells: Sequence[Cell],
+        stack: Stack,
+        results: Sequence[Any],
+        tasks: Mapping[int, Any],
+        done: int,
+        *,
+        now: bool = False,
     ) -> None:
-        """Write, if it is time. A full disk costs the checkpoint, not the run."""
-        if self.folder is None or done == stack.batches.steps or time.monotonic() - self._last < self.every:
+        """Write, if it is time or `now`. A full disk costs the checkpoint, not the run."""
+        early = time.monotonic() - self._last < self.every and not now
+        if self.folder is None or done == stack.batches.steps or early:
             return
         state = stack.state()
         if state is None:

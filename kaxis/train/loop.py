@@ -63,6 +63,7 @@ def train(
     made_by: Mapping[str, Any] | None = None,
     weights: Callable[[Cell], Path] | None = None,
     after_step: Callable[[], None] = lambda: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[dict[str, Any]], str]:
     """Train cells that differ only in seed, members and inference.
 
@@ -84,6 +85,8 @@ def train(
         Names the file for a cell's weights as they are after the last step.
     after_step : callable
         Called after every step, before anything is evaluated.
+    stop : callable
+        Asked after every step; when it says so the state is kept and `KeyboardInterrupt` raised.
 
     Returns
     -------
@@ -99,15 +102,17 @@ def train(
         If memory does not suffice, naming the batch and what would fit.
     RuleError
         For what goes wrong in a learner that is code.
+    KeyboardInterrupt
+        If `stop` says so.
     """
     state = Checkpoint(keep, keep_every, made_by)
     try:
         if device == "cuda":
             torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
             torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-            return _train(cells, data, device, tick, state, weights, after_step), "cuda"
+            return _train(cells, data, device, tick, state, weights, after_step, stop), "cuda"
         with one_thread(), cpu_matmul() as backend:
-            return _train(cells, data, device, tick, state, weights, after_step), backend
+            return _train(cells, data, device, tick, state, weights, after_step, stop), backend
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, torch.OutOfMemoryError) or out_of_memory(error):
             raise KaxisError(f"{cells[0]}: {memory_advice(cells[0], device)}", exit_code=1) from None
@@ -122,6 +127,7 @@ def _train(
     kept: Checkpoint,
     weights: Callable[[Cell], Path] | None,
     after_step: Callable[[], None],
+    stop: Callable[[], bool],
 ) -> list[dict[str, Any]]:
     networks = networks_of(cells)
     conv = cells[0].conv
@@ -157,7 +163,10 @@ def _train(
             if all(r.reason for r in results):
                 tick(len(networks) * (batches.steps - done), 0, batches.note(done, stack.loss))
                 break
-        kept.save(cells, stack, results, tasks, done)
+        ending = stop()
+        kept.save(cells, stack, results, tasks, done, now=ending)
+        if ending:
+            raise KeyboardInterrupt
     for result in results:
         if weights is not None and not result.reason:
             save_weights(weights(result.cell), stack, result.networks)

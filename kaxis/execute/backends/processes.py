@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
@@ -17,10 +19,14 @@ from typing import Any
 
 from kaxis.errors import KaxisError
 from kaxis.execute.progress import Progress
+from kaxis.execute.stop import ASKED
 from kaxis.execute.worker import Job, work
 from kaxis.spec.cell import Cell
 
 __all__ = ["run"]
+
+GRACE = 20.0
+"""Seconds that workers have to write their checkpoints; batch systems give thirty."""
 
 
 @dataclass
@@ -72,6 +78,9 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
                             busy.discard(pipe)
                     else:
                         raise what
+    except KeyboardInterrupt:
+        _ask(list(workers.values()))
+        raise
     except BaseException:
         for worker in workers.values():
             worker.process.kill()
@@ -80,6 +89,19 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
         for worker in workers.values():
             worker.process.join()
             worker.pipe.close()
+
+
+def _ask(workers: list[Worker]) -> None:
+    """Let each write a checkpoint at its next step; what takes longer is killed."""
+    for worker in workers:
+        worker.pipe.close()  # one that waits for a stack ends here
+        if (number := getattr(signal, "SIGUSR1", None)) and worker.process.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.process.pid, number)
+    until = time.monotonic() + GRACE
+    for worker in workers:
+        worker.process.join(max(0.0, until - time.monotonic()))
+        worker.process.kill()
 
 
 def _said(worker: Worker) -> Iterator[tuple[str, Any]]:
@@ -110,14 +132,29 @@ def _serve(job: Job, pipe: Connection) -> None:
     from kaxis.train.precision import reuse_memory
 
     reuse_memory()
-    tick: Callable[..., None] = lambda *steps: pipe.send(("steps", steps))  # noqa: E731
-    while stack := pipe.recv():
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, lambda *_: ASKED.set())
+
+    def tick(*steps: Any) -> None:
+        with contextlib.suppress(OSError):  # a parent that has asked us to end listens no more
+            pipe.send(("steps", steps))
+
+    while not ASKED.is_set() and (stack := _next(pipe)):
         try:
             pipe.send(("cells", work(job, stack, tick)))
+        except (KeyboardInterrupt, ConnectionError):
+            return
         except Exception as error:
             error.add_note("".join(traceback.format_exception(error)))
             pipe.send(("error", error))
             return
+
+
+def _next(pipe: Connection) -> list[Cell] | None:
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):
+        return None
 
 
 def _follow() -> None:

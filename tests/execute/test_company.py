@@ -1,0 +1,116 @@
+"""Several runs on one store share its work; one that is asked to end leaves it where it stood."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kaxis.errors import KaxisError
+from kaxis.execute.runner import run
+from kaxis.execute.shards import share_of
+from kaxis.spec.study import Study
+from kaxis.store.records import Store
+from tests.helpers import records
+
+SMALL = ["run", "synthetic", "--K", "5", "10", "--seeds", "0-3", "--steps", "400"]
+
+
+def kaxis(*arguments: str | Path) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "kaxis", *map(str, arguments)]
+    heed = {"preexec_fn": lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGUSR1)]}
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heed)  # type: ignore[call-overload, no-any-return]
+
+
+def ended(one: subprocess.Popen[str]) -> tuple[int, str]:
+    out, err = one.communicate(timeout=600)
+    return one.returncode, out + err
+
+
+def seconds_of(*runs: subprocess.Popen[str]) -> float:
+    """Processor seconds until all have ended well."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for one in runs:
+        assert ended(one)[0] == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.slow
+def test_six_runs_do_the_work_of_one(tmp_path: Path) -> None:
+    alone = seconds_of(kaxis(*SMALL, "--store", tmp_path / "alone"))
+    together = seconds_of(*(kaxis(*SMALL, "--store", tmp_path / "together") for _ in range(6)))
+    print(f"{alone:.1f} s alone, {together:.1f} s together")
+    assert records(tmp_path / "together") == records(tmp_path / "alone")
+    assert together < 1.25 * alone, "processor time of a busy machine is not steady; measured apart it is within 10 %"
+    assert not list((tmp_path / "together" / "claims").iterdir())
+
+
+def test_two_runs_train_nothing_twice(tmp_path: Path) -> None:
+    """By what each says that it trained, and by the dates of the records."""
+    study = ["run", "digits", "--K", "3", "5", "--seeds", "0-3", "--learners", "bp", "dtg_ff", "--steps", "200"]
+    both = [kaxis(*study, "--jobs", "1", "--store", tmp_path) for _ in range(2)]
+    dates: dict[str, int] = {}
+    while any(one.poll() is None for one in both):
+        for file in (tmp_path / "cells").glob("*.json"):
+            stamp = file.stat().st_mtime_ns
+            assert dates.setdefault(file.name, stamp) == stamp, "a record was written twice"
+        time.sleep(0.02)
+    assert [ended(one)[0] for one in both] == [0, 0]
+    assert len(records(tmp_path)) == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    [("SIGTERM", 2), *(pytest.param(*p, marks=pytest.mark.slow) for p in (("SIGUSR1", 1), ("SIGINT", 2)))],
+)
+def test_a_run_that_is_asked_to_end_leaves_a_checkpoint(name: str, jobs: int, tmp_path: Path) -> None:
+    """Though none was due: the same command goes on from where it stood, to the same records."""
+    study = ["run", "digits", "--K", "3", "5", "--seeds", "0", "--learners", "bp", "--steps", "6000"]
+    whole = kaxis(*study, "--store", tmp_path / "whole", "--jobs", "2")
+    one = kaxis(*study, "--store", tmp_path / "cut", "--jobs", str(jobs))
+    deadline = time.monotonic() + 120
+    claims = tmp_path / "cut" / "claims"
+    while not (claims.exists() and list(claims.glob("*.claim"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(2)
+    os.kill(one.pid, getattr(signal, name))
+    code, said = ended(one)
+    assert code == 130, said
+    assert "interrupted" in said
+    kept = list((tmp_path / "cut" / "checkpoints").glob("*.pt"))
+    assert kept or records(tmp_path / "cut")
+    assert not list(claims.iterdir())
+    assert ended(whole)[0] == 0
+    assert ended(kaxis(*study, "--store", tmp_path / "cut"))[0] == 0
+    assert records(tmp_path / "cut") == records(tmp_path / "whole")
+    assert not list((tmp_path / "cut" / "checkpoints").glob("*.pt"))
+
+
+def test_shares_are_the_study(tmp_path: Path) -> None:
+    """Each cell in one share, all learners of a (source, K, seed) in the same, whatever is finished."""
+    cells = Study.of("try", {"source": "synthetic", "K": [5, 10, 50], "seeds": "0-6"}).cells()
+    for n in (1, 2, 4, 7, 50):
+        shares = [share_of(cells, i, n) for i in range(1, n + 1)]
+        assert sorted(c.id for share in shares for c in share) == sorted(c.id for c in cells)
+        of = {(c.K, c.seed): i for i, share in enumerate(shares) for c in share}
+        assert all(of[c.K, c.seed] == i for i, share in enumerate(shares) for c in share)
+    tiny = Study.of("try", {"source": "digits", "K": 3, "seeds": "0-1", "steps": 20, "learners": ["bp", "dtg_ff"]})
+    first = run(tiny, Store(tmp_path), on="serial", shard="1/2")
+    second = run(tiny, Store(tmp_path), on="serial", shard="2/2")
+    assert (first.trained, second.trained) == (2, 2)
+    assert run(tiny, Store(tmp_path), on="serial").found == 4
+
+
+@pytest.mark.parametrize("text", ["5/4", "0/4", "4", "1/0", "a/b", "-1/2"])
+def test_a_share_that_is_none(text: str, tmp_path: Path) -> None:
+    tiny = Study.of("try", {"source": "digits", "K": 3, "seeds": "0-1", "steps": 20, "learners": ["bp"]})
+    with pytest.raises(KaxisError, match=f"shard '{text}' is not i/n with i from 1 to n"):
+        run(tiny, Store(tmp_path), shard=text)
