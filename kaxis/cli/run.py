@@ -75,7 +75,8 @@ def run(
         Where to train; auto takes a GPU if there is one.
     on
         Where: processes of this machine (by default), serial (one after another, in this process), dask (a cluster of
-        this machine's), dask:ADDRESS, dask:FILE (of a scheduler), or a backend that is installed.
+        this machine's), dask:ADDRESS, dask:FILE (of a scheduler), slurm (jobs as the [cluster] table of the study, or
+        of ~/.config/kaxis/cluster.toml, says), or a backend that is installed.
     jobs
         Processes, one thread each; by default one a core, which runs on one store share.
     shard
@@ -85,7 +86,7 @@ def run(
     small
         A study file's own setting for two cores, its [small] table.
     dry_run
-        List the cells with an estimate of the time, and stop.
+        List the cells with an estimate of the time, with --on slurm the script of a job, and stop.
     force
         Train finished cells again.
     weights
@@ -100,7 +101,7 @@ def run(
         os.environ["KAXIS_DATA"] = str(data.expanduser())
     study, target = _study(source, dict(options or {}), small), open_store(store)
     if dry_run:
-        return _dry_run(study, target, jobs, device, shard)
+        return _dry_run(study, target, jobs, device, shard) or (_job_script(study, target) if on == "slurm" else 0)
     how = {"on": on, "jobs": jobs, "shard": shard, "device": device, "data": data, "force": force, "weights": weights}
     return _executed(study, target, profile, how)
 
@@ -159,6 +160,14 @@ def _dry_run(study: Study, store: Any, jobs: int | None, device: str, shard: str
         print(f"{'done   ' if is_done else 'to do  '} {cell}")
     left = sum(flops(cell) for cell, is_done in zip(cells, done, strict=True) if not is_done)
     print(f"{len(cells)} cells, {len(cells) - sum(done)} to do{_estimate(left, jobs, device)}")
+    return 0
+
+
+def _job_script(study: Study, target: Store) -> int:
+    from kaxis.execute.backends.slurm import script
+    from kaxis.spec.cluster import Cluster
+
+    print(script(Cluster.of(study.cluster), target.path))
     return 0
 
 

@@ -21,6 +21,7 @@ from kaxis.execute.worker import Job, tried
 from kaxis.io import file_name
 from kaxis.measure.profile import WAIT, Profile
 from kaxis.spec.cell import Cell
+from kaxis.spec.cluster import Cluster
 from kaxis.spec.images import ImageSpec
 from kaxis.spec.study import Study
 from kaxis.store.claims import claimed, place, taken
@@ -90,14 +91,15 @@ def run(
         raise KaxisError(f"profile: traces --on serial, not {on}")
     part = parse_shard(shard)
     ASKED.clear()
-    here = "" if name not in LOCAL else device_of(device)
+    here = device_of(device) if on in LOCAL else ""
     store.prepare(weights=weights)
     checksums = _prepare_sources(study, data)
     cells = share_of(study.cells(), *part)
     if weights:
         _check_weights(cells)
     chosen_from = frozenset(candidate.id for cell in cells for candidate in cell.candidates)
-    job = Job(store.path, device, data, force, keep_every, study.rules, weights, profile, chosen_from)
+    cluster = Cluster.of(study.cluster, None if name == "slurm" else {})
+    job = Job(store.path, device, data, force, keep_every, study.rules, weights, profile, chosen_from, cluster)
 
     def lacking(cell: Cell, place: Store) -> bool:
         return force or not _finished(cell, place, checksums) or job.lacks(place, cell)
@@ -110,7 +112,7 @@ def run(
     stacks = _stacks(list(training.values()), job, here)
     progress = Progress(len(training), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
 
-    most = 1 if profile else jobs or (cores() if here != "cuda" else 1)
+    most = 1 if profile else jobs or {"cpu": cores(), "cuda": 1}.get(here, cluster.jobs)
     shared = not (on or jobs or force)
 
     def offer(stacks: Sequence[list[Cell]]) -> bool:
@@ -128,8 +130,8 @@ def run(
     return Summary(len(cells), found, len(wanted), failed, time.monotonic() - started)
 
 
-LOCAL = ("processes", "serial")
-"""Backends that train on this machine."""
+LOCAL = (None, "processes", "serial", "dask")
+"""What trains on this machine."""
 
 POLL = 1.0
 """Seconds between looks at what other runs are at."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kaxis.execute.provenance import device_of, provenance
 from kaxis.execute.stop import ASKED, heeded
 from kaxis.measure.profile import Profile, profiler
 from kaxis.spec.cell import Cell
+from kaxis.spec.cluster import Cluster
 from kaxis.spec.rules import RuleError, load_rules
 from kaxis.store.claims import claimed
 from kaxis.store.records import Store
@@ -39,6 +40,7 @@ class Job:
     profile: Profile | None = None
     tried: frozenset[str] = frozenset()
     """Ids of the cells that are candidates of tuned ones: their records lie in a store of their own."""
+    cluster: Cluster = field(default_factory=Cluster)
 
     def place(self, cell: Cell) -> Store:
         """The store that a cell's record goes to."""

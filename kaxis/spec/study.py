@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.cell import Cell
+from kaxis.spec.cluster import Cluster
 from kaxis.spec.learners import parse
 from kaxis.spec.options import integers, read_toml
 from kaxis.spec.rule_config import written_down
@@ -72,6 +73,8 @@ class Study:
     name: str
     sweeps: tuple[Sweep, ...]
     plan: Plan | None = None
+    cluster: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What a batch system is asked for: how a study is run is no part of it."""
 
     @classmethod
     def of(cls, name: str, options: Mapping[str, Any]) -> Study:
@@ -104,7 +107,7 @@ class Study:
             raise KaxisError(f"study file {error}") from None
         if "audit" in options:
             raise KaxisError(f"study file {path}: a file of audits, nothing to train; type: kaxis audit {path}")
-        name, reduced = path.stem, options.pop("small", None)
+        name, reduced, cluster = path.stem, options.pop("small", None), options.pop("cluster", {})
         try:
             tables = _tables(options)
             if small:
@@ -114,7 +117,11 @@ class Study:
                 tables = _tables(reduced, "small.") if {"sweep", "leg"} & reduced.keys() else tables
                 options["plan"] = reduced.pop("plan", options.get("plan"))
                 tables = [{**table, **reduced} for table in tables]
-            return cls.of(name, {**options, "sweep": [{**table, **(changes or {})} for table in tables]})
+            if not isinstance(cluster, dict):
+                raise KaxisError("cluster: write a [cluster] table")
+            Cluster.of(cluster, {})
+            study = cls.of(name, {**options, "sweep": [{**table, **(changes or {})} for table in tables]})
+            return replace(study, cluster=cluster)
         except KaxisError as error:
             raise KaxisError(f"study file {path}: {error}") from None
         except RecursionError:

@@ -30,7 +30,7 @@ try:
 except ImportError:
     raise KaxisError("--on dask: dask is not here; pip install 'kaxis[grid]'") from None
 
-__all__ = ["over", "run"]
+__all__ = ["over", "quiet", "run"]
 
 ANSWER = 20
 """Seconds that a scheduler has to answer."""
@@ -80,6 +80,13 @@ def over(client: Client, job: Job, stacks: Sequence[list[Cell]], progress: Progr
             client.unsubscribe_topic(topic)
 
 
+def quiet() -> None:
+    """What goes wrong is said in a line of ours."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def _why(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -97,9 +104,7 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
         ):
             yield client
         return
-    for name in list(logging.root.manager.loggerDict):  # what goes wrong is said in a line of ours
-        if name.startswith("distributed"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    quiet()
     try:
         where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
         found = Client(**where, timeout=ANSWER)

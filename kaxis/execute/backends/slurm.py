@@ -1,0 +1,112 @@
+"""SLURM, by dask-jobqueue: this process is the scheduler, each job a worker. A study's ``[cluster]`` table, over
+``~/.config/kaxis/cluster.toml``, says what a job asks for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kaxis.errors import KaxisError
+from kaxis.execute.backends import dask
+from kaxis.execute.progress import Progress
+from kaxis.execute.worker import Job
+from kaxis.spec.cell import Cell
+from kaxis.spec.cluster import Cluster
+
+try:
+    from dask_jobqueue.slurm import SLURMCluster
+    from distributed import Client
+except ImportError:
+    raise KaxisError("--on slurm: dask-jobqueue is not here; pip install 'kaxis[grid]'") from None
+
+__all__ = ["run", "script"]
+
+LOGS = "slurm"
+"""Folder of the store for what jobs print."""
+
+TEND = 10.0
+"""Seconds between looks at jobs that are gone."""
+
+
+def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int, address: str = "") -> None:
+    if address:
+        raise KaxisError(f"--on slurm:{address}: slurm has no address; [cluster] says what a job asks for")
+    if not shutil.which("sbatch"):
+        raise KaxisError("--on slurm: there is no sbatch here; log in to a machine of the cluster")
+    (job.store / LOGS).mkdir(exist_ok=True)
+    with _cluster(job.cluster, job.store) as cluster, Client(cluster) as client, _tended(cluster, jobs):
+        dask.over(client, job, stacks, progress)
+
+
+def script(cluster: Cluster, store: Path) -> str:
+    """The script of one job, as `run` submits it."""
+    with _cluster(cluster, store) as made:
+        return str(made.job_script())
+
+
+@contextlib.contextmanager
+def _cluster(wanted: Cluster, store: Path) -> Iterator[SLURMCluster]:
+    logs = store / LOGS  # jobqueue would make it, for a script that is only shown too
+    leave = max(wanted.seconds - 120, wanted.seconds * 4 // 5)  # before the batch system says so
+    gpus = [f"--gpus={wanted.gpus}"] if wanted.gpus else []
+    dask.quiet()
+    try:
+        made = SLURMCluster(
+            queue=wanted.partition or None,
+            account=wanted.account or None,
+            walltime=wanted.time,
+            memory=wanted.memory,
+            cores=1,
+            job_cpu=wanted.cores,
+            processes=1,
+            interface=wanted.interface or None,
+            python=wanted.python or sys.executable,
+            job_name="kaxis",
+            job_script_prologue=list(wanted.setup),
+            job_extra_directives=[*gpus, *wanted.directives],
+            # No memory limit: its nanny would kill a worker at 95 % of one. SLURM has its own.
+            worker_extra_args=["--lifetime", f"{leave}s", "--memory-limit", "0", "--no-dashboard"],
+            log_directory=str(logs.absolute()) if logs.exists() else None,
+            scheduler_options={"dashboard_address": None, "dashboard": False},
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise KaxisError(f"cluster: {error}") from None
+    with made:
+        yield made
+
+
+@contextlib.contextmanager
+def _tended(cluster: SLURMCluster, wanted: int) -> Iterator[None]:
+    """As many jobs as wanted while the block runs: one that has ended is submitted anew, which `adapt` does not do."""
+    over = threading.Event()
+
+    def tend() -> None:
+        while not over.wait(TEND):
+            with contextlib.suppress(Exception):  # a batch system that is busy is asked again
+                alive = _queued()
+                for name, one in list(cluster.workers.items()):
+                    if one.job_id and str(one.job_id) not in alive:
+                        cluster.worker_spec.pop(name, None)
+                cluster.scale(jobs=wanted)
+
+    cluster.scale(jobs=wanted)
+    thread = threading.Thread(target=tend, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _queued() -> set[str]:
+    """Jobs of this user that run or wait."""
+    line: list[Any] = ["squeue", "--me", "--noheader", "--format=%A"]
+    return set(subprocess.run(line, capture_output=True, text=True, check=True, timeout=60).stdout.split())
