@@ -225,7 +225,7 @@ def reproduction(*, out: Output = PLAIN) -> int:
         raise KaxisError(
             "--where: reproduction takes the whole store; what differs from the paper is named in each row"
         )
-    rows = compare(store.records())
+    rows = compare(store.records(curves=False, outcomes=False))
     columns = [
         ("quantity", lambda r: r["quantity"]),
         ("source", lambda r: r["source"]),

@@ -21,7 +21,7 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
     place = open_store(store)
     if not place.path.is_dir():
         raise KaxisError(f"no store at {place.path}; fill one with, for example: kaxis run digits --K 3 5 10")
-    records = {Cell(r["config"]).id: r for r in place.records(curves=False)}
+    records = {Cell(r["config"]).id: r for r in place.records(curves=False, outcomes=False)}
     problems = list(place.problems)
     there = {str(Cell(r["config"])) for r in records.values()}
     wanted = {cell.id: cell for study, _ in place.studies() for cell in study.cells()}

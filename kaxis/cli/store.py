@@ -1,11 +1,13 @@
-"""``kaxis store``: is what a store holds to be believed?"""
+"""``kaxis store``: is what a store holds to be believed; one as a file; several into one."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from cyclopts import App
 
 from kaxis.cli.common import Json, StorePath, open_store
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, visible
 
 __all__ = ["app"]
 
@@ -70,3 +72,53 @@ def check(*, store: StorePath = None, json: Json = False) -> int:
     for problem in problems:
         print(f"kaxis: {problem}")
     return 1 if problems else 0
+
+
+@app.command
+def pack(file: Path, /, *, store: StorePath = None) -> int:
+    """Write a store's records and studies as one file, to take elsewhere.
+
+    Example: kaxis store pack here.tar.gz --store runs
+
+    Parameters
+    ----------
+    file
+        A compressed tar file, which kaxis store merge reads.
+    """
+    from kaxis.store import merge as stores
+
+    place = open_store(store)
+    if not place.path.is_dir():
+        raise KaxisError(f"no store at {place.path}; fill one with, for example: kaxis run digits --K 3 5 10")
+    print(f"{file}: {stores.pack(place, file)} records of {place.path}")
+    return 0
+
+
+@app.command
+def merge(*others: Path, store: StorePath = None) -> int:
+    """Take what a store lacks from others: folders, or files of kaxis store pack. Where both have a cell with other
+    numbers, its own stays and the conflict is named (exit 1).
+
+    Example: kaxis store merge there.tar.gz --store runs
+
+    Parameters
+    ----------
+    others
+        Stores.
+    """
+    from kaxis.store import merge as stores
+
+    if not others:
+        raise KaxisError("merge: name the stores to take from, folders or files of kaxis store pack")
+    place, wrong = open_store(store), False
+    for path in others:
+        if not path.exists():
+            raise KaxisError(f"{path}: no such store")
+        with stores.opened(path) as other:
+            done = stores.merge(place, other)
+        same = f"{done.same} there already to the same numbers"
+        print(f"{path}: {done.taken} records taken into {place.path}, {same}, {len(done.conflicts)} conflicts")
+        for line in (*done.conflicts, *done.problems):
+            print(visible(f"kaxis: {line}"))
+        wrong = wrong or bool(done.conflicts or done.problems)
+    return 1 if wrong else 0

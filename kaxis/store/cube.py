@@ -14,7 +14,7 @@ from kaxis.outcomes import unpack
 from kaxis.spec.cell import Cell
 from kaxis.spec.learners import TABLE
 from kaxis.store.records import Store
-from kaxis.store.select import AXES, check_conditions, conditions_text, flat, matches, refuse_mixtures
+from kaxis.store.select import AXES, check_conditions, conditions_text, flat, flats, matches, refuse_mixtures
 
 __all__ = ["AXES", "build_cube", "flat", "load_cube", "select"]
 
@@ -56,7 +56,7 @@ def load_cube(
     KaxisError
         If the store holds no such record, or records of different configurations for one place in the cube.
     """
-    chosen, asked = _select(store, where, curves)
+    chosen, asked = _select(store, where, curves=curves, outcomes=outcomes)
     wrong = {cell.id: str(store.damaged[cell.id]) for cell in asked if cell.id in store.damaged}
     cube = _build(chosen, asked, wrong)
     if outcomes:
@@ -74,7 +74,7 @@ def select(
 
     Raises as `load_cube`, also where two configurations share a place in the cube.
     """
-    chosen, asked = _select(store, where, curves)
+    chosen, asked = _select(store, where, curves=curves, outcomes=curves)
     return [record for record, _ in chosen], asked
 
 
@@ -82,8 +82,10 @@ Chosen = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
 """Records with their `flat` values."""
 
 
-def _select(store: Store, where: Mapping[str, str] | None, curves: bool) -> tuple[Chosen, list[Cell]]:
-    records = list(store.records(curves=curves))
+def _select(
+    store: Store, where: Mapping[str, str] | None, *, curves: bool, outcomes: bool
+) -> tuple[Chosen, list[Cell]]:
+    records = list(store.records(curves=curves, outcomes=outcomes))
     problems = list(store.problems)
     if not records:
         lost = f"; {len(problems)} files there are skipped, the first: {problems[0]}" if problems else ""
@@ -93,10 +95,10 @@ def _select(store: Store, where: Mapping[str, str] | None, curves: bool) -> tupl
         )
     asked = [cell for study, _ in store.studies() for cell in study.cells()]
     asked += [damaged.cell for damaged in store.damaged.values() if damaged.cell is not None]
-    flats = [flat(Cell(r["config"])) for r in records]
-    where = _named_set(where or {}, flats)
-    check_conditions(where, flats)
-    chosen: Chosen = [(r, values) for r, values in zip(records, flats, strict=True) if matches(values, where)]
+    all_flat = flats(r["config"] for r in records)
+    where = _named_set(where or {}, all_flat)
+    check_conditions(where, all_flat)
+    chosen: Chosen = [(r, values) for r, values in zip(records, all_flat, strict=True) if matches(values, where)]
     if not chosen:
         raise KaxisError(f"store {store.path}: none of {len(records)} records has {conditions_text(where)}")
     refuse_mixtures(chosen)
@@ -136,7 +138,8 @@ def build_cube(
         ``*_curve`` variables with a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim
         ``layer``.
     """
-    chosen: Chosen = [(r, flat(Cell(r["config"]))) for r in records]
+    there = list(records)
+    chosen: Chosen = list(zip(there, flats(r["config"] for r in there), strict=True))
     refuse_mixtures(chosen)
     return _build(chosen, asked, damaged or {})
 

@@ -19,6 +19,7 @@ from kaxis.errors import KaxisError
 from kaxis.io import PART, file_name, read_bounded, sweep, text_digest, write_text
 from kaxis.spec.cell import FORMAT, Cell
 from kaxis.spec.study import Study
+from kaxis.store.index import Index, stamp_of
 from kaxis.store.schema import fault
 
 __all__ = ["Store"]
@@ -116,24 +117,28 @@ class Store:
         head, tail = text.rsplit('""', 1)  # the digest is the last thing in it
         _write(self._file(cell.id), f'{head}"{text_digest(text.encode())}"{tail}')
 
-    def records(self, *, curves: bool = True) -> Iterator[dict[str, Any]]:
+    def records(self, *, curves: bool = True, outcomes: bool = True) -> Iterator[dict[str, Any]]:
         """All records that are whole and right, in the order of their names; others go to `problems` and `damaged`.
 
         Parameters
         ----------
-        curves : bool
-            Without them a record takes a third of the memory.
+        curves, outcomes : bool
+            Without them a record takes a third of the memory, and one that was read before need not be read again
+            (`kaxis.store.index`).
         """
         self.problems, self.damaged, self.undigested = [], {}, 0
         folder = self.path / "cells"
-        for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+        index = None if curves or outcomes else Index(self.path / "index.json")
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
+        for entry in entries:
+            name = entry.name
             if name.endswith(PART):  # being written, or left by a run that was killed
                 continue
             if not RECORD.fullmatch(name):
                 self.problems.append(f"{folder / name}: not named as a record, skipped")
                 continue
             try:
-                record = _read(folder / name)
+                record = self._known(index, entry)
             except Damaged as damaged:
                 self.problems.append(f"{folder / name}: {damaged}, skipped")
                 self.damaged[name[:-5]] = damaged
@@ -142,8 +147,24 @@ class Store:
                 continue
             self.undigested += "digest" not in record["provenance"]
             if not curves:
-                del record["curves"]
+                record.pop("curves", None)
+            if not outcomes:
+                record.pop("test_right", None)
             yield record
+        if index:
+            index.keep(entry.name for entry in entries)
+
+    def _known(self, index: Index | None, entry: os.DirEntry[str]) -> dict[str, Any] | None:
+        """A record, from the index where it has it."""
+        if index is None or not entry.is_file(follow_symlinks=False):
+            return _read(Path(entry.path))
+        stamp = stamp_of(entry)
+        if (known := index.get(entry.name, stamp)) is not None:
+            return known
+        record = _read(Path(entry.path))
+        if record is not None:
+            index.add(entry.name, stamp, record)
+        return record
 
     def note_study(self, study: Study) -> None:
         """Keep what was asked for, with the plan and its date; asking again changes nothing."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +13,7 @@ from kaxis.spec.cell import Cell
 from kaxis.spec.learner import SETTINGS, Switches
 from kaxis.spec.learners import TABLE
 
-__all__ = ["AXES", "check_conditions", "conditions_text", "flat", "matches", "refuse_mixtures"]
+__all__ = ["AXES", "check_conditions", "conditions_text", "flat", "flats", "matches", "refuse_mixtures"]
 
 AXES = ("source", "K", "learner", "seed")
 SWITCHES = (*(f.name for f in fields(Switches)), "rule", "code")
@@ -35,6 +36,18 @@ def flat(cell: Cell) -> dict[str, Any]:
     if "rule" not in config["learner"]:
         defaults |= {"weight_decay": 0.0, "label_smoothing": 0.0}  # an MLP's configuration names them where they differ
     return {**defaults, **place, **learner, **net, **train}
+
+
+def flats(configs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`flat` of many configurations, of which most differ in K and seed alone."""
+    known: dict[str, dict[str, Any]] = {}
+    out = []
+    for config in configs:
+        key = json.dumps([v for k, v in config.items() if k not in ("K", "seed")])
+        if key not in known:
+            known[key] = flat(Cell(dict(config)))
+        out.append({**known[key], "K": config["K"], "seed": config["seed"]})
+    return out
 
 
 def check_conditions(where: Mapping[str, str], flat: list[dict[str, Any]]) -> None:
@@ -75,7 +88,13 @@ def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]
     seen: dict[tuple[str, str, str], set[str]] = {}
     checksums: dict[str, set[str]] = {}
     brackets: dict[str, set[str]] = {}
+    looked: set[tuple[int, ...]] = set()
     for record, values in chosen:
+        # Records out of an index share the parts of their configurations; each combination is looked at once.
+        parts = *(id(v) for v in record["config"].values() if isinstance(v, dict)), id(record["data"].get("checksums"))
+        if parts in looked:
+            continue
+        looked.add(parts)
         learner, source = values["learner"], values["source"]
         if learner not in brackets:
             row = TABLE.get(learner.partition("[")[0])  # a preset's own settings are part of its name too

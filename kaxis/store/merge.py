@@ -1,0 +1,134 @@
+"""Stores that travel: one as a single file, and several into one."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kaxis.errors import KaxisError
+from kaxis.io import LIMIT, read_bounded, whole_file
+from kaxis.spec.cell import Cell
+from kaxis.store.records import Store
+
+__all__ = ["Merged", "merge", "opened", "pack"]
+
+PARTS = ("", "tried/")
+"""A store, and the one in it of its tuned cells' candidates."""
+
+MEMBER = re.compile(r"(tried/)?(cells/[0-9a-f]{20}\.json|studies/[^/\\]{1,255}\.json)")
+
+
+def pack(store: Store, file: Path) -> int:
+    """Write the records and studies of a store as one compressed tar file; returns how many records.
+
+    Damaged and foreign files stay behind, so do weights and checkpoints.
+    """
+    packed = 0
+    try:
+        with whole_file(file) as part, tarfile.open(part, "w:gz") as made:
+            for prefix in PARTS:
+                place = Store(store.path / prefix)
+                for record in place.records(curves=False, outcomes=False):
+                    made.add(place.name(record), f"{prefix}cells/{place.name(record).name}", recursive=False)
+                    packed += not prefix
+                for study in sorted((place.path / "studies").glob("*.json")):
+                    made.add(study, f"{prefix}studies/{study.name}", recursive=False)
+    except OSError as error:
+        raise KaxisError(f"{file}: {error.strerror or error}", exit_code=1) from None
+    return packed
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Store]:
+    """A store: a folder, or a file that `pack` wrote.
+
+    Raises
+    ------
+    KaxisError
+        If it is neither.
+    """
+    if path.is_dir():
+        yield Store(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="kaxis-") as folder:
+        try:
+            with tarfile.open(path) as packed:
+                for member in packed:
+                    # Nothing but what a store has, by name: no link, no path that leads out.
+                    if member.isreg() and member.size <= LIMIT and MEMBER.fullmatch(member.name):
+                        content = packed.extractfile(member)
+                        target = Path(folder, member.name)
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        target.write_bytes(content.read() if content else b"")
+        except (OSError, tarfile.TarError, EOFError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise KaxisError(f"{path}: no store, and no file of kaxis store pack ({why})") from None
+        yield Store(folder)
+
+
+@dataclass
+class Merged:
+    """What a merge did: records taken, records that were there to the same numbers, and what stands against what."""
+
+    taken: int = 0
+    same: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def merge(store: Store, other: Store) -> Merged:
+    """Take the records and studies of `other` that `store` lacks. Where both have one with other numbers, its own
+    stays and the conflict is named.
+    """
+    done = Merged()
+    for prefix in PARTS:
+        ours, theirs = Store(store.path / prefix), Store(other.path / prefix)
+        if not (theirs.path / "cells").is_dir():
+            continue
+        ours.prepare()
+        for record in theirs.records():
+            cell = Cell(record["config"])
+            own = ours.read(cell)
+            if own is None:
+                _copy(theirs.name(record), ours.name(record))
+                done.taken += 1
+            elif apart := _apart(own, record):
+                done.conflicts.append(f"{cell}: {apart}")
+            else:
+                done.same += 1
+        done.problems += theirs.problems
+        for study in sorted((theirs.path / "studies").glob("*.json")):
+            if not (target := ours.path / "studies" / study.name).exists():
+                _copy(study, target)
+    return done
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        content = read_bounded(source)
+        with whole_file(target) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise KaxisError(f"{target}: {error.strerror or error}", exit_code=1) from None
+
+
+def _apart(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """How two records of one cell differ, but for what made them; nothing where they do not."""
+    for name in ("status", "reason", "data", "metrics", "curves", "test_right", "counts", "tuning"):
+        if (a := own.get(name)) != (b := other.get(name)):
+            made = [r["provenance"].get("backend") or "?" for r in (own, other)]
+            key = next((k for k in a if a[k] != (b or {}).get(k)), "") if isinstance(a, dict) else ""
+            values = f"{_short((a or {})[key])} here, {_short((b or {}).get(key))} there" if key else "not the same"
+            return f"{name}{f'.{key}' if key else ''}: {values} (made on {made[0]} and on {made[1]})"
+    return ""
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 30 else f"{text[:27]}..."
