@@ -30,6 +30,7 @@ from kaxis.cli import (
 )
 from kaxis.errors import KaxisError, visible
 from kaxis.registry import Registry
+from kaxis.train import ranks
 
 __all__ = ["app", "factorial", "locality", "main", "planning", "sources"]
 
@@ -87,8 +88,8 @@ def _standard_streams() -> None:
 
 @contextlib.contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a run as Ctrl-C does: what is finished is kept and said. One that nohup has turned off
-    stays so.
+    """SIGTERM, SIGHUP and SIGUSR1 end a run as Ctrl-C does: what is finished is kept and said. One that nohup has
+    turned off stays so.
     """
 
     def interrupt(number: int, _: object) -> None:
@@ -96,7 +97,7 @@ def _interrupted_by_signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
     changed = []
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR1"):
         number = getattr(signal, name, None)
         with contextlib.suppress(ValueError):  # not in the main thread
             if number is not None and signal.getsignal(number) is signal.SIG_DFL:
@@ -169,6 +170,8 @@ def _drain() -> None:
 
 
 def _say(message: str, code: int) -> int:
+    if ranks.rank():
+        return code  # of several processes that torchrun started the first one speaks
     with contextlib.suppress(OSError):
         print("kaxis: " + visible(" ".join(message.split())), file=sys.stderr, flush=True)
     return code

@@ -54,12 +54,14 @@ def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[s
 def compare(cube: xr.Dataset, pair: Pair, analyse: Callable[..., xr.Dataset], **options: Any) -> Compared:
     """One analysis for every learner that is asked for, against the baseline."""
     options |= {"interval": pair.interval, "prob": pair.prob, "baseline": pair.baseline}
-    from kaxis.stats.blocks import without_common_seed
+    from kaxis.stats.blocks import made_apart, without_common_seed
 
     names = learners(cube, pair.learner, pair.baseline)
     made = joined([analyse(cube, learner=name, **options) for name in names])
     unpaired = [said for name in names if (said := without_common_seed(cube, name, pair.baseline))]
-    return replace(made, attrs={**made.attrs, "notes": [*unpaired, *made.notes]})
+    apart = [said for name in names if (said := made_apart(cube, name, pair.baseline))]
+    notes = [*unpaired, *made.notes]
+    return replace(made, attrs={**made.attrs, "notes": notes}, verdicts=[*made.verdicts, *apart])
 
 
 def joined(results: list[xr.Dataset]) -> Compared:

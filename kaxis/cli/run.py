@@ -123,6 +123,7 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
     from kaxis.execute.shards import shard as parsed
     from kaxis.execute.shards import share_of
     from kaxis.measure.profile import Profile
+    from kaxis.train import ranks
 
     trace = Profile(profile) if profile else None
     if trace:
@@ -135,6 +136,8 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
         cells = share_of(study.cells(), *parsed(how["shard"]))
         kept = sum(map(target.has, cells))
         raise KeyboardInterrupt(f"{kept} of {len(cells)} cells are kept in {target.path}") from None
+    if ranks.rank():
+        return 0  # the first one speaks for all
     if trace:
         _costliest(trace.operations)
     return _report(study, target.path, summary)

@@ -17,7 +17,7 @@ from kaxis.execute.shards import shard as parse_shard
 from kaxis.execute.shards import share_of
 from kaxis.execute.stop import ASKED
 from kaxis.execute.tuning import choose
-from kaxis.execute.worker import Job, tried
+from kaxis.execute.worker import Job, follow, tried
 from kaxis.io import file_name
 from kaxis.measure.profile import WAIT, Profile
 from kaxis.spec.cell import Cell
@@ -26,6 +26,7 @@ from kaxis.spec.images import ImageSpec
 from kaxis.spec.study import Study
 from kaxis.store.claims import claimed, place, taken
 from kaxis.store.records import Store
+from kaxis.train import ranks
 
 __all__ = ["Summary", "run"]
 
@@ -86,11 +87,18 @@ def run(
     """
     started = time.monotonic()
     name, _, address = (on or "processes").partition(":")
-    backend = BACKENDS[name]
     if profile and on not in (None, "serial"):
         raise KaxisError(f"profile: traces --on serial, not {on}")
     part = parse_shard(shard)
     ASKED.clear()
+    if ranks.count() > 1:
+        if on not in (None, "serial") or (jobs or 1) > 1:
+            raise KaxisError("torchrun: its ranks train one cell after another together; leave out --on and --jobs")
+        if ranks.rank():
+            follow()
+            return Summary(0, 0, 0, (), time.monotonic() - started)
+        on = "serial"
+    backend = BACKENDS["serial" if on == "serial" else name]
     here = device_of(device) if on in LOCAL else ""
     store.prepare(weights=weights)
     checksums = _prepare_sources(study, data)
@@ -124,6 +132,8 @@ def run(
 
     try:
         _until_done(stacks, job, progress, offer)
+        if ranks.count() > 1:
+            ranks.tell(None)
     finally:
         choose(store, [cell for cell in wanted if cell.candidates or cell.id in job.tried])
     found, failed = len(cells) - len(wanted), tuple(_failures(store, cells))

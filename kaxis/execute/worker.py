@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from kaxis.spec.rules import RuleError, load_rules
 from kaxis.store.claims import claimed
 from kaxis.store.records import Store
 
-__all__ = ["Job", "tried", "work"]
+__all__ = ["Job", "follow", "tried", "work"]
 
 
 def tried(store: Store) -> Store:
@@ -86,6 +86,7 @@ def _train(job: Job, todo: list[Cell], tick: Callable[[int, int, str], None]) ->
         return
     import torch
 
+    from kaxis.train import ranks
     from kaxis.train.checkpoint import Checkpoint
     from kaxis.train.loop import train
     from kaxis.train.result import Result
@@ -98,6 +99,8 @@ def _train(job: Job, todo: list[Cell], tick: Callable[[int, int, str], None]) ->
         Checkpoint(keep, 0).forget(todo)
         for cell in todo if not job.weights else ():
             store.weights(cell).unlink(missing_ok=True)  # of an earlier training
+    if ranks.count() > 1:
+        ranks.tell((replace(job, force=False), todo))
     try:
         with heeded(), profiler(job.profile, device) as after_step:
             results, backend = train(
@@ -127,3 +130,22 @@ def _train(job: Job, todo: list[Cell], tick: Callable[[int, int, str], None]) ->
     Checkpoint(keep, 0).forget(todo)
     if ASKED.is_set():
         raise KeyboardInterrupt
+
+
+def follow() -> None:
+    """What the other ranks of a torchrun do: train what the first one says, and keep nothing of it."""
+    from kaxis.train import ranks
+    from kaxis.train.loop import train
+
+    while said := ranks.told():
+        job, todo = said
+        device = device_of(job.device)
+        with heeded():
+            train(
+                todo,
+                data=job.data,
+                device=device,
+                keep=job.store / "checkpoints",
+                made_by=provenance(device),
+                stop=ASKED.is_set,
+            )

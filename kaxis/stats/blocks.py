@@ -25,6 +25,7 @@ __all__ = [
     "estimates",
     "incomplete",
     "intervals",
+    "made_apart",
     "ratios",
     "without_common_seed",
 ]
@@ -119,6 +120,24 @@ def incomplete(cube: xr.Dataset, *learners: str) -> list[str]:
             why = f", {reason[at]}" if reason[at] else ""
             notes.append(f"{source} K={K} {name} seed {seed}: {status[at]}{why}")
     return notes
+
+
+def made_apart(cube: xr.Dataset, learner: str, baseline: str) -> str:
+    """What is to be said where the halves of pairs were trained on different kinds of machine; nothing where none
+    were, or nobody knows.
+    """
+    if "made_on" not in cube:
+        return ""
+    done = (cube.status == "done").sel(learner=[learner, baseline]).all("learner").values
+    one, other = (cube.made_on.sel(learner=name).values[done] for name in (learner, baseline))
+    apart = (one != other) & (one != "") & (other != "")
+    kinds = sorted({*one[apart], *other[apart]})
+    if not apart.any():
+        return ""
+    return (
+        f"{learner} - {baseline}: {apart.sum()} of {done.sum()} pairs are of two kinds of machine "
+        f"({'; '.join(kinds)}), on which the same cell is equal to rounding, not bitwise."
+    )
 
 
 def without_common_seed(cube: xr.Dataset, learner: str, baseline: str) -> str:

@@ -133,7 +133,8 @@ def build_cube(
     -------
     xarray.Dataset
         Dims ``source, K, learner, seed``. ``status`` is done, failed, damaged or missing, ``reason`` says why it failed
-        or is not believed, ``asked`` whether the cell belongs to a grid that was run.
+        or is not believed, ``asked`` whether the cell belongs to a grid that was run, ``made_on`` on what kind of
+        machine it was trained: cells of one kind are bitwise what they would be beside any others.
         Accuracies are fractions, losses nats, NaN where a cell is not done. Where records have their curves,
         ``*_curve`` variables with a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim
         ``layer``.
@@ -189,7 +190,7 @@ class _Values:
         self.steps = sorted({step for r in looked for step in r["curves"]["step"]})
         self.at_step = {step: i for i, step in enumerate(self.steps)}
         self.layers = max((len(r["metrics"].get(name, [])) for r in records for name in ALONG_LAYERS), default=0)
-        fills = {"status": "missing", "reason": "", "finished": ""}
+        fills = {"status": "missing", "reason": "", "finished": "", "made_on": ""}
         self.text = {name: np.full(shape, fill, dtype=object) for name, fill in fills.items()}
         self.asked = np.zeros(shape, dtype=bool)
         self.numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *HELD, *FACTS, *COUNTS)}
@@ -200,6 +201,8 @@ class _Values:
         """A record into its place."""
         made = r["provenance"]
         self.text["status"][at], self.text["reason"][at] = r["status"], r["reason"]
+        kind = (made.get(name, "") for name in ("device", "gpu", "backend", "cpu"))
+        self.text["made_on"][at] = " ".join(part for part in kind if part)
         self.text["finished"][at] = made.get("first_finished") or made.get("finished", "")
         known = {**r["data"], **r["counts"], **r["metrics"]}
         for name in self.numbers:

@@ -4,13 +4,14 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from kaxis.errors import KaxisError
 from kaxis.nets.fused import kept
 from kaxis.nets.plan import cell_counts
 from kaxis.nets.vgg import CONCAT_DROPOUT, VGG
@@ -20,6 +21,7 @@ from kaxis.spec.learner import TableLearner
 from kaxis.spec.net import VGGSpec
 from kaxis.spec.training import ConvTraining
 from kaxis.streams import stream
+from kaxis.train import ranks
 from kaxis.train.batches import Batch
 from kaxis.train.stack import Heads, Stack
 from kaxis.train.step import Mask, gradients
@@ -56,6 +58,12 @@ class ConvStack(Stack):
         self.headed = self.nets[0].headed
         self.kernels = self.train.kernels
         self.learned_t = self.learner.temperature == "learned"
+        self._sums: dict[int, Tensor] = {}
+        if self.train.accumulate % ranks.count():
+            raise KaxisError(
+                f"torchrun: {ranks.count()} ranks and accumulate = {self.train.accumulate}: say --accumulate "
+                f"{ranks.count()}, whose record {ranks.count()} ranks give"
+            )
 
     def step(self, batch: Batch) -> None:
         lr = self.batches.rate(batch, self.learner.lr)
@@ -78,12 +86,17 @@ class ConvStack(Stack):
             of_layer[i].step()
             of_layer[i].zero_grad(set_to_none=True)
 
-        for k in range(parts):
+        for k in range(ranks.rank(), parts, ranks.count()):
+            last = k + ranks.count() >= parts
+            if ranks.count() > 1:
+                done = self._met(of_layer, finish if last else None)
+            else:
+                done = finish if last else lambda i: None
             total += gradients(
                 net,
                 *self.batches.one(batch, network, slice(k * part, (k + 1) * part)),
                 self._mask(net, seed, member, batch[0], k),
-                finish if k == parts - 1 else lambda i: None,
+                done,
                 share=1 / parts,
                 local_step=self.train.local_step,
                 checkpointing=self.train.activation_checkpointing,
@@ -91,6 +104,26 @@ class ConvStack(Stack):
                 kernels=self.kernels,
             )
         return total
+
+    def _met(
+        self, of_layer: dict[int, torch.optim.Optimizer], finish: Callable[[int], None] | None
+    ) -> Callable[[int], None]:
+        """What is done with a layer's gradients of this round's parts, one a rank."""
+
+        def meet(i: int) -> None:
+            own = [p for g in of_layer[i].param_groups for p in g["params"]] if i in of_layer else []
+            grads = [p.grad for p in own if p.grad is not None]
+            if not grads:
+                return
+            self._sums[i] = ranks.add_up(grads, self._sums.get(i))
+            if finish is None:
+                for p in own:
+                    p.grad = None
+                return
+            ranks.give_back(self._sums.pop(i), grads)
+            finish(i)
+
+        return meet
 
     def _mask(self, net: VGG, seed: int, member: int, step: int, part: int) -> Mask:
         """Dropout masks keyed by step and layer: a resumed run, and an activation computed twice, draw the same."""

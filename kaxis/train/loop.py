@@ -21,6 +21,7 @@ from kaxis.errors import KaxisError, out_of_memory
 from kaxis.sources.load import load_task
 from kaxis.sources.task import Task
 from kaxis.spec.cell import Cell
+from kaxis.train import ranks
 from kaxis.train.checkpoint import Checkpoint, save_weights
 from kaxis.train.conv import ConvStack
 from kaxis.train.dense import DenseStack
@@ -131,6 +132,8 @@ def _train(
 ) -> list[dict[str, Any]]:
     networks = networks_of(cells)
     conv = cells[0].conv
+    if ranks.count() > 1 and (not conv or cells[0].rule):
+        raise KaxisError(f"{cells[0]}: torchrun is for conv nets of the table; train it without")
     seeds = dict.fromkeys(seed for seed, _ in networks)
     tasks = {seed: load_task(cells[0].data, cells[0].K, seed, data, pixels=conv) for seed in seeds}
     stack = stack_of(cells, networks, tasks, device)
@@ -140,6 +143,7 @@ def _train(
         for cell in cells
     ]
     start = kept.restore(cells, stack, results, tasks)
+    ranks.check_same(start, "step")
     evaluate_at = set(batches.evaluate_at())
     if start:
         tick(len(networks) * start, 0, batches.note(start, stack.loss))
@@ -163,12 +167,13 @@ def _train(
             if all(r.reason for r in results):
                 tick(len(networks) * (batches.steps - done), 0, batches.note(done, stack.loss))
                 break
-        ending = stop()
-        kept.save(cells, stack, results, tasks, done, now=ending)
+        ending = ranks.agreed(stop())
+        if not ranks.rank():
+            kept.save(cells, stack, results, tasks, done, now=ending)
         if ending:
             raise KeyboardInterrupt
     for result in results:
-        if weights is not None and not result.reason:
+        if weights is not None and not result.reason and not ranks.rank():
             save_weights(weights(result.cell), stack, result.networks)
     return [r.as_dict(stack, tasks[r.cell.seed]) for r in results]
 
