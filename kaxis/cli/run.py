@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from cyclopts import Parameter
 
 from kaxis.cli.common import StorePath, open_store
-from kaxis.errors import KaxisError, visible
+from kaxis.cli.display import line, progress
+from kaxis.errors import KaxisError, hint, visible
 from kaxis.spec.study import Study
 from kaxis.spec.table import OPTIONS, shown_default
 
 if TYPE_CHECKING:
-    from kaxis.execute.progress import Progress
     from kaxis.execute.runner import Summary
     from kaxis.store.records import Store
 
@@ -47,9 +46,10 @@ def run(
     /,
     *,
     options: Annotated[Options | None, Parameter(name="*")] = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: str = "auto",
     on: str | None = None,
     jobs: int | None = None,
+    per_gpu: int = 1,
     shard: str = "1/1",
     store: StorePath = None,
     data: Path | None = None,
@@ -58,6 +58,9 @@ def run(
     force: bool = False,
     weights: bool = False,
     profile: Path | None = None,
+    json: Annotated[
+        bool, Parameter(name="--json", help="for logs: a line of JSON on stdout every few seconds")
+    ] = False,
 ) -> int:
     """Train every cell (source, K, learner, seed) that the store lacks.
 
@@ -72,13 +75,16 @@ def run(
     source
         A set (`kaxis data list`), folder:PATH, npz:PATH, or a study file (*.toml); flags go over the file's own values.
     device
-        Where to train; auto takes a GPU if there is one.
+        Where to train: cpu, cuda (all GPUs that this process sees), cuda:N (one of them); auto takes a GPU if there is
+        one.
     on
         Where: processes of this machine (by default), serial (one after another, in this process), dask (a cluster of
         this machine's), dask:ADDRESS, dask:FILE (of a scheduler), slurm (jobs as the [cluster] table of the study, or
         of ~/.config/kaxis/cluster.toml, says), or a backend that is installed.
     jobs
         Processes, one thread each; by default one a core, which runs on one store share.
+    per_gpu
+        Processes of each GPU, for small nets.
     shard
         i/n: the i-th of n shares of the study, for job arrays.
     data
@@ -97,13 +103,26 @@ def run(
     """
     if jobs is not None and not 1 <= jobs <= 1024:
         raise KaxisError(f"--jobs {jobs}: 1 process or more, 1,024 at most")
+    if not 1 <= per_gpu <= 64:
+        raise KaxisError(f"--per-gpu {per_gpu}: 1 process or more, 64 at most")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", device):
+        raise KaxisError(f"device '{device}' is not {hint(device, ['auto', 'cpu', 'cuda', 'cuda:0'])}")
     if data is not None:  # sets of your own are looked at when the study is read, here and in every process
         os.environ["KAXIS_DATA"] = str(data.expanduser())
     study, target = _study(source, dict(options or {}), small), open_store(store)
     if dry_run:
         return _dry_run(study, target, jobs, device, shard) or (_job_script(study, target) if on == "slurm" else 0)
-    how = {"on": on, "jobs": jobs, "shard": shard, "device": device, "data": data, "force": force, "weights": weights}
-    return _executed(study, target, profile, how)
+    how = {
+        "on": on,
+        "jobs": jobs,
+        "per_gpu": per_gpu,
+        "shard": shard,
+        "device": device,
+        "data": data,
+        "force": force,
+        "weights": weights,
+    }
+    return _executed(study, target, profile, how, json)
 
 
 def _study(source: str, given: dict[str, Any], small: bool) -> Study:
@@ -117,7 +136,7 @@ def _study(source: str, given: dict[str, Any], small: bool) -> Study:
     return Study.of(source, {"source": source, **given})
 
 
-def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, Any]) -> int:
+def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, Any], json: bool) -> int:
     """Train, with what is kept said where it is interrupted."""
     from kaxis.execute.runner import run as execute
     from kaxis.execute.shards import shard as parsed
@@ -130,7 +149,7 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
         trace.prove()
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the tracer's own chatter
     try:
-        with _progress() as show:
+        with progress(json) as show:
             summary = execute(study, target, profile=trace, on_progress=show, **how)
     except KeyboardInterrupt:
         cells = share_of(study.cells(), *parsed(how["shard"]))
@@ -140,7 +159,7 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
         return 0  # the first one speaks for all
     if trace:
         _costliest(trace.operations)
-    return _report(study, target.path, summary)
+    return _report(study, target.path, summary, json)
 
 
 def _costliest(operations: list[dict[str, Any]]) -> None:
@@ -198,47 +217,13 @@ def _estimate(operations: float, jobs: int | None, device: str) -> str:
     )
 
 
-def _report(study: Study, path: Path, summary: Summary) -> int:
+def _report(study: Study, path: Path, summary: Summary, json: bool) -> int:
+    if json:
+        line({"study": study.name, "store": str(path), **asdict(summary), "ended": True})
+        return 1 if summary.failed else 0
     trained = f"{summary.trained} trained in {summary.seconds:.0f} s, {summary.found} there before"
     ended = f"{summary.asked} cells in {path}: {trained}"
     print(f"{study.name}: {ended}" + (f", {len(summary.failed)} failed" if summary.failed else ""))
     for failure in summary.failed:
         print(visible(f"kaxis: failed: {failure}"), file=sys.stderr)
     return 1 if summary.failed else 0
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None]]:
-    """A live line on a terminal, nothing into a pipe."""
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.fields[cells]} cells"), BarColumn(), TextColumn("{task.fields[rate]}"))
-    with Bar(
-        *columns,
-        TextColumn("{task.fields[left]} left"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", cells="0", rate="-", left="-", note="")
-        started = time.monotonic()
-
-        def show(p: Progress) -> None:
-            seconds = time.monotonic() - started
-            rate = p.network_steps_done / seconds if seconds > 0 else 0.0
-            left = (p.network_steps - p.network_steps_done) / rate if rate else 0.0
-            shown: dict[str, Any] = {
-                "cells": f"{p.cells_done}/{p.cells}",
-                "rate": f"{p.images_done / seconds:,.0f} img/s" if p.images_done else f"{rate:,.0f} network-steps/s",
-                "note": p.note,
-                "left": f"{left // 60:.0f}:{left % 60:02.0f}" if rate else "-",
-            }
-            bar.update(task, total=p.network_steps, completed=p.network_steps_done, **shown)
-
-        yield show

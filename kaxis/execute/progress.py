@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Progress"]
 
@@ -31,18 +32,23 @@ class Progress:
     network_steps_done: int = 0
     images_done: int = 0
     note: str = ""
+    workers: dict[str, list[Any]] = field(default_factory=dict)
+    """Of each that has said something: network-steps done, where its stack stands."""
 
     @property
     def cells_done(self) -> int:
         return len(self.finished)
 
-    def advance(self, network_steps: int, images: int = 0, note: str = "") -> None:
-        """Steps of networks that are done since the last call, how many images those were (0 for an MLP), and where a
-        stack stands.
+    def advance(self, network_steps: int, images: int = 0, note: str = "", who: str = "") -> None:
+        """Steps of networks that are done since the last call, how many images those were (0 for an MLP), where a
+        stack stands, and who trains it.
         """
         self.network_steps_done += network_steps
         self.images_done += images
         self.note = note or self.note
+        if who:
+            said = self.workers.setdefault(who, [0, ""])
+            said[0], said[1] = said[0] + network_steps, note or said[1]
         self.show(self)
 
     def finish(self, cells: Iterable[str]) -> None:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kaxis.errors import KaxisError
+from kaxis.execute import gpus
 from kaxis.execute.backends import BACKENDS
 from kaxis.execute.grouping import STACK, networks, stacks_of, steps_of
 from kaxis.execute.progress import Progress
 from kaxis.execute.provenance import cores, device_of
 from kaxis.execute.shards import shard as parse_shard
 from kaxis.execute.shards import share_of
+from kaxis.execute.sharing import slots_of, until_done
 from kaxis.execute.stop import ASKED
 from kaxis.execute.tuning import choose
 from kaxis.execute.worker import Job, follow, tried
-from kaxis.io import file_name
 from kaxis.measure.profile import WAIT, Profile
 from kaxis.spec.cell import Cell
 from kaxis.spec.cluster import Cluster
 from kaxis.spec.images import ImageSpec
 from kaxis.spec.study import Study
-from kaxis.store.claims import claimed, place, taken
 from kaxis.store.records import Store
 from kaxis.train import ranks
 
@@ -48,6 +47,7 @@ def run(
     *,
     on: str | None = None,
     jobs: int | None = None,
+    per_gpu: int = 1,
     shard: str = "1/1",
     device: str = "auto",
     data: Path | None = None,
@@ -69,7 +69,10 @@ def run(
         store.
     shard : str
         ``i/n``: the i-th of n shares of the study, all learners of a (source, K, seed) together.
-    device : {"auto", "cpu", "cuda"}
+    per_gpu : int
+        Processes of each GPU, where `jobs` does not say how many in all.
+    device : {"auto", "cpu", "cuda", "cuda:N"}
+        ``cuda`` takes all GPUs that this process sees, ``cuda:N`` the N-th of them.
     data : Path, optional
     force, weights : bool
         Train finished cells again; keep weights of the last step, and train cells without them again.
@@ -92,12 +95,11 @@ def run(
     part = parse_shard(shard)
     ASKED.clear()
     if ranks.count() > 1:
-        if on not in (None, "serial") or (jobs or 1) > 1:
-            raise KaxisError("torchrun: its ranks train one cell after another together; leave out --on and --jobs")
+        on = _as_ranks(on, jobs)
         if ranks.rank():
             follow()
             return Summary(0, 0, 0, (), time.monotonic() - started)
-        on = "serial"
+    device = gpus.narrowed(device)
     backend = BACKENDS["serial" if on == "serial" else name]
     here = device_of(device) if on in LOCAL else ""
     store.prepare(weights=weights)
@@ -120,18 +122,18 @@ def run(
     stacks = _stacks(list(training.values()), job, here)
     progress = Progress(len(training), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
 
-    most = 1 if profile else jobs or {"cpu": cores(), "cuda": 1}.get(here, cluster.jobs)
-    shared = not (on or jobs or force)
+    most = {"cpu": cores(), "cuda": per_gpu * max(1, len(gpus.visible()))}.get(here, cluster.jobs)
+    most = 1 if profile else jobs or most
 
     def offer(stacks: Sequence[list[Cell]]) -> bool:
-        with _slots(job, here, min(len(stacks), most), shared=shared) as slots:
+        with slots_of(job, here, min(len(stacks), most), shared=not (on or jobs or force)) as slots:
             if slots:
-                one = on is None and slots == 1
+                one = on is None and slots == 1 and (here == "cpu" or profile)
                 (BACKENDS["serial"] if one else backend)(job, stacks, progress, jobs=slots, address=address)
             return slots > 0
 
     try:
-        _until_done(stacks, job, progress, offer)
+        until_done(stacks, job, progress, offer)
         if ranks.count() > 1:
             ranks.tell(None)
     finally:
@@ -140,69 +142,14 @@ def run(
     return Summary(len(cells), found, len(wanted), failed, time.monotonic() - started)
 
 
+def _as_ranks(on: str | None, jobs: int | None) -> str:
+    if on not in (None, "serial") or (jobs or 1) > 1:
+        raise KaxisError("torchrun: its ranks train one cell after another together; leave out --on and --jobs")
+    return "serial"
+
+
 LOCAL = (None, "processes", "serial", "dask")
 """What trains on this machine."""
-
-POLL = 1.0
-"""Seconds between looks at what other runs are at."""
-
-PATIENCE = 3
-"""How often a backend may leave all that it was offered, when nobody else is at it."""
-
-
-def _until_done(
-    stacks: list[list[Cell]], job: Job, progress: Progress, offer: Callable[[Sequence[list[Cell]]], bool]
-) -> None:
-    """Offer what no other run is at, until every cell has its record, whoever made it."""
-    in_vain = 0
-    while stacks:
-        before = len(progress.finished)
-        free = _free(stacks, job)
-        offered = bool(free) and offer(free)
-        stacks = _left(stacks, job, progress)
-        if not stacks or len(progress.finished) > before:
-            in_vain = 0
-            continue
-        if offered and (in_vain := in_vain + 1 if _free(free, job) == free else 0) > PATIENCE:
-            raise KaxisError(f"{free[0][0]}: offered {in_vain} times, and neither trained nor claimed", exit_code=1)
-        progress.wait(sum(map(len, stacks)))
-        time.sleep(POLL)
-
-
-@contextmanager
-def _slots(job: Job, device: str, wanted: int, *, shared: bool) -> Iterator[int]:
-    """How many stacks to train at a time: where nobody said, runs on one store share the cores of a machine, and none
-    starts a process to find nothing to do.
-    """
-    if not shared or not wanted:
-        yield wanted
-        return
-    names = [f"{file_name(place())}-{device}-{i}" for i in range(cores() if device == "cpu" else 1)]
-    with claimed(job.claims, names, at_most=wanted) as mine:
-        yield len(mine)
-
-
-def _free(stacks: Sequence[list[Cell]], job: Job) -> list[list[Cell]]:
-    """Those that no other run is at."""
-    if job.force:
-        return list(stacks)
-    busy = taken(job.claims, [cell.id for stack in stacks for cell in stack])
-    return [stack for stack in stacks if stack[0].id not in busy]
-
-
-def _left(stacks: Sequence[list[Cell]], job: Job, progress: Progress) -> list[list[Cell]]:
-    """What neither this run nor another has finished."""
-    left = []
-    for stack in stacks:
-        open_ = [c for c in stack if c.id not in progress.finished]
-        there = [c for c in open_ if job.place(c).exists(c)]
-        if there and (done := [c for c in there if not job.lacks(job.place(c), c)]):
-            open_ = [c for c in open_ if c not in done]
-            progress.advance((networks(stack) - networks(open_)) * steps_of(stack[0]))
-            progress.finish(cell.id for cell in done)
-        if open_:
-            left.append(open_)
-    return left
 
 
 def _check_weights(cells: Sequence[Cell]) -> None:

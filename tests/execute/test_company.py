@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -114,3 +115,16 @@ def test_a_share_that_is_none(text: str, tmp_path: Path) -> None:
     tiny = Study.of("try", {"source": "digits", "K": 3, "seeds": "0-1", "steps": 20, "learners": ["bp"]})
     with pytest.raises(KaxisError, match=f"shard '{text}' is not i/n with i from 1 to n"):
         run(tiny, Store(tmp_path), shard=text)
+
+
+def test_a_log_has_lines_of_json(tmp_path: Path) -> None:
+    """What a run says of itself and of each process, and how it ended."""
+    study = ["run", "digits", "--K", "3", "5", "--seeds", "0", "--learners", "bp", "--steps", "400", "--jobs", "2"]
+    code, said = ended(kaxis(*study, "--json", "--store", tmp_path))
+    assert code == 0
+    lines = [json.loads(line) for line in said.splitlines()]
+    *on_the_way, last = lines
+    assert (last["ended"], last["trained"], last["asked"], last["failed"]) == (True, 2, 2, [])
+    for one in on_the_way:
+        assert one["network_steps_done"] <= one["network_steps"] == 800
+        assert sum(w["network_steps_done"] for w in one["workers"].values()) == one["network_steps_done"]

@@ -128,7 +128,7 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
     def tick(steps: int, images: int, note: str) -> None:
         told[0], told[1] = told[0] + steps, told[1] + images
         if time.monotonic() - since[0] > TELL:
-            worker.log_event(topic, (*told, note))
+            worker.log_event(topic, (*told, note, worker.address))
             told[:], since[0] = [0, 0], time.monotonic()
 
     with ALONE:
@@ -140,7 +140,7 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
             return []
         except KaxisError as error:
             raise KaxisError(f"worker {worker.address}: {error}", exit_code=error.exit_code) from None
-    worker.log_event(topic, (*told, ""))
+    worker.log_event(topic, (*told, "", worker.address))
     return done
 
 

@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from kaxis.errors import KaxisError
+from kaxis.execute import gpus
 from kaxis.execute.progress import Progress
 from kaxis.execute.stop import ASKED
 from kaxis.execute.worker import Job, work
@@ -62,7 +63,11 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
     if address:
         raise KaxisError(f"--on processes:{address}: processes have no address; --jobs says how many")
     waiting = iter(stacks)
-    workers = {w.pipe: w for w in (_start(job) for _ in range(min(jobs, len(stacks))))}
+    workers = {}
+    for i in range(min(jobs, len(stacks))):
+        with gpus.only(i) if job.device != "cpu" else contextlib.nullcontext():
+            worker = _start(job)
+        workers[worker.pipe] = worker
     try:
         busy = {pipe for pipe, worker in workers.items() if worker.give(next(waiting, None))}
         while busy:
@@ -71,7 +76,8 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
                 worker = workers[pipe]
                 for kind, what in _said(worker):
                     if kind == "steps":
-                        progress.advance(*what)
+                        steps, images, note = what
+                        progress.advance(steps, images, note, f"process {worker.process.pid}")
                     elif kind == "cells":
                         progress.finish(what)
                         if not worker.give(next(waiting, None)):

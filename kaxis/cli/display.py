@@ -1,0 +1,79 @@
+"""Where a run stands, as it goes: a live line on a terminal, lines of a log, or nothing."""
+
+from __future__ import annotations
+
+import json as js
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kaxis.execute.progress import Progress
+
+__all__ = ["line", "progress"]
+
+EVERY = 5.0
+"""Seconds between lines of a log."""
+
+
+def line(what: dict[str, Any]) -> None:
+    print(js.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **what}), flush=True)
+
+
+def _logged() -> Callable[[Progress], None]:
+    """Where a run stands, a line every few seconds: in all, and what each worker is at."""
+    said = [0.0]
+
+    def show(p: Progress) -> None:
+        if time.monotonic() - said[0] < EVERY:
+            return
+        said[0] = time.monotonic()
+        where = {"cells": p.cells, "cells_done": p.cells_done, "network_steps": p.network_steps}
+        where |= {"network_steps_done": p.network_steps_done, "images_done": p.images_done}
+        workers = {who: {"network_steps_done": done, "note": note} for who, (done, note) in p.workers.items()}
+        line({**where, "note": p.note, "workers": workers})
+
+    return show
+
+
+@contextmanager
+def progress(json: bool) -> Iterator[Callable[[Progress], None]]:
+    """A live line on a terminal, nothing into a pipe; of a log its lines."""
+    if json:
+        yield _logged()
+        return
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.fields[cells]} cells"), BarColumn(), TextColumn("{task.fields[rate]}"))
+    with Bar(
+        *columns,
+        TextColumn("{task.fields[left]} left"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", cells="0", rate="-", left="-", note="")
+        started = time.monotonic()
+
+        def show(p: Progress) -> None:
+            seconds = time.monotonic() - started
+            rate = p.network_steps_done / seconds if seconds > 0 else 0.0
+            left = (p.network_steps - p.network_steps_done) / rate if rate else 0.0
+            shown: dict[str, Any] = {
+                "cells": f"{p.cells_done}/{p.cells}",
+                "rate": f"{p.images_done / seconds:,.0f} img/s" if p.images_done else f"{rate:,.0f} network-steps/s",
+                "note": p.note,
+                "left": f"{left // 60:.0f}:{left % 60:02.0f}" if rate else "-",
+            }
+            bar.update(task, total=p.network_steps, completed=p.network_steps_done, **shown)
+
+        yield show
