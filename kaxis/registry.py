@@ -51,8 +51,8 @@ class Registry(Mapping[str, T], Generic[T]):
     Examples
     --------
     >>> from kaxis.execute.backends import BACKENDS
-    >>> sorted(BACKENDS)[:2]
-    ['processes', 'serial']
+    >>> sorted(BACKENDS)
+    ['dask', 'processes', 'serial', 'slurm']
     """
 
     def __init__(self, kind: str, group: str, package: str = "", attribute: str = "") -> None:

@@ -59,6 +59,9 @@ class ConvStack(Stack):
         self.kernels = self.train.kernels
         self.learned_t = self.learner.temperature == "learned"
         self._sums: dict[int, Tensor] = {}
+        learners = [cell.algorithm for cell in cells]
+        if ranks.count() > 1 and any(isinstance(a, TableLearner) and a.batch_statistics for a in learners):
+            raise KaxisError(f"{cells[0]}: it normalises by the batch, of which no rank of a torchrun sees all")
         if self.train.accumulate % ranks.count():
             raise KaxisError(
                 f"torchrun: {ranks.count()} ranks and accumulate = {self.train.accumulate}: say --accumulate "

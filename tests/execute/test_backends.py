@@ -69,7 +69,7 @@ def test_a_backend_of_an_installed_package(
 @pytest.mark.parametrize(
     ("on", "said"),
     [
-        ("proceses", "backend 'proceses' is not one of: processes, serial (did you mean 'processes'?)"),
+        ("proceses", "backend 'proceses' is not one of: dask, processes, serial, slurm (did you mean 'processes'?)"),
         ("serial:here", "serial has no address"),
         ("processes:8", "--jobs says how many"),
     ],

@@ -75,6 +75,7 @@ def test_ranks_that_are_asked_to_end_go_on_from_one_step(tmp_path: Path) -> None
         ([*NET, "--steps", "2"], "2 ranks and accumulate = 1: say --accumulate 2"),
         (["digits", "--K", "3", "--seeds", "0", "--steps", "2"], "torchrun is for conv nets of the table"),
         ([*NET, "--steps", "2", "--accumulate", "2", "--jobs", "2"], "leave out --on and --jobs"),
+        ([*NET, "--steps", "2", "--accumulate", "2", "--learners", "bp_concat"], "it normalises by the batch"),
     ],
 )
 def test_what_ranks_cannot_do_is_said_once(asked: list[str], said: str, tmp_path: Path) -> None:

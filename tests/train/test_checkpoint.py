@@ -183,12 +183,11 @@ def test_weights_of_another_shape_are_not_spread_over_the_net(with_weights: tupl
 def test_a_run_without_weights_leaves_those_of_another(with_weights: tuple[Store, Cell]) -> None:
     """Two runs at once, one with --weights: the other trains the cell too, and deletes nothing."""
     from kaxis.execute.grouping import stacks_of
-    from kaxis.execute.provenance import provenance
     from kaxis.execute.worker import Job, work
 
     store, cell = with_weights
     record_file(store, cell).unlink()  # as it is while both train
-    job = Job(store.path, "cpu", None, False, provenance("cpu"), 60.0)
+    job = Job(store.path, "cpu", None, False, 60.0)
     work(job, stacks_of([cell], 5)[0], lambda *done: None)
     assert store.has(cell)
     assert store.weights(cell).exists()
