@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Parts of a cluster, as its users start them."""
     with ExitStack() as stack:
 
-        def one(*arguments: str) -> subprocess.Popen[str]:
-            line = [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]]
+        def one(*arguments: str, inside: Sequence[str] = ()) -> subprocess.Popen[str]:
+            line = [*inside, sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]]
             process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env=HERE)
 
             def end() -> None:
@@ -61,15 +62,15 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         yield one
 
 
-def scheduler(start: Callable[..., Any], file: Path) -> subprocess.Popen[str]:
-    found = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+def scheduler(start: Callable[..., Any], file: Path, host: str = "127.0.0.1") -> subprocess.Popen[str]:
+    found = start("scheduler", "--host", host, "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
     _wait(file.exists)
     return found  # type: ignore[no-any-return]
 
 
-def worker(start: Callable[..., Any], file: Path) -> subprocess.Popen[str]:
+def worker(start: Callable[..., Any], file: Path, inside: Sequence[str] = ()) -> subprocess.Popen[str]:
     line = ("--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--scheduler-file", str(file))
-    return start("worker", "--no-nanny", *line)  # type: ignore[no-any-return]
+    return start("worker", "--no-nanny", *line, inside=inside)  # type: ignore[no-any-return]
 
 
 def _wait(done: Callable[[], object], seconds: float = 120) -> None:
@@ -118,6 +119,22 @@ def test_lost_workers_and_a_lost_scheduler(
     assert records(store) == alone
 
 
+def test_a_run_that_is_asked_to_end_asks_its_workers(tmp_path: Path) -> None:
+    """They write checkpoints, and the same command goes on elsewhere."""
+    long = ["run", "digits", "--K", "3", "5", "--seeds", "0", "--learners", "bp", "--steps", "6000"]
+    run = kaxis(*long, "--on", "dask", "--jobs", "2", "--store", tmp_path)
+    _wait(lambda: len(list((tmp_path / "claims").glob("*.claim"))) == 2)
+    time.sleep(2)
+    run.send_signal(signal.SIGTERM)
+    code, _, err = ended(run)
+    assert code == 130
+    assert len(err.strip().splitlines()) == 1, err
+    assert list((tmp_path / "checkpoints").glob("*.pt")) or made(tmp_path)
+    assert not list((tmp_path / "claims").iterdir())
+    assert ended(kaxis(*long, "--store", tmp_path))[0] == 0
+    assert len(made(tmp_path)) == 2
+
+
 @pytest.mark.slow
 def test_a_killed_and_a_paused_worker_cost_time_alone(
     tmp_path: Path, alone: dict[str, Any], start: Callable[..., subprocess.Popen[str]]
@@ -131,6 +148,79 @@ def test_a_killed_and_a_paused_worker_cost_time_alone(
     os.kill(workers[1].pid, signal.SIGSTOP)
     assert ended(run)[0] == 0
     assert records(store) == alone
+
+
+@pytest.fixture
+def other_host() -> Iterator[Sequence[str]]:
+    """How a command runs on another host: a network namespace with an address and a name of its own."""
+    name, ip = f"kaxis{os.getpid()}", shutil.which("ip")
+    if os.geteuid() or not ip or not shutil.which("unshare"):
+        pytest.skip("two hosts need root, ip and unshare")
+    steps = [
+        f"netns add {name}",
+        f"link add {name}a type veth peer name {name}b",
+        f"link set {name}b netns {name}",
+        f"addr add {NET}.1/24 dev {name}a",
+        f"link set {name}a up",
+        f"netns exec {name} ip addr add {NET}.2/24 dev {name}b",
+        f"netns exec {name} ip link set {name}b up",
+        f"netns exec {name} ip link set lo up",
+    ]
+    try:
+        for step in steps:
+            done = subprocess.run([ip, *step.split()], capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"no second host here: ip {step}: {done.stderr.strip()}")
+        yield [ip, "netns", "exec", name, "unshare", "--uts", "sh", "-c", 'hostname other; exec "$@"', "sh"]
+    finally:
+        subprocess.run([ip, "netns", "del", name], capture_output=True)
+        subprocess.run([ip, "link", "del", f"{name}a"], capture_output=True)
+
+
+NET = f"10.77.{os.getpid() % 250}"
+
+
+@pytest.mark.slow
+def test_two_hosts_and_one_folder(
+    tmp_path: Path, alone: dict[str, Any], start: Callable[..., Any], other_host: Sequence[str]
+) -> None:
+    """A worker here and two there; one there is killed, and no lock tells of it here."""
+    file, store = tmp_path / "scheduler.json", tmp_path / "store"
+    scheduler(start, file, f"{NET}.1")
+    workers = [worker(start, file), worker(start, file, other_host), worker(start, file, other_host)]
+    run = kaxis(*STUDY, "--on", f"dask:{file}", "--json", "--store", store)
+    _wait(lambda: made(store))
+    workers[1].kill()
+    code, out, err = ended(run)
+    assert (code, err) == (0, ""), err
+    assert f"tcp://{NET}.2" in out, "nobody there did anything"
+    assert records(store) == alone
+
+
+def test_a_worker_of_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kaxis.execute.backends import dask
+
+    monkeypatch.setattr(dask, "get_worker", lambda: type("Worker", (), {"address": "tcp://there:1"})())
+    here = dask._versions()
+    with pytest.raises(dask.KaxisError, match=r"worker tcp://there:1 has kaxis .*, here 9.9: records of one study"):
+        dask._there(None, [], "topic", {**here, "kaxis": "9.9"})  # type: ignore[arg-type]
+
+
+def test_a_node_without_the_data_is_named(tmp_path: Path) -> None:
+    """By the worker that has none; what the parent sees is not what a worker sees."""
+    from kaxis.execute.backends import dask
+    from kaxis.execute.progress import Progress
+    from kaxis.execute.worker import Job
+    from kaxis.spec.study import Study
+
+    study = Study.of(
+        "try", {"source": "cifar10", "features": "pca:4", "K": 3, "seeds": 0, "steps": 5, "learners": ["bp"]}
+    )
+    (tmp_path / "cells").mkdir()
+    job = Job(tmp_path, "cpu", tmp_path / "nothing", False, 60.0)
+    with pytest.raises(dask.KaxisError, match=r"worker tcp://.*: cifar10: .*name that folder with --data"):
+        dask.run(job, [study.cells()], Progress(1), jobs=1)
+    assert not list((tmp_path / "claims").iterdir())
 
 
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

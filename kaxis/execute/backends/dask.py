@@ -70,7 +70,7 @@ def over(client: Client, job: Job, stacks: Sequence[list[Cell]], progress: Progr
         ) from None
     except BaseException:
         client.cancel(futures)
-        client.run(ASKED.set)  # each writes a checkpoint
+        client.run(_ask)
         end = time.monotonic() + GRACE
         while any(client.processing().values()) and time.monotonic() < end:
             time.sleep(0.1)
@@ -142,6 +142,11 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
             raise KaxisError(f"worker {worker.address}: {error}", exit_code=error.exit_code) from None
     worker.log_event(topic, (*told, "", worker.address))
     return done
+
+
+def _ask() -> None:
+    """Let a worker's training write a checkpoint and end."""
+    ASKED.set()
 
 
 class _Leaver(WorkerPlugin):
