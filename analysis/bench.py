@@ -1,22 +1,47 @@
 # %% [markdown]
 # # Does any rule without backprop keep up with tuned backprop as K grows?
-# Every learner that the MLP takes, its rate chosen from four by each (learner, K, seed) for itself on held-out samples, 2,000 steps, eight seeds. No records are committed
-# yet: run `kaxis run studies/bench.toml --store studies/results/bench` first.
+# Every learner that the MLP takes, its rate chosen from four by each (learner, K, seed) for itself on held-out samples, 2,000 steps, eight seeds. Learners of which cells
+# are still to be run are named and left out: `kaxis run studies/bench.toml --store studies/results/bench` goes on.
 
 # %%
 from pathlib import Path
 
 import kaxis
 from kaxis import plots
+from kaxis.spec.cell import Cell
 
 ROOT = Path(__file__).parent.parent
 store = kaxis.Store(ROOT / "studies/results/bench")
 BASELINE = "bp"
+
+
+def at_the_ends(source: str, activation: str) -> dict[str, tuple[int, int, int]]:
+    """Of each learner: how often the lowest and the highest rate was chosen, of how many cells."""
+    counted: dict[str, list[int]] = {}
+    for record in store.records(curves=False, outcomes=False):
+        cell = Cell(record["config"])
+        if (
+            record["status"] == "done"
+            and cell.source == source
+            and record["config"]["net"].get("activation", "relu") == activation
+        ):
+            tried = [one["learner"] for one in record["tuning"]["tried"]]
+            chosen = tried.index(record["tuning"]["chosen"])
+            own = counted.setdefault(cell.learner, [0, 0, 0])
+            own[0] += chosen == 0
+            own[1] += chosen == len(tried) - 1
+            own[2] += 1
+    return {name: (low, high, of) for name, (low, high, of) in counted.items()}
+
+
 for activation in ("relu", "tanh"):
     cube = kaxis.load_cube(store, {"activation": activation})
     for source in map(str, cube.source.values):
         one = cube.sel(source=[source])
-        there = [str(n) for n in one.learner.values if (one.status.sel(learner=n) == "done").any()]
+        done, asked = one.status == "done", one.asked.any(("K", "seed")).values[0]
+        there = [str(n) for n in one.learner.values[asked] if done.sel(learner=n).all()]
+        if left := [str(n) for n in one.learner.values[asked] if n not in there]:
+            print(f"\n{source}, {activation}: not finished: {', '.join(left)}")
         effects = {
             n: kaxis.paired(one, learner=n, baseline=BASELINE) for n in there if n != BASELINE and BASELINE in there
         }
@@ -36,6 +61,22 @@ for activation in ("relu", "tanh"):
             ]
             print(
                 f"| {name} | {' | '.join(at)} | {float(s.effect):+.2f} [{float(s.ci[0]):+.2f}, {float(s.ci[1]):+.2f}] |"
+            )
+        for name in ("mono_forward", "local_ce") if "mono_forward" in there else ():
+            e = kaxis.paired(one, learner=name, baseline="bp_deepsup").isel(source=0)
+            at = [
+                f"{float(e.effect.sel(K=k)):+.2f} [{float(e.ci.sel(K=k)[0]):+.2f}, {float(e.ci.sel(K=k)[1]):+.2f}] at K = {k}"
+                for k in Ks
+            ]
+            print(f"\n{name} - bp_deepsup, pp: {', '.join(at)}")
+        ends = at_the_ends(source, activation)
+        if named := [
+            f"{n} ({low} lowest, {high} highest)"
+            for n, (low, high, of) in ends.items()
+            if n in there and max(low, high) > of / 2
+        ]:
+            print(
+                f"\nMore than half of the chosen rates are an end of the grid: {', '.join(named)}, of {max(of for *_, of in ends.values())} each."
             )
         label = source.replace("/", "_").replace(":", "")
         plots.save(*plots.ranked(effects, source, floor=-30.0), ROOT / "figures", f"bench_{label}_{activation}")
