@@ -74,7 +74,7 @@ def _cluster(wanted: Cluster, store: Path) -> Iterator[SLURMCluster]:
             # No memory limit: its nanny would kill a worker at 95 % of one. SLURM has its own.
             worker_extra_args=["--lifetime", f"{leave}s", "--memory-limit", "0", "--no-dashboard"],
             log_directory=str(logs.absolute()) if logs.exists() else None,
-            scheduler_options={"dashboard_address": None, "dashboard": False},
+            scheduler_options={"dashboard_address": ":0"},  # any port: another run may have the usual one
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise KaxisError(f"cluster: {error}") from None
