@@ -82,12 +82,17 @@ class Output:
     where: Where = None
     json: Json = False
     csv: Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")] = None
+    markdown: Annotated[bool, Parameter(help="print the table as Markdown")] = False
+    latex: Annotated[bool, Parameter(help="print it as LaTeX, with booktabs")] = False
 
     def cube(self, table: Path | None = None) -> xr.Dataset:
         return open_cube(self.store, self.where, table)  # no analysis reads curves
 
     def show(self, report: Report) -> None:
-        report.show(as_json=self.json, csv_file=self.csv)
+        forms = [name for name in ("json", "markdown", "latex") if getattr(self, name)]
+        if len(forms) > 1:
+            raise KaxisError(f"--{forms[0]} and --{forms[1]}: choose one")
+        report.show(form="".join(forms), csv_file=self.csv)
 
 
 PLAIN = Output()

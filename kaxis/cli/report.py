@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs, CSV for spreadsheets: one list of rows, three ways out."""
+"""Tables for people, JSON for programs, CSV for spreadsheets, Markdown and LaTeX for papers: one list of rows."""
 
 from __future__ import annotations
 
@@ -128,34 +128,88 @@ class Report:
     remarks: Sequence[str] = ()
     shown: Sequence[Mapping[str, Any]] | None = None
 
-    def show(self, *, as_json: bool, csv_file: Path | None) -> None:
-        """Print; with a file, keep the rows as CSV too."""
-        if csv_file is not None:
-            self._csv(csv_file)
-        if as_json:
-            rows = [
-                {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-                for row in self.rows
-            ]
-            print(
-                json.dumps(
-                    {"analysis": self.analysis, "attrs": dict(self.attrs), "rows": rows}, indent=1, allow_nan=False
-                )
-            )
-            return
-        headings = [heading for heading, _ in self.columns]
+    @property
+    def headings(self) -> list[str]:
+        return [heading for heading, _ in self.columns]
+
+    def cells(self) -> list[list[str]]:
+        """The table as a person sees it."""
         shown = self.rows if self.shown is None else self.shown
-        show_table(self.title, headings, [[str(cell(row)) for _, cell in self.columns] for row in shown])
+        return [[str(cell(row)) for _, cell in self.columns] for row in shown]
+
+    def show(self, *, as_json: bool = False, csv_file: Path | None = None, form: str = "") -> None:
+        """Print as text, or in a `form` of `FORMS`; with a file, keep the rows as CSV too."""
+        if csv_file is not None:
+            try:
+                write_text(csv_file, self.csv())
+            except OSError as error:
+                raise KaxisError(f"--csv {csv_file}: {error.strerror or error}") from None
+        if as_json or form:
+            print(FORMS["json" if as_json else form](self))
+            return
+        show_table(self.title, self.headings, self.cells())
         out = console()
         for remark in self.remarks:
             out.print(remark, soft_wrap=True)
 
-    def _csv(self, file: Path) -> None:
+    def json(self) -> str:
+        """One object; what is not finite is null."""
+        rows = [
+            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+            for row in self.rows
+        ]
+        found = {"analysis": self.analysis, "attrs": dict(self.attrs), "rows": rows}
+        return json.dumps(found, indent=1, allow_nan=False)
+
+    def csv(self) -> str:
+        """The rows, every number in full."""
         out = io.StringIO(newline="")
         writer = csv.DictWriter(out, list(self.rows[0]) if self.rows else [])
         writer.writeheader()
         writer.writerows(self.rows)
-        try:
-            write_text(file, out.getvalue())
-        except OSError as error:
-            raise KaxisError(f"--csv {file}: {error.strerror or error}") from None
+        return out.getvalue()
+
+    def markdown(self) -> str:
+        """The table and its remarks, for a page."""
+
+        def line(cells: Sequence[str]) -> str:
+            return f"| {' | '.join(_escaped(visible(cell), MARKDOWN) for cell in cells)} |"
+
+        rule = "|".join("---" if heading in LEFT else "---:" for heading in self.headings)
+        remarks = [f"- {_escaped(visible(remark), MARKDOWN).strip()}" for remark in self.remarks]
+        return "\n".join(
+            [f"**{self.title}**\n", line(self.headings), f"|{rule}|", *map(line, self.cells()), "", *remarks]
+        )
+
+    def latex(self) -> str:
+        """A table for a paper (package booktabs), its caption with the remarks: what the intervals are stands in it."""
+
+        def line(cells: Sequence[str]) -> str:
+            return " & ".join(_escaped(visible(cell), LATEX) for cell in cells) + r" \\"
+
+        caption = _escaped(visible(". ".join([self.title, *(r.strip().rstrip(".") for r in self.remarks)])), LATEX)
+        align = "".join("l" if heading in LEFT else "r" for heading in self.headings)
+        body = [r"\toprule", line(self.headings), r"\midrule", *map(line, self.cells()), r"\bottomrule"]
+        head = [r"\begin{table}", rf"\caption{{{caption}.}}", rf"\begin{{tabular}}{{{align}}}"]
+        return "\n".join([*head, *body, r"\end{tabular}", r"\end{table}"])
+
+
+MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_`<>[]#~"})
+LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
+    | {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", '"': r"\textquotedbl{}"}
+)
+"""A bracket at the start of a row would be an option of the line break before it."""
+
+
+def _escaped(text: str, table: Mapping[int, str]) -> str:
+    return " ".join(text.translate(table).split("\n"))
+
+
+FORMS: Mapping[str, Callable[[Report], str]] = {
+    "json": Report.json,
+    "markdown": Report.markdown,
+    "latex": Report.latex,
+}
+"""Ways to print a report beside the text."""
