@@ -89,7 +89,12 @@ class SoftHebb(nn.Module):
         return F.cross_entropy(logits, y)
 
     def logits(self, x: Tensor) -> list[Tensor]:
-        return [self.out(self.last(x))]
+        """Of whatever mode, nothing is learned by looking."""
+        before = self.training
+        self.eval()
+        seen = [self.out(self.last(x))]
+        self.train(before)
+        return seen
 
     def groups(self) -> list[list[nn.Parameter]]:
         return [*([layer.get_parameter("weight")] for layer in self.hidden), [*self.out.parameters()]]

@@ -73,6 +73,8 @@ CODED: dict[str, Coded] = {
     "predsim": Coded("kaxis.learners.predsim:PredSim", {"beta": 0.99, "batchnorm": 1.0}, mlp=False),
     "pepita": Coded("kaxis.learners.pepita:Pepita", {"scale": 0.05, "first_error": 0.0}),
     "predictive_coding": Coded("kaxis.learners.predictive_coding:PredictiveCoding", {"settling": 20.0, "rate": 0.1}),
-    "softhebb": Coded("kaxis.learners.softhebb:SoftHebb", {"rate": 1.0, "radius": 25.0, "share": 0.5}, mlp=False),
+    "softhebb": Coded(  # before, it took a step on the two samples by which a rule's heads are counted
+        "kaxis.learners.softhebb:SoftHebb", {"rate": 1.0, "radius": 25.0, "share": 0.5}, code="kaxis-2", mlp=False
+    ),
     "layerwise": Coded("kaxis.learners.layerwise:Layerwise", {"auxiliary": 1.0, "units": 128.0}, mlp=False),
 }
