@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each sample")
     parser.add_argument("--learners", nargs="*", default=LEARNERS)
     a = parser.parse_args()
-    processes = cores() if a.device == "cpu" else 1
+    processes = len(cores()) if a.device == "cpu" else 1
     print(
         f"{processes} processes on {a.device}, width {a.width}, medians of {SAMPLES} samples of {a.seconds:g} s "
         "each, in turns"

@@ -116,9 +116,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-4")
     options = parser.parse_args()
     grid = {"source": "synthetic", "K": options.K, "seeds": options.seeds, "steps": options.steps}
-    rate = matmul_rate() * cores()
+    rate = matmul_rate() * len(cores())
     print(
-        f"{cores()} cores, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}; large products "
+        f"{len(cores())} cores, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}; large products "
         f"{rate:.0f} GFLOP/s on all cores"
     )
     print(

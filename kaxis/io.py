@@ -105,10 +105,10 @@ def _regular(file: Path) -> Iterator[tuple[BinaryIO, int]]:
         yield opened, state.st_size
 
 
-def sweep(folder: Path, older_than: float = DAY) -> None:
+def sweep(folder: Path, older_than: float = DAY, name: str = f"*{PART}") -> None:
     """Remove what writers that were killed left in a folder; a living one has written within the day."""
     with contextlib.suppress(OSError):
-        for file in folder.glob(f"*{PART}"):
+        for file in folder.glob(name):
             with contextlib.suppress(OSError):
                 if file.is_file() and time.time() - file.stat().st_mtime > older_than:
                     file.unlink()

@@ -171,7 +171,7 @@ def _drain() -> None:
 
 def _say(message: str, code: int) -> int:
     if ranks.rank():
-        return code  # of several processes that torchrun started the first one speaks
+        message = f"rank {ranks.rank()}: {message}"
     with contextlib.suppress(OSError):
         print("kaxis: " + visible(" ".join(message.split())), file=sys.stderr, flush=True)
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as js
 import sys
 import time
@@ -20,7 +21,8 @@ EVERY = 5.0
 
 
 def line(what: dict[str, Any]) -> None:
-    print(js.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **what}), flush=True)
+    with contextlib.suppress(OSError):  # nobody reads on, which is no reason to stop training
+        print(js.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **what}), flush=True)
 
 
 def _logged() -> Callable[[Progress], None]:

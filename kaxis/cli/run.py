@@ -16,6 +16,7 @@ from kaxis.cli.display import line, progress
 from kaxis.errors import KaxisError, hint, visible
 from kaxis.spec.study import Study
 from kaxis.spec.table import OPTIONS, shown_default
+from kaxis.train import ranks
 
 if TYPE_CHECKING:
     from kaxis.execute.runner import Summary
@@ -111,6 +112,8 @@ def run(
         os.environ["KAXIS_DATA"] = str(data.expanduser())
     study, target = _study(source, dict(options or {}), small), open_store(store)
     if dry_run:
+        if ranks.rank():
+            return 0
         return _dry_run(study, target, jobs, device, shard) or (_job_script(study, target) if on == "slurm" else 0)
     how = {
         "on": on,
@@ -142,7 +145,6 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
     from kaxis.execute.shards import shard as parsed
     from kaxis.execute.shards import share_of
     from kaxis.measure.profile import Profile
-    from kaxis.train import ranks
 
     trace = Profile(profile) if profile else None
     if trace:
@@ -200,7 +202,7 @@ def _estimate(operations: float, jobs: int | None, device: str) -> str:
     from kaxis.execute.provenance import cores
     from kaxis.train.precision import product_rate
 
-    processes = jobs or cores()
+    processes = jobs or len(cores())
     rate, where = product_rate(device)
     seconds = operations / (0.5 * rate * (processes if where == "cpu" else 1))
     size = (

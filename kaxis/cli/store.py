@@ -24,20 +24,24 @@ def check(*, store: StorePath = None, json: Json = False) -> int:
     Example: kaxis store check --store studies/results/main
     """
     from kaxis.io import read_bounded, unseal
+    from kaxis.store.merge import PARTS
+    from kaxis.store.records import Store
     from kaxis.store.schema import doubt
 
     place = open_store(store)
     if not place.path.is_dir():
         raise KaxisError(f"no store at {place.path}; fill one with, for example: kaxis run digits --K 3 5 10")
-    whole, doubts, without = 0, [], []
-    for record in place.records():
-        whole += 1
-        name = str(place.name(record))
-        if "digest" not in record["provenance"]:
-            without.append(name)
-        if record["status"] == "done" and (why := doubt(record)):
-            doubts.append(f"{name}: {why}")
-    problems = [*place.problems, *doubts]
+    whole, problems, without = 0, list[str](), list[str]()
+    for part in (Store(place.path / prefix) for prefix in PARTS):
+        doubts = []
+        for record in part.records():
+            whole += 1
+            name = str(part.name(record))
+            if "digest" not in record["provenance"]:
+                without.append(name)
+            if record["status"] == "done" and (why := doubt(record)):
+                doubts.append(f"{name}: {why}")
+        problems += [*part.problems, *doubts]
     place.problems.clear()
     place.studies()
     problems += place.problems

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kaxis.errors import KaxisError
 
-__all__ = ["narrowed", "only", "those", "visible"]
+__all__ = ["narrowed", "only", "those", "unchanged", "visible"]
 
 NAME = "CUDA_VISIBLE_DEVICES"
 
@@ -21,7 +21,9 @@ def visible() -> list[str]:
     if named is not None:
         return [one.strip() for one in named.split(",") if one.strip()]
     found = [re.fullmatch(r"nvidia(\d+)", file.name) for file in Path("/dev").glob("nvidia*")]
-    return sorted((one[1] for one in found if one), key=int)
+    count = sum(one is not None for one in found)  # CUDA counts those that are here, whatever their files' numbers
+    other = any(Path(file).exists() for file in ("/dev/dxg", "/dev/kfd"))  # one at least, by another driver
+    return [str(i) for i in range(count or other)]
 
 
 def narrowed(device: str) -> str:
@@ -55,6 +57,13 @@ def those(names: Sequence[str]) -> Iterator[None]:
             os.environ.pop(NAME, None)
         else:
             os.environ[NAME] = before
+
+
+@contextlib.contextmanager
+def unchanged() -> Iterator[None]:
+    """What this process sees is after the block what it was before."""
+    with those([]):
+        yield
 
 
 def only(worker: int) -> contextlib.AbstractContextManager[None]:

@@ -41,6 +41,7 @@ class Summary:
     seconds: float
 
 
+@gpus.unchanged()
 def run(
     study: Study,
     store: Store,
@@ -99,9 +100,9 @@ def run(
         if ranks.rank():
             follow()
             return Summary(0, 0, 0, (), time.monotonic() - started)
-    device = gpus.narrowed(device)
+    device = _device(device, name, address)
     backend = BACKENDS["serial" if on == "serial" else name]
-    here = device_of(device) if on in LOCAL else ""
+    here = device_of(device) if name in LOCAL and not address else ""
     store.prepare(weights=weights)
     checksums = _prepare_sources(study, data)
     cells = share_of(study.cells(), *part)
@@ -109,7 +110,7 @@ def run(
         _check_weights(cells)
     chosen_from = frozenset(candidate.id for cell in cells for candidate in cell.candidates)
     cluster = Cluster.of(study.cluster, None if name == "slurm" else {})
-    job = Job(store.path, device, data, force, keep_every, study.rules, weights, profile, chosen_from, cluster)
+    job = Job(store.path, here or device, data, force, keep_every, study.rules, weights, profile, chosen_from, cluster)
 
     def lacking(cell: Cell, place: Store) -> bool:
         return force or not _finished(cell, place, checksums) or job.lacks(place, cell)
@@ -122,11 +123,13 @@ def run(
     stacks = _stacks(list(training.values()), job, here)
     progress = Progress(len(training), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
 
-    most = {"cpu": cores(), "cuda": per_gpu * max(1, len(gpus.visible()))}.get(here, cluster.jobs)
+    most = {"cpu": len(cores()), "cuda": per_gpu * max(1, len(gpus.visible()))}.get(here, cluster.jobs)
     most = 1 if profile else jobs or most
 
+    shared = not (on or jobs or force)
+
     def offer(stacks: Sequence[list[Cell]]) -> bool:
-        with slots_of(job, here, min(len(stacks), most), shared=not (on or jobs or force)) as slots:
+        with slots_of(job, here, min(len(stacks), most), per_gpu=per_gpu, shared=shared) as slots:
             if slots:
                 one = on is None and slots == 1 and (here == "cpu" or profile)
                 (BACKENDS["serial"] if one else backend)(job, stacks, progress, jobs=slots, address=address)
@@ -148,7 +151,16 @@ def _as_ranks(on: str | None, jobs: int | None) -> str:
     return "serial"
 
 
-LOCAL = (None, "processes", "serial", "dask")
+def _device(device: str, name: str, address: str) -> str:
+    """A device as workers are told; this process sees no other GPU than it says."""
+    if ":" in device and (address or name not in ("processes", "serial")):
+        raise KaxisError(f"device {device}: is of one machine; --on {name} takes cuda, and a worker its first GPU")
+    if name == "dask" and not address and device != "cpu" and len(gpus.visible()) > 1:
+        raise KaxisError("--on dask: its workers here would share one GPU; --on processes gives each its own")
+    return gpus.narrowed(device)
+
+
+LOCAL = ("processes", "serial", "dask")
 """What trains on this machine."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def until_done(
 
 
 @contextmanager
-def slots_of(job: Job, device: str, wanted: int, *, shared: bool) -> Iterator[int]:
+def slots_of(job: Job, device: str, wanted: int, *, per_gpu: int, shared: bool) -> Iterator[int]:
     """How many stacks to train at a time: where nobody said, runs on one store share the cores of a machine, and none
     starts a process to find nothing to do.
     """
@@ -53,9 +54,10 @@ def slots_of(job: Job, device: str, wanted: int, *, shared: bool) -> Iterator[in
         yield wanted
         return
     if device == "cpu":
-        of = {f"cpu-{i}": "" for i in range(cores())}
-    else:  # the first of every GPU before the second of any
-        of = {f"cuda-{gpu}-{i}": gpu for i in range(wanted) for gpu in gpus.visible() or ["0"]}
+        of = {f"cpu-{core}": "" for core in cores()}
+    else:  # the first of every GPU before the second of any; a batch system counts the GPUs of each job anew
+        batch = os.environ.get("SLURM_JOB_ID", "")
+        of = {f"cuda-{batch}-{gpu}-{i}": gpu for i in range(per_gpu) for gpu in gpus.visible() or ["0"]}
     names = {f"{file_name(place())}-{file_name(name)}": gpu for name, gpu in of.items()}
     with claimed(job.claims, list(names), at_most=wanted) as mine, gpus.those([names[name] for name in mine]):
         yield len(mine)

@@ -18,7 +18,8 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SI
 
 @contextlib.contextmanager
 def heeded() -> Iterator[None]:
-    """Signals only ask while the block runs; a second one ends it at once. What is ignored stays so.
+    """Signals only ask while the block runs; a second one ends it at once, but for SIGUSR1, which a batch system sends
+    to all processes of a job and a parent to its own again. What is ignored stays so.
 
     In another thread than the first they are somebody else's to handle.
     """
@@ -36,6 +37,6 @@ def heeded() -> Iterator[None]:
 
 
 def _ask(number: int, _: object) -> None:
-    if ASKED.is_set():
+    if ASKED.is_set() and number != getattr(signal, "SIGUSR1", None):
         raise KeyboardInterrupt
     ASKED.set()

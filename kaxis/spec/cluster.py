@@ -43,6 +43,7 @@ class Cluster:
     cores : int
         Of a job; its worker trains one stack at a time.
     gpus : int
+        None or one: a worker trains on one, and `jobs` says how many there are.
     jobs : int
         At most at a time; ``--jobs`` goes over it.
     interface : str
@@ -65,7 +66,7 @@ class Cluster:
     time: Annotated[str, BeforeValidator(_time)] = "01:00:00"
     memory: Plain = "4GB"
     cores: Annotated[int, Ge(1), Le(1024)] = 1
-    gpus: Annotated[int, Ge(0), Le(64)] = 0
+    gpus: Annotated[int, Ge(0), Le(1)] = 0
     jobs: Annotated[int, Ge(1), Le(10_000)] = 10
     interface: Plain = ""
     setup: Strings = ()

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from kaxis.errors import KaxisError
 from kaxis.io import PART
 
 try:
@@ -26,9 +27,19 @@ try:
 except ImportError:  # a system without such locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["STALE", "claimed", "place", "taken"]
+__all__ = ["CLAIM", "STALE", "claimed", "place", "taken"]
 
-STALE = float(os.environ.get("KAXIS_STALE", "180"))
+CLAIM = ".claim"
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0.1 <= float(text) <= 1e6:
+            return float(text)
+    raise KaxisError(f"KAXIS_STALE = {text}: seconds, 0.1 to 1,000,000")
+
+
+STALE = _seconds(os.environ.get("KAXIS_STALE", "180"))
 """Seconds after which a holder whose time stands still counts as gone."""
 
 RENEWALS = 6
@@ -51,13 +62,13 @@ def claimed(folder: Path, names: Sequence[str], *, at_most: int | None = None) -
     """
     holder = None
     try:
-        holder = _Holder(folder)
-        mine = holder.take_of(names, at_most)
-    except OSError as error:
-        why = error.strerror or error
-        warnings.warn(f"no claims in {folder} ({why}): runs beside this one may do its work again", stacklevel=3)
-        mine = list(names)[:at_most]
-    try:
+        try:
+            holder = _Holder(folder)
+            mine = holder.take_of(names, at_most)
+        except OSError as error:
+            why = error.strerror or error
+            warnings.warn(f"no claims in {folder} ({why}): runs beside this one may do its work again", stacklevel=3)
+            mine = list(names)[:at_most]
         yield mine
     finally:
         if holder:
@@ -78,9 +89,6 @@ def place() -> str:
     with contextlib.suppress(OSError):
         return f"{platform.node()} {Path('/proc/sys/kernel/random/boot_id').read_text('ascii').strip()}"
     return f"{platform.node()} {uuid.getnode()}"
-
-
-CLAIM = ".claim"
 
 
 class _Holder:

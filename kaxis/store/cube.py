@@ -201,7 +201,8 @@ class _Values:
         """A record into its place."""
         made = r["provenance"]
         self.text["status"][at], self.text["reason"][at] = r["status"], r["reason"]
-        kind = (made.get(name, "") for name in ("device", "gpu", "backend", "cpu"))
+        on = ("device", "gpu", "backend") if made.get("device") == "cuda" else ("device", "backend", "cpu")
+        kind = (*(made.get(name, "") for name in on), f"torch {made.get('versions', {}).get('torch', '?')}")
         self.text["made_on"][at] = " ".join(part for part in kind if part)
         self.text["finished"][at] = made.get("first_finished") or made.get("finished", "")
         known = {**r["data"], **r["counts"], **r["metrics"]}

@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,15 +48,18 @@ class Index:
     Parameters
     ----------
     file : Path
+    form : int
+        Of the records.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, form: int) -> None:
         self.file = file
+        self._by = [VERSION, form, version("kaxis")]  # another version of the package may refuse what this one took
         self._rows: dict[str, tuple[Stamp, dict[str, Any]]] = {}
         self._new = 0
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
             payload = unseal(read_bounded(file, MOST))
-            self._rows = _rows(json.loads(payload)) if payload else {}
+            self._rows = _rows(json.loads(payload), self._by) if payload else {}
 
     def get(self, name: str, stamp: Stamp) -> dict[str, Any] | None:
         """The record of a file of this name, size and time, without curves and outcomes."""
@@ -72,7 +76,7 @@ class Index:
         rows = {name: self._rows[name] for name in names if name in self._rows}
         if len(rows) >= FEWEST and self._new > SHARE * len(rows):
             with contextlib.suppress(OSError), whole_file(self.file) as part:
-                part.write_bytes(seal(json.dumps(_columns(rows), separators=(",", ":")).encode()))
+                part.write_bytes(seal(json.dumps({"by": self._by, **_columns(rows)}, separators=(",", ":")).encode()))
 
 
 def _columns(rows: Mapping[str, tuple[Stamp, dict[str, Any]]]) -> dict[str, Any]:
@@ -103,11 +107,11 @@ def _columns(rows: Mapping[str, tuple[Stamp, dict[str, Any]]]) -> dict[str, Any]
         whole = len(there) == len(rows)
         packed[path] = {"rows": None if whole else there, "values": [column[i] for i in there]}
     files = {"name": list(rows), "size": [s.size for s, _ in rows.values()], "time": [s.time for s, _ in rows.values()]}
-    return {"version": VERSION, "files": files, "shared": list(shared), "columns": packed}
+    return {"files": files, "shared": list(shared), "columns": packed}
 
 
-def _rows(content: Mapping[str, Any]) -> dict[str, tuple[Stamp, dict[str, Any]]]:
-    if content["version"] != VERSION:
+def _rows(content: Mapping[str, Any], by: list[Any]) -> dict[str, tuple[Stamp, dict[str, Any]]]:
+    if content["by"] != by:
         return {}
     shared = [json.loads(text) for text in content["shared"]]
     files = content["files"]

@@ -19,6 +19,7 @@ from kaxis.errors import KaxisError
 from kaxis.io import PART, file_name, read_bounded, sweep, text_digest, write_text
 from kaxis.spec.cell import FORMAT, Cell
 from kaxis.spec.study import Study
+from kaxis.store.claims import CLAIM
 from kaxis.store.index import Index, stamp_of
 from kaxis.store.schema import fault
 
@@ -70,6 +71,8 @@ class Store:
                     probe.write(b"kaxis")
             for name in FOLDERS:
                 sweep(self.path / name)
+            sweep(self.path)
+            sweep(self.path / "claims", name=f"*{CLAIM}")  # a living one's time is renewed
         except OSError as error:
             raise KaxisError(f"store {self.path} cannot be written: {error.strerror or error}") from None
 
@@ -128,7 +131,7 @@ class Store:
         """
         self.problems, self.damaged, self.undigested = [], {}, 0
         folder = self.path / "cells"
-        index = None if curves or outcomes else Index(self.path / "index.json")
+        index = None if curves or outcomes else Index(self.path / "index.json", FORMAT)
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
         for entry in entries:
             name = entry.name
@@ -158,7 +161,10 @@ class Store:
         """A record, from the index where it has it."""
         if index is None or not entry.is_file(follow_symlinks=False):
             return _read(Path(entry.path))
-        stamp = stamp_of(entry)
+        try:
+            stamp = stamp_of(entry)
+        except OSError:  # gone since the folder was read, or not to be looked at
+            return _read(Path(entry.path))
         if (known := index.get(entry.name, stamp)) is not None:
             return known
         record = _read(Path(entry.path))

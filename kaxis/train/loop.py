@@ -170,7 +170,7 @@ def _train(
         ending = ranks.agreed(stop())
         if not ranks.rank():
             kept.save(cells, stack, results, tasks, done, now=ending)
-        if ending:
+        if ending and done < batches.steps:  # after the last one its record is the better thing to leave
             raise KeyboardInterrupt
     for result in results:
         if weights is not None and not result.reason and not ranks.rank():

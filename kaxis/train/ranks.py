@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +32,20 @@ def rank() -> int:
     return int(os.environ["RANK"]) if count() > 1 else 0
 
 
+PATIENCE = timedelta(days=7)
+"""That ranks have with one another: the first may wait for another run's cells, the others for it."""
+
+
 @cache
 def _together() -> Any:
     """torch.distributed, with all ranks met."""
     import torch
     import torch.distributed as dist
 
-    gpu = torch.cuda.is_available()
+    gpu = torch.cuda.is_available() and torch.cuda.device_count() > int(os.environ["LOCAL_RANK"])
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=PATIENCE)
     return dist
 
 

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from kaxis.errors import KaxisError
+from kaxis.execute import gpus, sharing
 from kaxis.execute.runner import run
 from kaxis.execute.shards import share_of
+from kaxis.execute.worker import Job
 from kaxis.spec.study import Study
 from kaxis.store.records import Store
 from tests.helpers import records
@@ -128,3 +130,36 @@ def test_a_log_has_lines_of_json(tmp_path: Path) -> None:
     for one in on_the_way:
         assert one["network_steps_done"] <= one["network_steps"] == 800
         assert sum(w["network_steps_done"] for w in one["workers"].values()) == one["network_steps_done"]
+
+
+def test_jobs_on_other_cores_do_not_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch system gives two jobs of one node a core each."""
+    job = Job(tmp_path, "cpu", None, False, 60.0)
+    monkeypatch.setattr(sharing, "cores", lambda: [3])
+    with sharing.slots_of(job, "cpu", 1, per_gpu=1, shared=True) as first:
+        monkeypatch.setattr(sharing, "cores", lambda: [5])
+        with sharing.slots_of(job, "cpu", 1, per_gpu=1, shared=True) as second:
+            assert (first, second) == (1, 1)
+        monkeypatch.setattr(sharing, "cores", lambda: [3])
+        with sharing.slots_of(job, "cpu", 1, per_gpu=1, shared=True) as third:
+            assert third == 0, "the same core is taken"
+
+
+def test_two_runs_share_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(gpus.NAME, "0,1")
+    job = Job(tmp_path, "cuda", None, False, 60.0)
+    with sharing.slots_of(job, "cuda", 2, per_gpu=1, shared=True) as first:
+        assert (first, gpus.visible()) == (2, ["0", "1"])
+        with sharing.slots_of(job, "cuda", 2, per_gpu=1, shared=True) as second:
+            assert second == 0
+        with sharing.slots_of(job, "cuda", 4, per_gpu=2, shared=True) as other:
+            assert other == 2, "a second process of each, where that is asked for"
+
+
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
+    study = ["run", "digits", "--K", "3", "--seeds", "0-1", "--learners", "bp", "--steps", "50", "--store", tmp_path]
+    with kaxis(*study, "--json") as one:
+        assert one.stdout is not None
+        one.stdout.close()
+        assert one.wait(120) == 0
+    assert len(records(tmp_path)) == 2

@@ -233,3 +233,21 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.Mon
     for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(dask.KaxisError, match=f"--on dask:{address}: no scheduler answers within 1 s"):
             dask.run(None, [[]], None, jobs=1, address=address)  # type: ignore[arg-type]
+
+
+def test_a_second_run_on_a_standing_cluster(start: Callable[..., Any], tmp_path: Path) -> None:
+    """What the first one left on the workers does not end its trainings."""
+    file = tmp_path / "scheduler.json"
+    scheduler(start, file)
+    worker(start, file)
+    for seed in ("0", "1"):
+        line = ["run", "digits", "--K", "3", "--seeds", seed, "--learners", "bp", "--steps", "200"]
+        code, _, err = ended(kaxis(*line, "--on", f"dask:{file}", "--store", tmp_path / "store"))
+        assert code == 0, err
+    assert len(records(tmp_path / "store")) == 2
+
+
+def test_a_device_of_one_machine_is_refused(tmp_path: Path) -> None:
+    code, _, err = ended(kaxis("run", "digits", "--K", "3", "--on", "dask", "--device", "cuda:1", "--store", tmp_path))
+    assert code == 2
+    assert err.strip() == "kaxis: device cuda:1: is of one machine; --on dask takes cuda, and a worker its first GPU"

@@ -20,7 +20,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_or_those_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gpus.visible() == ["0", "1", "10"]
+    assert gpus.visible() == ["0", "1", "2"]  # as CUDA counts them
     for named, there in (("2,0", ["2", "0"]), ("GPU-abc", ["GPU-abc"]), ("", [])):
         monkeypatch.setenv(gpus.NAME, named)
         assert gpus.visible() == there
@@ -42,4 +42,4 @@ def test_workers_take_them_in_turn() -> None:
         with gpus.only(i):
             seen.append(os.environ[gpus.NAME])
         assert gpus.NAME not in os.environ
-    assert seen == ["0", "1", "10", "0", "1"]
+    assert seen == ["0", "1", "2", "0", "1"]

@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kaxis.errors import KaxisError
 from kaxis.store import claims
 from kaxis.store.claims import claimed, taken
 
@@ -140,3 +142,20 @@ def test_foreign_files_are_no_claims(tmp_path: Path) -> None:
     os.utime(tmp_path / "b.claim", (old, old))
     with claimed(tmp_path, ["b"]) as mine:
         assert mine == ["b"]
+
+
+def test_an_interrupt_while_claiming_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Any, names: Any, at_most: Any) -> Any:
+        self._take("a")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(claims._Holder, "take_of", interrupted)
+    with pytest.raises(KeyboardInterrupt), claims.claimed(tmp_path, ["a"]):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["abc", "nan", "inf", "0", "-1"])
+def test_a_patience_that_is_none(text: str) -> None:
+    with pytest.raises(KaxisError, match=f"KAXIS_STALE = {text}: seconds, 0.1 to 1,000,000"):
+        claims._seconds(text)

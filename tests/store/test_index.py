@@ -126,3 +126,15 @@ def test_few_records_are_not_worth_one(store: Store, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(index, "FEWEST", 10_000)
     _read(store)
     assert not (store.path / "index.json").exists()
+
+
+def test_of_another_version_of_the_package_nothing_is_believed(tmp_path: Path) -> None:
+    """What this one refuses, that one may have taken."""
+    file, stamp = tmp_path / "index.json", index.Stamp(1, 1)
+    made = index.Index(file, 1)
+    names = [f"{i:020x}.json" for i in range(index.FEWEST)]
+    for name in names:
+        made.add(name, stamp, {"status": "done"})
+    made.keep(names)
+    assert index.Index(file, 1).get(names[0], stamp) == {"status": "done"}
+    assert index.Index(file, 2).get(names[0], stamp) is None

@@ -94,3 +94,46 @@ def test_what_is_no_store(what: str, said: str, tmp_path: Path, cli: Cli) -> Non
     code, _, err = cli("store", "merge", *([tmp_path / what] if what else []), "--store", tmp_path / "one")
     assert (code, len(err.strip().splitlines())) == (2, 1)
     assert said in err
+
+
+def test_a_damaged_file_is_never_taken_in_part(fill: Fill, cli: Cli, tmp_path: Path) -> None:
+    """Whatever byte of its content changed on the way."""
+    fill(noisy(), tmp_path / "two")
+    file = tmp_path / "two.tar.gz"
+    assert cli("store", "pack", file, "--store", tmp_path / "two")[0] == 0
+    whole = file.read_bytes()
+    for place in range(64, len(whole) - 8, len(whole) // 40):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        code, _, err = cli("store", "merge", file, "--store", tmp_path / "one")
+        assert (code, "no file of kaxis store pack" in err) == (2, True), (place, err)
+        assert not (tmp_path / "one" / "cells").exists()
+
+
+def test_a_linked_record_travels(fill: Fill, cli: Cli, tmp_path: Path) -> None:
+    two = fill(noisy(), tmp_path / "two")
+    linked = sorted((two.path / "cells").iterdir())[0]
+    linked.rename(tmp_path / linked.name)
+    linked.symlink_to(tmp_path / linked.name)
+    assert cli("store", "pack", tmp_path / "two.tar.gz", "--store", two.path)[0] == 0
+    assert cli("store", "merge", tmp_path / "two.tar.gz", "--store", tmp_path / "one")[0] == 0
+    assert records(tmp_path / "one") == records(two.path)
+
+
+def test_a_damaged_record_of_ours_is_named_and_stays(fill: Fill, cli: Cli, tmp_path: Path) -> None:
+    one, two = fill(noisy(), tmp_path / "one"), fill(noisy(), tmp_path / "two")
+    spoilt = sorted((one.path / "cells").iterdir())[0]
+    spoilt.write_text("{}")
+    code, out, _ = cli("store", "merge", two.path, "--store", one.path)
+    assert code == 1
+    assert f"{spoilt}: damaged, left as it is" in out
+    assert spoilt.read_text() == "{}"
+
+
+def test_check_looks_at_candidates_too(fill: Fill, cli: Cli, tmp_path: Path) -> None:
+    fill(noisy(), tmp_path)
+    other = tmp_path / "tried" / "cells" / f"{'0' * 20}.json"
+    other.parent.mkdir(parents=True)
+    other.write_text("{}")
+    code, out, _ = cli("store", "check", "--store", tmp_path)
+    assert code == 1
+    assert str(other) in out

@@ -26,7 +26,8 @@ from kaxis.spec.cell import Cell
 
 try:
     import dask
-    from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+    from distributed import Client, KilledWorker, LocalCluster, Status, WorkerPlugin, as_completed, get_worker, wait
+    from distributed.comm.core import CommClosedError
 except ImportError:
     raise KaxisError("--on dask: dask is not here; pip install 'kaxis[grid]'") from None
 
@@ -53,7 +54,8 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
 def over(client: Client, job: Job, stacks: Sequence[list[Cell]], progress: Progress) -> None:
     """Train the stacks on a client's workers. What a worker that was lost too often had is left to the caller."""
     topic = f"kaxis-{uuid.uuid4().hex}"
-    data, rules = job.data and job.data.absolute(), tuple(os.path.abspath(file) for file in job.rules)
+    data = job.data and job.data.expanduser().absolute()
+    rules = tuple(os.path.abspath(file) for file in job.rules)
     job = replace(job, store=job.store.absolute(), data=data, rules=rules)
     client.register_plugin(_Leaver(), name="kaxis")
     client.subscribe_topic(topic, lambda event: progress.advance(*event[1]))
@@ -64,16 +66,16 @@ def over(client: Client, job: Job, stacks: Sequence[list[Cell]], progress: Progr
                 progress.finish(future.result())
             except KilledWorker:
                 continue
-    except (OSError, CancelledError) as error:
-        raise KaxisError(
-            f"--on dask: the scheduler is gone ({_why(error)}); run it again to go on", exit_code=1
-        ) from None
-    except BaseException:
+    except BaseException as error:
+        gone = isinstance(error, OSError) and client.status != "running"
+        if gone or isinstance(error, (CommClosedError, CancelledError)):
+            raise KaxisError(
+                f"--on dask: the scheduler is gone ({_why(error)}); run it again to go on", exit_code=1
+            ) from None
+        with contextlib.suppress(OSError, TimeoutError):
+            client.run(_ask, topic)  # before they are cancelled, since a cancelled one is no longer waited for
+            wait(futures, timeout=GRACE)
         client.cancel(futures)
-        client.run(_ask)
-        end = time.monotonic() + GRACE
-        while any(client.processing().values()) and time.monotonic() < end:
-            time.sleep(0.1)
         raise
     finally:
         with contextlib.suppress(OSError, ValueError):
@@ -132,6 +134,9 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
             told[:], since[0] = [0, 0], time.monotonic()
 
     with ALONE:
+        if topic in ENDED:
+            return []
+        AT[:] = [topic]
         if not getattr(worker, "kaxis_leaves", False):
             ASKED.clear()  # of a run that was interrupted
         try:
@@ -144,14 +149,27 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
     return done
 
 
-def _ask() -> None:
-    """Let a worker's training write a checkpoint and end."""
-    ASKED.set()
+ENDED: set[str] = set()
+"""Of a worker: runs that were interrupted."""
+
+AT: list[str] = []
+"""Of a worker: the run that it trains for."""
+
+
+def _ask(topic: str) -> None:
+    """Let a worker's training for this run write a checkpoint and end, and let it begin no other."""
+    ENDED.add(topic)
+    if topic in AT:
+        ASKED.set()
 
 
 class _Leaver(WorkerPlugin):
     """Makes a worker whose time is over write a checkpoint before it goes."""
 
+    idempotent = True  # the next run's would tear down the last one's
+
     def teardown(self, worker: Any) -> None:
+        if worker.status not in (Status.closing, Status.closing_gracefully, Status.closed):
+            return
         worker.kaxis_leaves = True
         ASKED.set()

@@ -63,12 +63,12 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
     if address:
         raise KaxisError(f"--on processes:{address}: processes have no address; --jobs says how many")
     waiting = iter(stacks)
-    workers = {}
-    for i in range(min(jobs, len(stacks))):
-        with gpus.only(i) if job.device != "cpu" else contextlib.nullcontext():
-            worker = _start(job)
-        workers[worker.pipe] = worker
+    workers = dict[Connection, Worker]()
     try:
+        for i in range(min(jobs, len(stacks))):
+            with gpus.only(i) if job.device != "cpu" else contextlib.nullcontext():
+                worker = _start(job)
+            workers[worker.pipe] = worker
         busy = {pipe for pipe, worker in workers.items() if worker.give(next(waiting, None))}
         while busy:
             for pipe in wait_for(list(busy)):
@@ -82,14 +82,16 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
                         progress.finish(what)
                         if not worker.give(next(waiting, None)):
                             busy.discard(pipe)
+                            break  # it ends, which is no news
                     else:
                         raise what
-    except KeyboardInterrupt:
-        _ask(list(workers.values()))
-        raise
-    except BaseException:
-        for worker in workers.values():
-            worker.process.kill()
+    except BaseException as error:
+        try:
+            if isinstance(error, KeyboardInterrupt):
+                _ask(list(workers.values()))
+        finally:  # after a second interrupt, at once
+            for worker in workers.values():
+                worker.process.kill()
         raise
     finally:
         for worker in workers.values():

@@ -22,7 +22,7 @@ from kaxis.spec.cluster import Cluster
 
 try:
     from dask_jobqueue.slurm import SLURMCluster
-    from distributed import Client
+    from distributed import Client, Future
 except ImportError:
     raise KaxisError("--on slurm: dask-jobqueue is not here; pip install 'kaxis[grid]'") from None
 
@@ -34,6 +34,9 @@ LOGS = "slurm"
 TEND = 10.0
 """Seconds between looks at jobs that are gone."""
 
+IN_VAIN = 4
+"""Jobs that may end before any worker has answered."""
+
 
 def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int, address: str = "") -> None:
     if address:
@@ -41,8 +44,18 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
     if not shutil.which("sbatch"):
         raise KaxisError("--on slurm: there is no sbatch here; log in to a machine of the cluster")
     (job.store / LOGS).mkdir(exist_ok=True)
-    with _cluster(job.cluster, job.store) as cluster, Client(cluster) as client, _tended(cluster, jobs):
+    _try(script(job.cluster, job.store))
+    with _cluster(job.cluster, job.store) as cluster, Client(cluster) as client, _tended(cluster, client, jobs):
         dask.over(client, job, stacks, progress)
+
+
+def _try(script: str) -> None:
+    """KaxisError where the batch system would refuse such a job."""
+    line = ["sbatch", "--test-only"]
+    said = subprocess.run(line, input=script, capture_output=True, text=True, timeout=60, check=False)
+    if said.returncode:
+        why = " ".join(said.stderr.split()) or f"sbatch ended with {said.returncode}"
+        raise KaxisError(f"--on slurm: the job is refused, {why}; [cluster] says what it asks for")
 
 
 def script(cluster: Cluster, store: Path) -> str:
@@ -83,9 +96,17 @@ def _cluster(wanted: Cluster, store: Path) -> Iterator[SLURMCluster]:
 
 
 @contextlib.contextmanager
-def _tended(cluster: SLURMCluster, wanted: int) -> Iterator[None]:
-    """As many jobs as wanted while the block runs: one that has ended is submitted anew, which `adapt` does not do."""
+def _tended(cluster: SLURMCluster, client: Client, wanted: int) -> Iterator[None]:
+    """As many jobs as wanted while the block runs: one that has ended is submitted anew, which `adapt` does not do.
+
+    Raises
+    ------
+    KaxisError
+        If `IN_VAIN` jobs and more have ended and no worker ever answered.
+    """
     over = threading.Event()
+    lost = [0, 0]  # jobs that ended, whether a worker was seen
+    why: list[str] = []
 
     def tend() -> None:
         while not over.wait(TEND):
@@ -94,6 +115,12 @@ def _tended(cluster: SLURMCluster, wanted: int) -> Iterator[None]:
                 for name, one in list(cluster.workers.items()):
                     if one.job_id and str(one.job_id) not in alive:
                         cluster.worker_spec.pop(name, None)
+                        lost[0] += 1
+                lost[1] = lost[1] or len(cluster.scheduler_info["workers"])
+                if lost[0] >= max(IN_VAIN, 2 * wanted) and not lost[1]:
+                    why.append(f"--on slurm: {lost[0]} jobs ended and no worker answered; see {LOGS}/ in the store")
+                    client.cancel([Future(key, client) for key in list(client.futures)])
+                    return
                 cluster.scale(jobs=wanted)
 
     cluster.scale(jobs=wanted)
@@ -101,6 +128,10 @@ def _tended(cluster: SLURMCluster, wanted: int) -> Iterator[None]:
     thread.start()
     try:
         yield
+    except KaxisError:
+        if why:
+            raise KaxisError(why[0], exit_code=1) from None
+        raise
     finally:
         over.set()
         thread.join()
