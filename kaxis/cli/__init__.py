@@ -22,6 +22,7 @@ from kaxis.cli import (
     factorial,
     figure,
     locality,
+    page,
     planning,
     run,
     sources,
@@ -42,7 +43,7 @@ app = App(
     default_parameter=Parameter(negative="", consume_multiple=True),
     suppress_keyboard_interrupt=False,
 )
-for command in (run.run, status.status, cube.cube, diagnose.diagnose):
+for command in (run.run, status.status, cube.cube, diagnose.diagnose, page.report):
     app.command(command)
 for group in (analyze.app, figure.app, audit.app, data.app, store.app):
     app.command(group)

@@ -6,7 +6,7 @@ from kaxis.plots.audit import audit, locality
 from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
 from kaxis.plots.layers import diagnose
 from kaxis.plots.ranked import ranked
-from kaxis.plots.save import save
+from kaxis.plots.save import drawn, save
 from kaxis.plots.summaries import band, coverage, factorial, forest, power
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "coverage",
     "curves",
     "diagnose",
+    "drawn",
     "factorial",
     "forest",
     "k_conflict",

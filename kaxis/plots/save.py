@@ -14,7 +14,23 @@ from kaxis.errors import KaxisError
 from kaxis.io import whole_file
 from kaxis.plots.style import style
 
-__all__ = ["save"]
+__all__ = ["drawn", "save"]
+
+
+METADATA: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None, "ModDate": None},
+    "png": {"Software": None},
+}
+"""No dates, so that the same numbers give the same bytes."""
+
+
+def drawn(figure: Figure, kind: str = "svg") -> bytes:
+    """A figure as svg, pdf or png."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format=kind, metadata=METADATA[kind])
+    return buffer.getvalue()
 
 
 def save(
@@ -33,17 +49,7 @@ def save(
     """
     if Path(name).name != name:
         raise KaxisError(f"figure name '{name}': a file name without folders")
-    metadata: dict[str, dict[str, Any]] = {
-        "svg": {"Date": None},
-        "pdf": {"CreationDate": None, "ModDate": None},
-        "png": {"Software": None},
-    }
-    made = {}
-    with style():
-        for kind in formats:
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata[kind])
-            made[f"{name}.{kind}"] = buffer.getvalue()
+    made = {f"{name}.{kind}": drawn(figure, kind) for kind in formats}
     numbers = io.StringIO(newline="")
     writer = csv.DictWriter(numbers, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()

@@ -172,6 +172,26 @@ class Sweep(Grid):
                     out[name] = getattr(part, owners[0].field)
         return dict(json.loads(json.dumps(out)))
 
+    def flags(self) -> list[str]:
+        """What is typed after ``kaxis run`` to have this sweep."""
+        own = self.as_dict()
+        kind = {name: own[name] for name in ("source", "net", "size") if own[name] is not None}
+        try:
+            usual = _sweep(kind, own["source"]).as_dict()
+        except KaxisError:  # a folder that is not on this machine: every option is written out
+            usual = dict.fromkeys(own)
+        usual |= {"K": None, "seeds": None, "net": "mlp", "size": None}
+        out = [own["source"]]
+        for name, value in own.items():
+            if name == "source" or value in (None, [], usual[name]):
+                continue
+            flag = name.replace("_", "-")
+            if isinstance(value, bool):
+                out.append(f"--{flag}" if value else f"--no-{flag}")
+            else:
+                out += [f"--{flag}", *(map(str, value) if isinstance(value, list) else [str(value)])]
+        return out
+
 
 Leg = Sweep
 """Its name before version 0.2."""

@@ -26,7 +26,7 @@ VERBS += [f"figure {v}" for v in ("band", "factorial", "power", "coverage")]
 VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check", "data show"]
 
 
-VERBS += ["audit", "audit locality", "diagnose"]
+VERBS += ["audit", "audit locality", "diagnose", "report"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

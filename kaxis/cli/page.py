@@ -1,0 +1,254 @@
+"""``kaxis report``: all that a store says, as one page that opens anywhere."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from kaxis.cli import analyze, effect_rows, sources
+from kaxis.cli import page_facts as facts
+from kaxis.cli.common import Baseline, Learners, Output, Pair, StorePath, Where, conditions, open_cube
+from kaxis.cli.report import LEFT, Report, interval, number
+from kaxis.errors import KaxisError, hint
+from kaxis.io import write_text
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from kaxis.page import Picture, Section, Table
+
+__all__ = ["report"]
+
+
+def report(
+    *,
+    source: Annotated[list[str] | None, Parameter(help="these alone, of the store's")] = None,
+    baseline: Baseline = "bp_deepsup",
+    learner: Learners = None,
+    out: Annotated[Path, Parameter(help="the file to write")] = Path("report.html"),
+    store: StorePath = None,
+    where: Where = None,
+) -> int:
+    """One HTML page of all that a store says: verdict, figures, tables, what is missing, settings, commands.
+
+    It opens offline and asks nothing of any server; its numbers are in it to take away.
+
+    Example: kaxis report --store runs --out report.html
+
+    Parameters
+    ----------
+    learner
+        The first is the one that figures and verdict are about: dtg_ff if it is there.
+    """
+    cube = open_cube(store, where, curves=True)
+    there = [str(s) for s in cube.source.values]
+    for name in source or ():
+        if name not in there:
+            raise KaxisError(f"source '{name}' is not in the store, which has {hint(name, there)}")
+    cube = cube.sel(source=source or there)
+    names = effect_rows.learners(cube, learner, baseline)
+    first = learner[0] if learner else "dtg_ff" if "dtg_ff" in names else names[0]
+    page = _Maker(cube, store, Pair(baseline, names), first).page(conditions(where), source)
+    from kaxis.page import render
+
+    try:
+        write_text(out, render(page))
+    except OSError as error:
+        raise KaxisError(f"--out {out}: {error.strerror or error}") from None
+    print(out)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Kept(Output):
+    """Gives an analysis its cube, and keeps what it found instead of printing it."""
+
+    of: Any = None
+    found: list[Report] = field(default_factory=list)
+
+    def cube(self, table: Path | None = None) -> xr.Dataset:
+        return self.of
+
+    def show(self, report: Report) -> None:
+        self.found.append(report)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """What the parts of a page are made from."""
+
+    cube: xr.Dataset
+    store: Path | None
+    pair: Pair
+    first: str
+
+    def page(self, where: Mapping[str, str], asked: Sequence[str] | None) -> Any:
+        from kaxis.page import Page
+
+        baseline = self.pair.baseline
+        parts = [self._source(str(s)) for s in self.cube.source.values]
+        slopes, conflicts, pictures = self._slopes(), self._conflicts(), list[Any]()
+        verdict = [*self._along(slopes), *_against(conflicts)]
+        pictures += self._conflict_figure()
+        if slopes and len(slopes.rows) > 1:
+            pictures.append(_forest([r for r in slopes.rows if r["learner"] == self.first], slopes))
+        across = [_table(r) for r in ([slopes] if slopes else []) + conflicts]
+        from kaxis.page import Section
+
+        records = facts.made(self.cube, self.store, where)
+        commands = facts.commands(self.cube, self.store, baseline, self.first, asked)
+        lines = [r.attrs["verdict"] for r in conflicts]
+        together = [Section("All sources together", "together", lines, tables=across)] if across else []
+        return Page(
+            f"{self.first} against {baseline} along the number of classes K",
+            verdict or [f"No slope along K can be given: no source has {self.first} and {baseline} at several K."],
+            pictures,
+            [*together, *parts, facts.cells(self.cube), *records, commands],
+            _version(),
+        )
+
+    def _along(self, slopes: Report | None) -> list[str]:
+        """What the slopes say, in a sentence."""
+        rows = [r for r in slopes.rows if r["learner"] == self.first] if slopes else []
+        if not slopes or not rows:
+            return []
+        kind = f"{100 * slopes.attrs['ci_prob']:.3g} % {slopes.attrs['ci_kind']} intervals, each by itself"
+        said = []
+        for sign, word in ((1, "Above 0 on"), (-1, "Below 0 on"), (0, "The sign is open on")):
+            own = [r for r in rows if (r["ci_lower"] > 0) - (r["ci_upper"] < 0) == sign]
+            at = [
+                f"{r['source']} {interval(r['ci_lower'], r['ci_upper'])}, n = {r['n_seeds']}{self._length(r['source'])}"
+                for r in own
+            ]
+            said += [f"{word} {'; '.join(at)}"] if at else []
+        what = f"Slope of {self.first} - {self.pair.baseline} along K, pp per unit of ln K ({kind})"
+        return [f"{what}: {'. '.join(said)}."]
+
+    def _length(self, source: str) -> str:
+        """For how long its networks trained, without which a slope means little."""
+        done = self.cube.test_accuracy_curve.sel(source=source).notnull() if "step" in self.cube.dims else None
+        steps = self.cube.step.values[done.any([d for d in done.dims if d != "step"])] if done is not None else []
+        return f", {int(max(steps)):,} steps" if len(steps) else ""
+
+    def _found(self, verb: Callable[..., int], cube: xr.Dataset, **options: Any) -> Report | None:
+        kept = _Kept(store=self.store, of=cube)
+        with suppress(KaxisError):  # what a source cannot answer is not on the page
+            verb(out=kept, **options)
+        return kept.found[0] if kept.found and kept.found[0].rows else None
+
+    def _slopes(self) -> Report | None:
+        return self._found(analyze.slope, self.cube, pair=self.pair, drop_incomplete=True)
+
+    def _conflicts(self) -> list[Report]:
+        names = [str(s) for s in self.cube.source.values]
+        synthetic = [n for n in names if n.split("/")[0] == "synthetic"][:1]
+        real = [n for n in names if n.split("/")[0] != "synthetic"] if synthetic else []
+        pair = {"baseline": self.pair.baseline, "learner": self.first, "drop_incomplete": True}
+        found = [self._found(sources.conflict, self.cube, synthetic=synthetic[0], real=r, **pair) for r in real]
+        return [one for one in found if one]
+
+    def _conflict_figure(self) -> list[Picture]:
+        from kaxis import plots
+        from kaxis.stats import effects
+
+        result = effects.paired(self.cube, learner=self.first, baseline=self.pair.baseline)
+        if not int(result.n_seeds.sum()):
+            return []
+        figure, rows = plots.k_conflict(result)
+        return [_picture(figure, f"{self.first} - {self.pair.baseline} along K", rows)]
+
+    def _source(self, source: str) -> Section:
+        from kaxis import plots
+        from kaxis.page import Section
+        from kaxis.stats import effects
+        from kaxis.stats.contrasts import contrast
+
+        cube = self.cube.sel(source=[source])
+        done = [str(n) for n in cube.learner.values if (cube.status.sel(learner=n) == "done").any()]
+        baseline, others = self.pair.baseline, [n for n in self.pair.learner or () if n in done]
+        if baseline not in done or not others:
+            return Section(source, _anchor(source), ["No seed has the baseline and another learner done."])
+        pair, shown = Pair(baseline, others), self.first if self.first in others else others[0]
+        pictures, result = [], effects.paired(cube, learner=shown, baseline=baseline)
+        if int(result.n_seeds.sum()):
+            slope = None
+            with suppress(KaxisError):  # one K, or incomplete seeds: the figure says what there is
+                slope = contrast(cube, learner=shown, baseline=baseline)
+            figure, rows = plots.paired(cube, result, source, slope)
+            rows = [r for r in rows if "K" in r]
+            pictures.append(_picture(figure, f"{shown} - {baseline} on {source}", rows))
+        with suppress(KaxisError, ValueError, KeyError):
+            figure, _ = plots.curves(cube, source, [n for n in done if n in (baseline, shown)])
+            pictures.append(_picture(figure, f"Accuracy of {baseline} and {shown} along training on {source}", ()))
+        verbs = (analyze.paired, analyze.contrast, analyze.gap, analyze.layers)
+        found = [self._found(verb, cube, pair=pair) for verb in verbs]
+        found.append(self._found(analyze.rankings, cube.sel(learner=done)))
+        return Section(source, _anchor(source), (), pictures, [_table(one, source) for one in found if one])
+
+
+def _against(conflicts: Sequence[Report]) -> list[str]:
+    """Whether what a synthetic source says is seen on real ones, in a sentence."""
+    if not conflicts:
+        return []
+    by: dict[str, list[str]] = {}
+    for one in conflicts:
+        differs = one.attrs["verdict"].startswith("the slope of")
+        reversed_ = "the sign is reversed, on" if one.attrs["reversal"] else "the slope is another one, on"
+        by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(one.attrs["real"])
+    said = "; ".join(f"{what} {', '.join(names)}" for what, names in by.items())
+    return [f"Against {conflicts[0].attrs['synthetic']}: {said}. What is not shown may be there."]
+
+
+def _anchor(source: str) -> str:
+    return "source-" + re.sub(r"\W+", "-", source)
+
+
+def _table(found: Report, source: str = "") -> Table:
+    from kaxis.page import Table
+
+    name = re.sub(r"\W+", "_", f"{found.analysis}_{source}".strip("_"))
+    words = frozenset(LEFT) | {"what"}
+    remarks = [remark.strip() for remark in found.remarks]
+    return Table(found.title, found.headings, found.cells(), words, remarks, name, found.csv(), found.json())
+
+
+def _picture(figure: Figure, what: str, rows: Sequence[Mapping[str, Any]]) -> Picture:
+    """A figure with its numbers in words."""
+    from kaxis.page import Picture
+    from kaxis.plots import drawn
+
+    said = [
+        f"{r['source']} K = {r['K']} {number(r['effect'])} {interval(r['ci_lower'], r['ci_upper'])}"
+        for r in rows
+        if not math.isnan(r.get("ci_lower", math.nan))
+    ]
+    alt = f"{what}, pp with intervals: {', '.join(said)}." if said else f"{what}."
+    return Picture(drawn(figure).decode(), alt, what)
+
+
+def _forest(rows: Sequence[Mapping[str, Any]], slopes: Report) -> Picture:
+    from kaxis import plots
+    from kaxis.page import Picture
+    from kaxis.plots import drawn
+
+    drawn_rows = [{**r, "label": f"{r['source']} (n = {r['n_seeds']})"} for r in rows]
+    kind = f"{100 * slopes.attrs['ci_prob']:.3g} % {slopes.attrs['ci_kind']} interval"
+    figure, _ = plots.forest(drawn_rows, f"slope on ln K, pp per unit, {kind}")
+    said = ", ".join(f"{r['source']} {number(r['effect'])} {interval(r['ci_lower'], r['ci_upper'])}" for r in rows)
+    what = "The slope along K of each source"
+    return Picture(drawn(figure).decode(), f"{what}, pp per unit of ln K: {said}.", what)
+
+
+def _version() -> str:
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
+    return f"Made by kaxis {version('kaxis')} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
