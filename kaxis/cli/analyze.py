@@ -19,12 +19,17 @@ app = App(name="analyze", help="Seed-matched effects along K.\n\nExample: kaxis 
 
 
 @app.command
-def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = PLAIN) -> int:
+def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, brief: bool = False, out: Output = PLAIN) -> int:
     """Per-K paired effects on test accuracy: interval, exact sign-flip p, Holm and max-t over K, wins, band over all K.
 
     Example: kaxis analyze paired --baseline bp_deepsup --learner dtg_ff
 
     Example: kaxis analyze paired results.csv --baseline A --learner B
+
+    Parameters
+    ----------
+    brief
+        Effect, interval and wins alone, and what they say.
     """
     from kaxis.stats import effects
 
@@ -56,8 +61,15 @@ def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = P
             f"{', '.join(dict.fromkeys(small))}."
         )
     title = "Paired effect on test accuracy, pp"
+    if brief:
+        columns, remarks = [c for c in columns if c[0] in (*BRIEF, made.header)], []
+        if made.notes:
+            remarks = [f"{len(made.notes)} cells or files are not used; without --brief they are named."]
     out.show(Report("paired", title, made.attrs, made.rows, columns, remarks + made.verdicts))
     return 0 if made.rows else 1
+
+
+BRIEF = ("source", "K", "learner - baseline", "pp", "wins")
 
 
 @app.command
