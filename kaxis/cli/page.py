@@ -202,9 +202,12 @@ def _against(conflicts: Sequence[Report]) -> list[str]:
     for one in conflicts:
         differs = one.attrs["verdict"].startswith("the slope of")
         reversed_ = "the sign is reversed, on" if one.attrs["reversal"] else "the slope is another one, on"
-        by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(one.attrs["real"])
-    said = "; ".join(f"{what} {', '.join(names)}" for what, names in by.items())
-    return [f"Against {conflicts[0].attrs['synthetic']}: {said}. What is not shown may be there."]
+        row = next(r for r in one.rows if r["what"] == "difference of slopes")
+        found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])}, n = {row['n_seeds']}"
+        by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(found)
+    said = ". ".join(f"{what[0].upper()}{what[1:]} {'; '.join(names)}" for what, names in by.items())
+    against = conflicts[0].attrs["synthetic"]
+    return [f"Slope minus that of {against}, over the K that both have: {said}. What is not shown may be there."]
 
 
 def _anchor(source: str) -> str:
