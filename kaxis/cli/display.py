@@ -1,4 +1,4 @@
-"""Where a run stands, as it goes: a live line on a terminal, lines of a log, or nothing."""
+"""Where a run stands, as it goes: a live lines on a terminal, lines of a log, or nothing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ __all__ = ["line", "progress"]
 
 EVERY = 5.0
 """Seconds between lines of a log."""
+
+ROWS = 16
+"""Workers that have a line of their own on a terminal."""
 
 
 def line(what: dict[str, Any]) -> None:
@@ -51,31 +54,41 @@ def progress(json: bool) -> Iterator[Callable[[Progress], None]]:
         yield lambda progress: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.fields[cells]} cells"), BarColumn(), TextColumn("{task.fields[rate]}"))
+    columns = (TextColumn("{task.fields[cells]}"), BarColumn(), TextColumn("{task.fields[rate]}"))
     with Bar(
         *columns,
-        TextColumn("{task.fields[left]} left"),
+        TextColumn("{task.fields[left]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
         task = bar.add_task("", cells="0", rate="-", left="-", note="")
-        started = time.monotonic()
+        started, at = time.monotonic(), dict[str, TaskID]()
+
+        def show_workers(p: Progress, seconds: float) -> None:
+            """A line of each of several, as many as fit."""
+            for who, (done, note) in list(p.workers.items())[:ROWS] if len(p.workers) > 1 else ():
+                rate = f"{done / seconds:,.0f} network-steps/s" if seconds > 0 else "-"
+                if who not in at:
+                    at[who] = bar.add_task("", total=p.network_steps, cells="", rate=rate, left="", note="")
+                share = {"completed": done, "rate": rate}
+                bar.update(at[who], total=p.network_steps, note=f"{who}  {note}", **share)
 
         def show(p: Progress) -> None:
             seconds = time.monotonic() - started
             rate = p.network_steps_done / seconds if seconds > 0 else 0.0
             left = (p.network_steps - p.network_steps_done) / rate if rate else 0.0
             shown: dict[str, Any] = {
-                "cells": f"{p.cells_done}/{p.cells}",
+                "cells": f"{p.cells_done}/{p.cells} cells",
                 "rate": f"{p.images_done / seconds:,.0f} img/s" if p.images_done else f"{rate:,.0f} network-steps/s",
                 "note": p.note,
-                "left": f"{left // 60:.0f}:{left % 60:02.0f}" if rate else "-",
+                "left": f"{left // 60:.0f}:{left % 60:02.0f} left" if rate else "- left",
             }
             bar.update(task, total=p.network_steps, completed=p.network_steps_done, **shown)
+            show_workers(p, seconds)
 
         yield show
