@@ -1,4 +1,4 @@
-"""Where a run stands, as it goes: a live lines on a terminal, lines of a log, or nothing."""
+"""Where a run stands, as it goes: live lines on a terminal, lines of a log, or nothing."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from kaxis.cli import page_facts as facts
 from kaxis.cli.common import Baseline, Learners, Output, Pair, StorePath, Where, conditions, open_cube
 from kaxis.cli.report import LEFT, Report, interval, number
 from kaxis.errors import KaxisError, hint
-from kaxis.io import write_text
+from kaxis.io import file_name, write_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -95,16 +94,15 @@ class _Maker:
 
         baseline = self.pair.baseline
         parts = [self._source(str(s)) for s in self.cube.source.values]
-        slopes, conflicts, pictures = self._slopes(), self._conflicts(), list[Any]()
+        slopes, _ = self._found(analyze.slope, self.cube, pair=self.pair, drop_incomplete=True)
+        conflicts = self._conflicts()
         verdict = [*self._along(slopes), *_against(conflicts)]
-        pictures += self._conflict_figure()
-        if slopes and len(slopes.rows) > 1:
-            pictures.append(_forest([r for r in slopes.rows if r["learner"] == self.first], slopes))
+        pictures = [*self._conflict_figure(), *self._forest(slopes)]
         across = [_table(r) for r in ([slopes] if slopes else []) + conflicts]
         from kaxis.page import Section
 
         records = facts.made(self.cube, self.store, where)
-        commands = facts.commands(self.cube, self.store, baseline, self.first, asked)
+        commands = facts.commands(self.cube, self.store, (baseline, self.first), asked, where)
         lines = [r.attrs["verdict"] for r in conflicts]
         together = [Section("All sources together", "together", lines, tables=across)] if across else []
         return Page(
@@ -134,18 +132,19 @@ class _Maker:
 
     def _length(self, source: str) -> str:
         """For how long its networks trained, without which a slope means little."""
-        done = self.cube.test_accuracy_curve.sel(source=source).notnull() if "step" in self.cube.dims else None
-        steps = self.cube.step.values[done.any([d for d in done.dims if d != "step"])] if done is not None else []
-        return f", {int(max(steps)):,} steps" if len(steps) else ""
+        if "step" not in self.cube.dims:
+            return ""
+        looked = self.cube.test_accuracy_curve.sel(source=source).notnull().any(("K", "learner", "seed"))
+        return f", {int(self.cube.step.values[looked.values].max()):,} steps" if looked.any() else ""
 
-    def _found(self, verb: Callable[..., int], cube: xr.Dataset, **options: Any) -> Report | None:
+    def _found(self, verb: Callable[..., int], cube: xr.Dataset, **options: Any) -> tuple[Report | None, str]:
+        """What an analysis found, or why it refused."""
         kept = _Kept(store=self.store, of=cube)
-        with suppress(KaxisError):  # what a source cannot answer is not on the page
+        try:
             verb(out=kept, **options)
-        return kept.found[0] if kept.found and kept.found[0].rows else None
-
-    def _slopes(self) -> Report | None:
-        return self._found(analyze.slope, self.cube, pair=self.pair, drop_incomplete=True)
+        except KaxisError as refusal:
+            return None, f"No {verb.__name__}: {refusal}."
+        return (kept.found[0] if kept.found[0].rows else None), ""
 
     def _conflicts(self) -> list[Report]:
         names = [str(s) for s in self.cube.source.values]
@@ -153,7 +152,20 @@ class _Maker:
         real = [n for n in names if n.split("/")[0] != "synthetic"] if synthetic else []
         pair = {"baseline": self.pair.baseline, "learner": self.first, "drop_incomplete": True}
         found = [self._found(sources.conflict, self.cube, synthetic=synthetic[0], real=r, **pair) for r in real]
-        return [one for one in found if one]
+        return [one for one, _ in found if one]
+
+    def _forest(self, slopes: Report | None) -> list[Picture]:
+        """The slope of each source, where there are several."""
+        own = [r for r in slopes.rows if r["learner"] == self.first] if slopes else []
+        if not slopes or len(own) < 2:
+            return []
+        from kaxis import plots
+
+        labels = [f"{r['source']} (n = {r['n_seeds']}{self._length(r['source'])})" for r in own]
+        kind = f"{100 * slopes.attrs['ci_prob']:.3g} % {slopes.attrs['ci_kind']} interval"
+        rows = [{**r, "label": label} for r, label in zip(own, labels, strict=True)]
+        figure, _ = plots.forest(rows, f"slope on ln K, pp per unit, {kind}")
+        return [_picture(figure, "The slope along K of each source", "pp per unit of ln K", own)]
 
     def _conflict_figure(self) -> list[Picture]:
         from kaxis import plots
@@ -163,7 +175,7 @@ class _Maker:
         if not int(result.n_seeds.sum()):
             return []
         figure, rows = plots.k_conflict(result)
-        return [_picture(figure, f"{self.first} - {self.pair.baseline} along K", rows)]
+        return [_picture(figure, f"{self.first} - {self.pair.baseline} along K", "pp", rows)]
 
     def _source(self, source: str) -> Section:
         from kaxis import plots
@@ -176,7 +188,7 @@ class _Maker:
         baseline, others = self.pair.baseline, [n for n in self.pair.learner or () if n in done]
         if baseline not in done or not others:
             return Section(source, _anchor(source), ["No seed has the baseline and another learner done."])
-        pair, shown = Pair(baseline, others), self.first if self.first in others else others[0]
+        shown = self.first if self.first in others else others[0]
         pictures, result = [], effects.paired(cube, learner=shown, baseline=baseline)
         if int(result.n_seeds.sum()):
             slope = None
@@ -184,14 +196,16 @@ class _Maker:
                 slope = contrast(cube, learner=shown, baseline=baseline)
             figure, rows = plots.paired(cube, result, source, slope)
             rows = [r for r in rows if "K" in r]
-            pictures.append(_picture(figure, f"{shown} - {baseline} on {source}", rows))
-        with suppress(KaxisError, ValueError, KeyError):
+            pictures.append(_picture(figure, f"{shown} - {baseline} on {source}", "pp", rows))
+        if "step" in cube.dims:
             figure, _ = plots.curves(cube, source, [n for n in done if n in (baseline, shown)])
-            pictures.append(_picture(figure, f"Accuracy of {baseline} and {shown} along training on {source}", ()))
+            pictures.append(_picture(figure, f"Accuracy of {baseline} and {shown} along training on {source}"))
         verbs = (analyze.paired, analyze.contrast, analyze.gap, analyze.layers)
-        found = [self._found(verb, cube, pair=pair) for verb in verbs]
+        ours = cube.sel(learner=[n for n in done if n in (baseline, *others)])
+        found = [self._found(verb, ours, pair=Pair(baseline)) for verb in verbs]  # layers takes those that have any
         found.append(self._found(analyze.rankings, cube.sel(learner=done)))
-        return Section(source, _anchor(source), (), pictures, [_table(one, source) for one in found if one])
+        tables = [_table(one, source) for one, _ in found if one]
+        return Section(source, _anchor(source), [why for _, why in found if why], pictures, tables)
 
 
 def _against(conflicts: Sequence[Report]) -> list[str]:
@@ -203,7 +217,10 @@ def _against(conflicts: Sequence[Report]) -> list[str]:
         differs = one.attrs["verdict"].startswith("the slope of")
         reversed_ = "the sign is reversed, on" if one.attrs["reversal"] else "the slope is another one, on"
         row = next(r for r in one.rows if r["what"] == "difference of slopes")
-        found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])}, n = {row['n_seeds']}"
+        pairs = "paired" in one.attrs["ci_kind"]
+        n = f"{row['n_seeds']} pairs" if pairs else " and ".join(str(r["n_seeds"]) for r in one.rows[:2])
+        kind = f"{100 * one.attrs['ci_prob']:.3g} % {one.attrs['ci_kind']} interval"
+        found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])} ({kind}, n = {n})"
         by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(found)
     said = ". ".join(f"{what[0].upper()}{what[1:]} {'; '.join(names)}" for what, names in by.items())
     against = conflicts[0].attrs["synthetic"]
@@ -211,43 +228,34 @@ def _against(conflicts: Sequence[Report]) -> list[str]:
 
 
 def _anchor(source: str) -> str:
-    return "source-" + re.sub(r"\W+", "-", source)
+    return f"source-{file_name(source)}"
 
 
 def _table(found: Report, source: str = "") -> Table:
     from kaxis.page import Table
 
-    name = re.sub(r"\W+", "_", f"{found.analysis}_{source}".strip("_"))
+    name = f"{found.analysis}_{file_name(source)}" if source else file_name(f"{found.analysis}_{found.title}")
     words = frozenset(LEFT) | {"what"}
     remarks = [remark.strip() for remark in found.remarks]
     return Table(found.title, found.headings, found.cells(), words, remarks, name, found.csv(), found.json())
 
 
-def _picture(figure: Figure, what: str, rows: Sequence[Mapping[str, Any]]) -> Picture:
+def _picture(figure: Figure, what: str, units: str = "", rows: Sequence[Mapping[str, Any]] = ()) -> Picture:
     """A figure with its numbers in words."""
     from kaxis.page import Picture
     from kaxis.plots import drawn
 
     said = [
-        f"{r['source']} K = {r['K']} {number(r['effect'])} {interval(r['ci_lower'], r['ci_upper'])}"
+        f"{_place(r)} {number(r['effect'])} {interval(r['ci_lower'], r['ci_upper'])}"
         for r in rows
         if not math.isnan(r.get("ci_lower", math.nan))
     ]
-    alt = f"{what}, pp with intervals: {', '.join(said)}." if said else f"{what}."
+    alt = f"{what}, {units} with intervals: {', '.join(said)}." if said else f"{what}."
     return Picture(drawn(figure).decode(), alt, what)
 
 
-def _forest(rows: Sequence[Mapping[str, Any]], slopes: Report) -> Picture:
-    from kaxis import plots
-    from kaxis.page import Picture
-    from kaxis.plots import drawn
-
-    drawn_rows = [{**r, "label": f"{r['source']} (n = {r['n_seeds']})"} for r in rows]
-    kind = f"{100 * slopes.attrs['ci_prob']:.3g} % {slopes.attrs['ci_kind']} interval"
-    figure, _ = plots.forest(drawn_rows, f"slope on ln K, pp per unit, {kind}")
-    said = ", ".join(f"{r['source']} {number(r['effect'])} {interval(r['ci_lower'], r['ci_upper'])}" for r in rows)
-    what = "The slope along K of each source"
-    return Picture(drawn(figure).decode(), f"{what}, pp per unit of ln K: {said}.", what)
+def _place(row: Mapping[str, Any]) -> str:
+    return str(row["source"]) if row.get("K") is None else f"{row['source']} K = {row['K']}"
 
 
 def _version() -> str:

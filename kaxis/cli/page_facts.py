@@ -27,7 +27,7 @@ def cells(cube: xr.Dataset) -> Section:
     for source in map(str, status.source.values):
         for name in map(str, status.learner.values):
             own = status.sel(source=source, learner=name)
-            asked = own.where(cube.asked.sel(source=source, learner=name) | (own == "done"), "")
+            asked = own.where(cube.asked.sel(source=source, learner=name) | (own != "missing"), "")
             count = Counter(map(str, asked.values.ravel()))
             if sum(count[s] for s in STATES):
                 rows.append([source, name, *(str(count[s]) for s in STATES)])
@@ -72,7 +72,13 @@ def made(cube: xr.Dataset, store: Path | None, where: Mapping[str, str]) -> Iter
     yield Section("Provenance", "provenance", tables=[Table("Made by", heads, rows, frozenset(heads[:-1]))])
 
 
-def commands(cube: xr.Dataset, store: Path | None, baseline: str, learner: str, asked: Sequence[str] | None) -> Section:
+def commands(
+    cube: xr.Dataset,
+    store: Path | None,
+    pair: tuple[str, str],
+    asked: Sequence[str] | None,
+    where: Mapping[str, str],
+) -> Section:
     """What to type to have the same records, tables and page."""
     from kaxis.page import Section
 
@@ -86,9 +92,11 @@ def commands(cube: xr.Dataset, store: Path | None, baseline: str, learner: str, 
     end = f" --store {shlex.quote(str(place.path))}"
     only = f" --source {shlex.join(asked)}" if asked else ""
     lines = [line + end for line in dict.fromkeys(lines)]
-    pair = f"--baseline {shlex.quote(baseline)} --learner {shlex.quote(learner)}"
-    lines += [f"kaxis analyze paired {pair}{end}", f"kaxis analyze slope {pair}{end}"]
-    return Section("Commands", "commands", code=[*lines, f"kaxis report {pair}{only}{end}"])
+    who = f"--baseline {shlex.quote(pair[0])} --learner {shlex.quote(pair[1])}"
+    if where:
+        end = f" --where {shlex.join(f'{k}={v}' for k, v in where.items())}{end}"
+    lines += [f"kaxis analyze paired {who}{end}", f"kaxis analyze slope {who}{end}"]
+    return Section("Commands", "commands", code=[*lines, f"kaxis report {who}{only}{end}"])
 
 
 STATES = ("done", "failed", "missing", "damaged")

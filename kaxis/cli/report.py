@@ -137,8 +137,8 @@ class Report:
         shown = self.rows if self.shown is None else self.shown
         return [[str(cell(row)) for _, cell in self.columns] for row in shown]
 
-    def show(self, *, as_json: bool = False, csv_file: Path | None = None, form: str = "") -> None:
-        """Print as text, or in a `form` of `FORMS`; with a file, keep the rows as CSV too."""
+    def show(self, *, as_json: bool = False, form: str = "", csv_file: Path | None = None) -> None:
+        """Print as text, as JSON, or in another `form` of `FORMS`; with a file, keep the rows as CSV too."""
         if csv_file is not None:
             try:
                 write_text(csv_file, self.csv())

@@ -84,6 +84,20 @@ def test_the_first_thing_it_says_is_the_slope(page: str, cli: Cli, tmp_path: Pat
     assert f"digits {interval[0]}, n = 5" in said[1]
 
 
+def test_every_analysis_is_on_it_or_says_why_not(fill: Fill, cli: Cli, tmp_path: Path) -> None:
+    """Of the committed main store: each source has its tables, layers too."""
+    out = tmp_path / "page.html"
+    assert cli("report", "--store", ROOT / "studies/results/main", "--source", "digits", "--out", out)[0] == 0
+    page = out.read_text("utf-8")
+    for verb in ("paired", "contrast", "gap", "layers", "rankings"):
+        assert f'download="{verb}_digits.csv"' in page
+    fill(lambda c: noisy()(c) if c.K == 5 else None, tmp_path / "one")
+    assert cli("report", "--store", tmp_path / "one", "--out", out)[0] == 0
+    page = out.read_text("utf-8")
+    assert "No slope along K can be given" in page
+    assert "<p>No contrast: " in page
+
+
 def test_text_is_taken_as_text() -> None:
     bad = "</script><script>alert(1)</script>&\"'"
     table = Table(bad, [bad], [[bad]], frozenset([bad]), [bad], "x", bad, bad)

@@ -119,6 +119,24 @@ class TestReal:
         wait(lambda: not told(cluster, "squeue", "-h", "-j", number) if _known(cluster, number) else True, 400)
         assert records(tmp_path) == alone
 
+    @pytest.mark.parametrize(
+        ("setting", "code", "said"),
+        [
+            ('partition = "nosuch"', 2, "--on slurm: the job is refused, sbatch: error: "),
+            ('setup = ["exit 1"]', 1, "jobs ended and no worker answered; see slurm/ in the store"),
+        ],
+    )
+    def test_jobs_that_come_to_nothing(
+        self, setting: str, code: int, said: str, cluster: dict[str, str], study: Path, tmp_path: Path
+    ) -> None:
+        """One line, and nothing left in the queue."""
+        file = tmp_path / "study.toml"
+        file.write_text(f"{study.read_text()}{setting}\n")
+        got, _, err = ended(kaxis(cluster, "run", file, "--on", "slurm", "--store", tmp_path / "store"))
+        assert (got, len(err.strip().splitlines())) == (code, 1), err
+        assert said in err
+        assert not told(cluster, "squeue", "-h")
+
 
 def _release(environment: dict[str, str]) -> bool:
     """A requeued job begins in two minutes; that is too long for a test."""
