@@ -70,7 +70,7 @@ def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | Non
                 color=colour,
                 fontsize=7,
                 va="center",
-                arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6},
+                arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6, "relpos": (0.0, 0.5)},
                 annotation_clip=False,
             )
         ax.set_xlim(right=right * 1.15)
