@@ -8,6 +8,7 @@ backward pass, and a local learner has one a layer.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from datetime import timedelta
@@ -46,6 +47,7 @@ def _together() -> Any:
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=PATIENCE)
+    atexit.register(dist.destroy_process_group)  # left to the interpreter's end, its threads abort the process at times
     return dist
 
 
