@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test test-slow lint bench
+.PHONY: study test test-slow lint docs bench
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kaxis needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -33,6 +33,10 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/ready
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/site
+	@echo 'Open build/site/index.html.'
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/trainer.py

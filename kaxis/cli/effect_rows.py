@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["Compared", "compare", "joined", "learners", "remarks"]
+__all__ = ["Compared", "compare", "joined", "learners", "remarks", "slopes"]
 
 
 @dataclass(frozen=True)
@@ -112,3 +113,23 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
         out += [f"  {note}" for note in notes[:12]]
         out += [f"  and {len(notes) - 12} more"] if len(notes) > 12 else []
     return out
+
+
+def slopes(cube: xr.Dataset, learner: str, baseline: str) -> tuple[list[dict[str, Any]], str]:
+    """The slope along K of every source that has one, with its training length, and what those numbers are."""
+    from kaxis.stats.contrasts import contrast, training_length
+
+    rows, called = [], ""
+    for source in map(str, cube.source.values):
+        try:
+            found = contrast(cube.sel(source=[source]), learner=learner, baseline=baseline, drop_incomplete=True)
+        except KaxisError as refusal:  # one K, or no seed that has them all
+            print(refusal, file=sys.stderr)
+            continue
+        one, about = found.isel(source=0), found.attrs
+        row = {"source": source, "effect": float(one.effect), "n_seeds": int(one.n_seeds)}
+        row |= {f"ci_{end}": float(one.ci.sel(ci_bound=end)) for end in ("lower", "upper")}
+        rows.append({**row, "steps": training_length(cube, source)})
+        interval = f"{100 * about['ci_prob']:.3g} % {about['ci_kind']} interval"
+        called = f"{learner} - {baseline}, {about['contrast']} ({about['units']}); {interval}"
+    return rows, called

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
+from kaxis.cli import effect_rows
 from kaxis.cli.common import StorePath, Where, open_cube
 from kaxis.errors import KaxisError
 from kaxis.io import file_name
@@ -127,6 +128,29 @@ def slope_steps(
     from kaxis.stats.contrasts import slope_steps as along
 
     _say(plots.save(*plots.slope_steps(along(cube, learner=learner, baseline=baseline)), out, name))
+    return 0
+
+
+@app.command
+def slopes(
+    *,
+    learner: str = "dtg_ff",
+    baseline: str = "bp_deepsup",
+    out: Path = Path("figures"),
+    store: StorePath = None,
+    where: Where = None,
+) -> int:
+    """The slope along K of every source, one below the other, with its training length.
+
+    Example: kaxis figure slopes --store studies/results/main
+    """
+    cube = open_cube(store, where, curves=True)
+    from kaxis import plots
+
+    rows, called = effect_rows.slopes(cube, learner, baseline)
+    if not rows:
+        raise KaxisError(f"no source has {learner} and {baseline} at several K in one seed")
+    _say(plots.save(*plots.slopes(rows, called), out, "slopes"))
     return 0
 
 

@@ -130,12 +130,14 @@ class _Maker:
         what = f"Slope of {self.first} - {self.pair.baseline} along K, pp per unit of ln K ({kind})"
         return [f"{what}: {'. '.join(said)}."]
 
+    def _steps(self, source: str) -> int | None:
+        from kaxis.stats.contrasts import training_length
+
+        return training_length(self.cube, source)
+
     def _length(self, source: str) -> str:
-        """For how long its networks trained, without which a slope means little."""
-        if "step" not in self.cube.dims:
-            return ""
-        looked = self.cube.test_accuracy_curve.sel(source=source).notnull().any(("K", "learner", "seed"))
-        return f", {int(self.cube.step.values[looked.values].max()):,} steps" if looked.any() else ""
+        steps = self._steps(source)
+        return "" if steps is None else f", {steps:,} steps"
 
     def _found(self, verb: Callable[..., int], cube: xr.Dataset, **options: Any) -> tuple[Report | None, str]:
         """What an analysis found, or why it refused."""
@@ -161,10 +163,9 @@ class _Maker:
             return []
         from kaxis import plots
 
-        labels = [f"{r['source']} (n = {r['n_seeds']}{self._length(r['source'])})" for r in own]
         kind = f"{100 * slopes.attrs['ci_prob']:.3g} % {slopes.attrs['ci_kind']} interval"
-        rows = [{**r, "label": label} for r, label in zip(own, labels, strict=True)]
-        figure, _ = plots.forest(rows, f"slope on ln K, pp per unit, {kind}")
+        rows = [{**r, "steps": self._steps(r["source"])} for r in own]
+        figure, _ = plots.slopes(rows, f"slope on ln K, pp per unit, {kind}")
         return [_picture(figure, "The slope along K of each source", "pp per unit of ln K", own)]
 
     def _conflict_figure(self) -> list[Picture]:

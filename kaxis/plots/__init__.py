@@ -7,7 +7,7 @@ from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
 from kaxis.plots.layers import diagnose
 from kaxis.plots.ranked import ranked
 from kaxis.plots.save import drawn, save
-from kaxis.plots.summaries import band, coverage, factorial, forest, power
+from kaxis.plots.summaries import band, coverage, factorial, forest, power, slopes
 
 __all__ = [
     "audit",
@@ -25,4 +25,5 @@ __all__ = [
     "ranked",
     "save",
     "slope_steps",
+    "slopes",
 ]

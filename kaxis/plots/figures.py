@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, short
+from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, name_lines, short
 from kaxis.plots.style import SERIES, learner_look, style
 from kaxis.reference import published
 
@@ -37,9 +37,12 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
     learner, baseline = effects.attrs["learner"], effects.attrs["baseline"]
     rows: Rows = []
     with style():
-        figure = Figure(figsize=(6.6, 4.2))
+        figure = Figure(figsize=(5.0, 3.5))
         ax = figure.add_subplot()
         sources = [str(s) for s in effects.source.values if int(effects.n_seeds.sel(source=s).sum())]
+        counts = effects.n_seeds.values[effects.n_seeds.values > 0]
+        alike = counts.size > 0 and counts.min() == counts.max()
+        ends = []
         for i, source in enumerate(sources):
             colour, marker = SERIES[i % len(SERIES)]
             one = effects.sel(source=source)
@@ -48,16 +51,20 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
             x = one.K.values * 1.06 ** (i - (len(sources) - 1) / 2)
             seeds = one.difference.transpose("K", "seed").values
             ax.plot(np.repeat(x * 1.025, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
-            mean_with_interval(
-                ax, x, one, colour=colour, marker=marker, label=f"{short(source)} (n = {_span(one.n_seeds.values)})"
-            )
+            mean_with_interval(ax, x, one, colour=colour, marker=marker)
+            said = short(source) + ("" if alike else f" (n = {_span(one.n_seeds.values)})")
+            ends.append((float(x[-1]), float(one.effect[-1]), colour, said))
             rows += effect_rows(one, source)
         if paper:
             rows += _published_points(ax, learner, baseline)
+            told = [line for line in ax.lines if str(line.get_label()).startswith("published")]
+            ends += [(*line.get_xydata()[-1], "0.35", str(line.get_label())) for line in told]
         k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
         called = f"{100 * effects.attrs['ci_prob']:.3g}% {effects.attrs['ci_kind']} interval"
-        ax.set_title(f"Difference along the number of classes; mean and {called} over seeds", fontsize=9)
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        many = f", n = {counts[0]}" if alike else ""
+        ax.set_title(f"Mean and {called} over seeds{many}", fontsize=9)
+        if ends:
+            name_lines(ax, ends, size=8)
     return figure, rows
 
 
@@ -151,9 +158,10 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
     about = result.attrs
     rows: Rows = []
     with style():
-        figure = Figure(figsize=(6.6, 3.8))
+        figure = Figure(figsize=(5.4, 3.5))
         ax = figure.add_subplot()
         sources = [str(s) for s in result.source.values]
+        ends = []
         for i, source in enumerate(sources):
             colour, marker = SERIES[i % len(SERIES)]
             one = result.sel(source=source)
@@ -161,8 +169,9 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
             x = one.step.values * 1.04 ** (i - (len(sources) - 1) / 2)
             seeds = one.per_seed.transpose("step", "seed").values
             ax.plot(np.repeat(x * 1.02, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
-            label = f"{short(source)} (n = {_span(one.n_seeds.values)})"
-            mean_with_interval(ax, x, one, colour=colour, marker=marker, label=label, along="step")
+            mean_with_interval(ax, x, one, colour=colour, marker=marker, along="step")
+            said = f"{short(source)} (n = {_span(one.n_seeds.values)})"
+            ends.append((float(x[-1]), float(one.effect[-1]), colour, said))
             for step in one.step.values:
                 at = one.sel(step=step)
                 row = {"source": source, "step": int(step), "effect": float(at.effect), "n_seeds": int(at.n_seeds)}
@@ -176,10 +185,8 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
         ax.set_xlabel("training steps")
         ax.set_ylabel(f"{about['contrast']}\n({about['units']})")
         called = f"{100 * about['ci_prob']:.3g}% {about['ci_kind']} interval"
-        ax.set_title(
-            f"{about['learner']} - {about['baseline']} along training; mean and {called} over seeds", fontsize=9
-        )
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ax.set_title(f"{about['learner']} - {about['baseline']} along training; mean and {called}", fontsize=9)
+        name_lines(ax, ends, size=8)
     return figure, rows
 
 
@@ -189,9 +196,13 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
     K = [k for k in one.K.values if (one.status.sel(K=k) == "done").any()]
     rows: Rows = []
     with style():
-        figure = Figure(figsize=(2.4 * len(K) + 0.8, 2.8))
-        axes = figure.subplots(1, len(K), sharey=True, squeeze=False)[0]
-        for ax, k in zip(axes, K, strict=True):
+        wide = min(3, len(K))
+        high = -(-len(K) // wide)
+        figure = Figure(figsize=(2.2 * wide + 1.0, 2.2 * high + 0.4))
+        axes = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False)
+        for ax in axes.flat[len(K) :]:
+            ax.remove()
+        for ax, k in zip(axes.flat, K, strict=False):
             for name in learners:
                 for split, dash in (("test", "-"), ("train", "--")):
                     line = 100 * one[f"{split}_accuracy_curve"].sel(K=k, learner=name)
@@ -218,9 +229,11 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")  # no mathematics: text is text
             ax.set_title(f"K = {k}")
+        for ax in (axes.flat[i] for i in range(max(0, len(K) - wide), len(K))):
             ax.set_xlabel("step + 1")
-        axes[0].set_ylabel("accuracy (%), train dashed")
-        axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            ax.tick_params(labelbottom=True)
+        figure.supylabel("accuracy (%), train dashed", fontsize=9)
+        axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure, rows
 
 
@@ -238,13 +251,13 @@ def _published_points(ax: Axes, learner: str, baseline: str) -> Rows:
             marker="*",
             markersize=8,
             linestyle=":",
-            label="published, synthetic (n = 5, means)",
+            label="published, synthetic (n = 5)",
             zorder=2,
         )
         rows += [{"source": "published synthetic", "K": k, "effect": v} for k, v in zip(K, values, strict=True)]
     real = [row for row in tables["real"] if (row["learner"], row["baseline"]) == (learner, baseline)]
     if real:
-        label = f"published, CIFAR ({real[0]['note']})"
+        label = f"published, CIFAR\n({real[0]['note']})"
         ax.plot(
             [r["K"] for r in real],
             [r["effect"] for r in real],

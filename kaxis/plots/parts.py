@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 
 from kaxis.plots.style import BLACK
 
-__all__ = ["BLACK", "HOLLOW", "Rows", "effect_rows", "k_axis", "mean_with_interval", "short"]
+__all__ = ["BLACK", "HOLLOW", "Rows", "effect_rows", "k_axis", "mean_with_interval", "name_lines", "short", "spread"]
 
 Rows = list[dict[str, Any]]
 HOLLOW: dict[str, Any] = {
@@ -80,3 +81,46 @@ def effect_rows(one: xr.Dataset, source: str) -> Rows:
         row |= {f"seed_{int(s)}": float(at.difference.sel(seed=s)) for s in one.seed.values}
         rows.append(row)
     return rows
+
+
+def name_lines(ax: Axes, ends: Sequence[tuple[float, float, str, str]], *, size: float = 7) -> None:
+    """Lines named at the right of the axes instead of in a legend: where each ends (x, y), its colour and its text."""
+    ends = sorted(ends, key=lambda end: -end[1])
+    bottom, top = ax.get_ylim()
+    assert ax.figure is not None
+    lines = 72 * ax.figure.get_figheight() * ax.get_position().height / (1.5 * size)  # of text that fit
+    heights = spread([y for _, y, *_ in ends], (top - bottom) / max(lines, len(ends)))
+    ax.set_ylim(min(bottom, heights[-1] - 0.02 * (top - bottom)), max(top, heights[0] + 0.02 * (top - bottom)))
+    right = max(x for x, *_ in ends)
+    for (x, y, colour, text), height in zip(ends, heights, strict=True):
+        leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6, "relpos": (0.0, 0.5)}
+        own = {"color": colour, "fontsize": size, "va": "center", "arrowprops": leader, "annotation_clip": False}
+        ax.annotate(text, (x, y), (right * 1.25, height), **own)
+    ax.set_xlim(right=right * 1.15)
+
+
+def spread(heights: Sequence[float], apart: float) -> list[float]:
+    """Heights from the largest down, moved as little as keeps each `apart` from the next.
+
+    Examples
+    --------
+    >>> spread([5.0, 4.9, 0.0], 1.0)
+    [5.45, 4.45, 0.0]
+    """
+    groups: list[list[float]] = []
+    for height in heights:
+        groups.append([height])
+        while (
+            len(groups) > 1
+            and _middle(groups[-2]) - _middle(groups[-1]) < apart * (len(groups[-2]) + len(groups[-1])) / 2
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    out = []
+    for group in groups:
+        top = _middle(group) + apart * (len(group) - 1) / 2
+        out += [top - apart * i for i in range(len(group))]
+    return out
+
+
+def _middle(group: Sequence[float]) -> float:
+    return sum(group) / len(group)

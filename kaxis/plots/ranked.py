@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from kaxis.errors import KaxisError
-from kaxis.plots.parts import Rows, effect_rows, k_axis
+from kaxis.plots.parts import Rows, effect_rows, k_axis, name_lines
 from kaxis.plots.style import SERIES, style
 
-__all__ = ["ranked", "spread"]
+__all__ = ["ranked"]
 
 
 def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | None = None) -> tuple[Figure, Rows]:
@@ -58,50 +58,10 @@ def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | Non
         k_axis(ax, {int(k) for one in own.values() for k in one.K.values}, f"learner - {baseline}, test accuracy (pp)")
         kind, cut = own[order[0]].attrs["ci_kind"], "" if floor is None else f"; what is below {floor:g} is drawn there"
         ax.set_title(f"{source}: mean and {prob:.3g} % {kind} interval, n = {n}{cut}", fontsize=9)
-        bottom, top = ax.get_ylim()
-        right = max(x for x, _, _ in ends)
-        heights = spread([y for _, y, _ in ends], 0.042 * (top - bottom) * 17 / max(17, len(order)))
-        ax.set_ylim(min(bottom, heights[-1] - 0.02 * (top - bottom)), max(top, heights[0] + 0.02 * (top - bottom)))
-        for name, (x, y, colour), height in zip(order, ends, heights, strict=True):
-            ax.annotate(
-                f"{name} {float(own[name].effect[-1]):+.1f}",
-                (x, y),
-                (right * 1.25, height),
-                color=colour,
-                fontsize=7,
-                va="center",
-                arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6, "relpos": (0.0, 0.5)},
-                annotation_clip=False,
-            )
-        ax.set_xlim(right=right * 1.15)
+        name_lines(
+            ax, [(*end, f"{name} {float(own[name].effect[-1]):+.1f}") for name, end in zip(order, ends, strict=True)]
+        )
     rows: Rows = []
     for name in order:
         rows += [{"learner": name, **row} for row in effect_rows(own[name], source)]
     return figure, rows
-
-
-def spread(heights: Sequence[float], apart: float) -> list[float]:
-    """Heights from the largest down, moved as little as keeps each `apart` from the next.
-
-    Examples
-    --------
-    >>> spread([5.0, 4.9, 0.0], 1.0)
-    [5.45, 4.45, 0.0]
-    """
-    groups: list[list[float]] = []
-    for height in heights:
-        groups.append([height])
-        while (
-            len(groups) > 1
-            and _middle(groups[-2]) - _middle(groups[-1]) < apart * (len(groups[-2]) + len(groups[-1])) / 2
-        ):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    out = []
-    for group in groups:
-        top = _middle(group) + apart * (len(group) - 1) / 2
-        out += [top - apart * i for i in range(len(group))]
-    return out
-
-
-def _middle(group: Sequence[float]) -> float:
-    return sum(group) / len(group)

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kaxis.errors import KaxisError
-from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval
+from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, short
 from kaxis.plots.style import SERIES, learner_look, style
 
-__all__ = ["band", "coverage", "factorial", "forest", "power"]
+__all__ = ["band", "coverage", "factorial", "forest", "power", "slopes"]
 
 Row = Mapping[str, Any]
 
@@ -162,6 +162,21 @@ def forest(rows: Sequence[Row], xlabel: str, *, mark: tuple[float, str] | None =
         if any(series) or mark is not None:
             ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return figure, [dict(r) for r in rows]
+
+
+def slopes(rows: Sequence[Row], called: str) -> tuple[Figure, Rows]:
+    """The slope along K of every source, one below the other.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        ``source``, ``effect``, ``ci_lower``, ``ci_upper``, ``n_seeds``, ``steps`` of training (None where not known).
+    called : str
+        What is drawn.
+    """
+    long = ["" if r["steps"] is None else f", {r['steps']:,} steps" for r in rows]
+    labels = [f"{short(str(r['source']))} (n = {r['n_seeds']}{steps})" for r, steps in zip(rows, long, strict=True)]
+    return forest([{**r, "label": label} for r, label in zip(rows, labels, strict=True)], called)
 
 
 def factorial(result: xr.Dataset) -> tuple[Figure, Rows]:

@@ -15,7 +15,7 @@ from kaxis.stats.intervals import check_interval
 from kaxis.stats.models import crv3_slope, mixed_slope
 from kaxis.stats.scales import SHAPES, log_weights, scaled
 
-__all__ = ["contrast", "slope_checks", "slope_steps"]
+__all__ = ["contrast", "slope_checks", "slope_steps", "training_length"]
 
 
 PUBLISHED = "percentile bootstrap over (K, seed) observations, as published"
@@ -221,3 +221,13 @@ def _published(table: xr.DataArray, low: Sequence[int], high: Sequence[int], pro
     effect, lower, upper = as_published(table.sel(K=list(low)).values, table.sel(K=list(high)).values, prob)
     ci = xr.DataArray([lower, upper], dims="ci_bound")
     return {"effect": xr.DataArray(effect), "ci": ci, "bootstrap_ci": ci, "p": xr.DataArray(np.nan)}
+
+
+def training_length(cube: xr.Dataset, source: str) -> int | None:
+    """Steps of a source's longest training, from its learning curves, without which a slope means little; None where
+    there is no curve.
+    """
+    if "step" not in cube.dims:
+        return None
+    looked = cube.test_accuracy_curve.sel(source=source).notnull().any(("K", "learner", "seed"))
+    return int(cube.step.values[looked.values].max()) if looked.any() else None

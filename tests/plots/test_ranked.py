@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kaxis import plots
 from kaxis.errors import KaxisError
-from kaxis.plots.ranked import spread
+from kaxis.plots.parts import spread
 from kaxis.stats import effects
 from kaxis.store.cube import load_cube
 from tests.helpers import noisy
