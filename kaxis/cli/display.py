@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kaxis.execute.progress import Progress
 
-__all__ = ["line", "progress"]
+__all__ = ["estimate", "line", "progress"]
 
 EVERY = 5.0
 """Seconds between lines of a log."""
+
+SHORT = 60.0
+"""Seconds of work that nobody needs an estimate of; after as many it is measured."""
 
 ROWS = 16
 """Workers that have a line of their own on a terminal."""
@@ -30,28 +33,74 @@ def line(what: dict[str, Any]) -> None:
 
 def _logged() -> Callable[[Progress], None]:
     """Where a run stands, a line every few seconds: in all, and what each worker is at."""
-    said = [0.0]
+    started = time.monotonic()
+    said = started
 
     def show(p: Progress) -> None:
-        if time.monotonic() - said[0] < EVERY:
+        nonlocal said
+        if time.monotonic() - said < EVERY:
             return
-        said[0] = time.monotonic()
-        where = {"cells": p.cells, "cells_done": p.cells_done, "network_steps": p.network_steps}
+        said = time.monotonic()
+        left = p.seconds_left(said - started)
+        where: dict[str, int | None] = {"cells": p.cells, "cells_done": p.cells_done, "network_steps": p.network_steps}
         where |= {"network_steps_done": p.network_steps_done, "images_done": p.images_done}
+        where |= {"seconds_left": None if left is None else round(left)}
         workers = {who: {"network_steps_done": done, "note": note} for who, (done, note) in p.workers.items()}
         line({**where, "note": p.note, "workers": workers})
 
     return show
 
 
+def estimate(flops: float, jobs: int | None, device: str) -> tuple[str, float]:
+    """How long that much arithmetic takes at half the rate of large products, measured here and now: in words, in
+    seconds.
+    """
+    from kaxis.execute.provenance import cores
+    from kaxis.train.precision import product_rate
+
+    processes = jobs or len(cores())
+    rate, where = product_rate(device)
+    seconds = flops / (0.5 * rate * (processes if where == "cpu" else 1))
+    on = f"{processes} processes on the CPU" if where == "cpu" else "the GPU"
+    how = f"half of {rate / 1e9:.0f} GFLOP/s each; no evaluation counted"
+    return f"{flops / 1e12:.3g} TFLOP, about {_long(seconds)} with {on} ({how})", seconds
+
+
+def _long(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _estimated(jobs: int | None, device: str, say: Callable[[str], None]) -> Callable[[Progress], None]:
+    """How long it will take: by arithmetic before it starts, measured after the first minute; not of short work."""
+    started, said = time.monotonic(), list[str]()
+
+    def show(p: Progress) -> None:
+        nonlocal started
+        if not said:
+            words, seconds = estimate(p.flops, jobs, device) if p.flops > SHORT * 1e10 else ("", 0.0)
+            said.append(words)
+            started = time.monotonic()
+            if seconds >= SHORT:
+                say(f"{p.cells} cells to train: {words}")
+        seconds = time.monotonic() - started
+        if len(said) == 1 and seconds >= SHORT and (left := p.seconds_left(seconds)) is not None:
+            said.append(f"after {_long(seconds)} of work, by its own rate: {_long(seconds + left)} in all")
+            if left >= SHORT:
+                say(said[1])
+
+    return show
+
+
 @contextmanager
-def progress(json: bool) -> Iterator[Callable[[Progress], None]]:
-    """A live line on a terminal, nothing into a pipe; of a log its lines."""
+def progress(json: bool, jobs: int | None, device: str) -> Iterator[Callable[[Progress], None]]:
+    """A live line on a terminal; into a pipe two lines of long work, on how long; of a log its lines."""
     if json:
         yield _logged()
         return
     if not sys.stderr.isatty():
-        yield lambda progress: None
+        yield _estimated(jobs, device, lambda words: print(words, file=sys.stderr, flush=True))
         return
     from rich.console import Console
     from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -68,6 +117,7 @@ def progress(json: bool) -> Iterator[Callable[[Progress], None]]:
     ) as bar:
         task = bar.add_task("", cells="0", rate="-", left="-", note="")
         started, at = time.monotonic(), dict[str, TaskID]()
+        say_how_long = _estimated(jobs, device, lambda words: bar.console.print(words, markup=False, highlight=False))
 
         def show_workers(p: Progress, seconds: float) -> None:
             """A line of each of several, as many as fit."""
@@ -81,7 +131,7 @@ def progress(json: bool) -> Iterator[Callable[[Progress], None]]:
         def show(p: Progress) -> None:
             seconds = time.monotonic() - started
             rate = p.network_steps_done / seconds if seconds > 0 else 0.0
-            left = (p.network_steps - p.network_steps_done) / rate if rate else 0.0
+            left = p.seconds_left(seconds) or 0.0
             shown: dict[str, Any] = {
                 "cells": f"{p.cells_done}/{p.cells} cells",
                 "rate": f"{p.images_done / seconds:,.0f} img/s" if p.images_done else f"{rate:,.0f} network-steps/s",
@@ -89,6 +139,7 @@ def progress(json: bool) -> Iterator[Callable[[Progress], None]]:
                 "left": f"{left // 60:.0f}:{left % 60:02.0f} left" if rate else "- left",
             }
             bar.update(task, total=p.network_steps, completed=p.network_steps_done, **shown)
+            say_how_long(p)
             show_workers(p, seconds)
 
         yield show

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 from cyclopts import Parameter
 
 from kaxis.cli.common import StorePath, open_store
-from kaxis.cli.display import line, progress
+from kaxis.cli.display import estimate, line, progress
 from kaxis.errors import KaxisError, hint, visible
 from kaxis.spec.study import Study
 from kaxis.spec.table import OPTIONS, shown_default
@@ -151,7 +151,7 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
         trace.prove()
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the tracer's own chatter
     try:
-        with progress(json) as show:
+        with progress(json, how["jobs"], how["device"]) as show:
             summary = execute(study, target, profile=trace, on_progress=show, **how)
     except KeyboardInterrupt:
         cells = share_of(study.cells(), *parsed(how["shard"]))
@@ -183,7 +183,8 @@ def _dry_run(study: Study, store: Any, jobs: int | None, device: str, shard: str
     for cell, is_done in zip(cells, done, strict=True):
         print(f"{'done   ' if is_done else 'to do  '} {cell}")
     left = sum(flops(cell) for cell, is_done in zip(cells, done, strict=True) if not is_done)
-    print(f"{len(cells)} cells, {len(cells) - sum(done)} to do{_estimate(left, jobs, device)}")
+    how_long = f": {estimate(left, jobs, device)[0]}" if left else ""
+    print(f"{len(cells)} cells, {len(cells) - sum(done)} to do{how_long}")
     return 0
 
 
@@ -193,30 +194,6 @@ def _job_script(study: Study, target: Store) -> int:
 
     print(script(Cluster.of(study.cluster), target.path))
     return 0
-
-
-def _estimate(operations: float, jobs: int | None, device: str) -> str:
-    """Arithmetic left, and how long that takes at half the rate of large products, measured here and now."""
-    if not operations:
-        return ""
-    from kaxis.execute.provenance import cores
-    from kaxis.train.precision import product_rate
-
-    processes = jobs or len(cores())
-    rate, where = product_rate(device)
-    seconds = operations / (0.5 * rate * (processes if where == "cpu" else 1))
-    size = (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
-    on = f"{processes} processes on the CPU" if where == "cpu" else "the GPU"
-    return (
-        f": {operations / 1e12:.3g} TFLOP, about {size} with {on} (half of {rate / 1e9:.0f} GFLOP/s each; no "
-        "evaluation counted)"
-    )
 
 
 def _report(study: Study, path: Path, summary: Summary, json: bool) -> int:

@@ -16,7 +16,7 @@ from kaxis.spec.source import SourceSpec
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.train.schedule import step_count
 
-__all__ = ["STACK", "flops", "networks", "stacks_of", "steps_of"]
+__all__ = ["STACK", "flops", "networks", "stack_flops", "stacks_of", "steps_of"]
 
 STACK = 5
 """Networks trained side by side on a CPU: enough to fill a product, few enough to stay in cache (`benchmarks/`)."""
@@ -44,15 +44,15 @@ def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
                 stack = []
             stack = [*stack, *same_seed]
         stacks.append(stack)
-    return sorted(stacks, key=_cost, reverse=True)
+    return sorted(stacks, key=stack_flops, reverse=True)
 
 
 def networks(cells: Sequence[Cell]) -> int:
     return sum({c.seed: max(d.algorithm.members for d in cells if d.seed == c.seed) for c in cells}.values())
 
 
-def _cost(cells: Sequence[Cell]) -> float:
-    """Multiply-adds of a stack, near enough to put long ones first."""
+def stack_flops(cells: Sequence[Cell]) -> float:
+    """Arithmetic of a stack, near enough to put long ones first and to say how long."""
     cell = max(cells, key=lambda c: c.algorithm.members)
     return flops(cell) / cell.algorithm.members * networks(cells)
 

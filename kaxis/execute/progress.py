@@ -21,15 +21,19 @@ class Progress:
     ----------
     cells, network_steps : int
         What there is to do.
+    flops : float
+        The arithmetic of it, by which time is estimated: a network-step of one net costs more than another's.
     show : callable
         Called after every change.
     """
 
     cells: int
     network_steps: int = 0
+    flops: float = 0.0
     show: Callable[[Progress], None] = _unseen
     finished: set[str] = field(default_factory=set)
     network_steps_done: int = 0
+    flops_done: float = 0.0
     images_done: int = 0
     note: str = ""
     workers: dict[str, list[Any]] = field(default_factory=dict)
@@ -39,11 +43,16 @@ class Progress:
     def cells_done(self) -> int:
         return len(self.finished)
 
-    def advance(self, network_steps: int, images: int = 0, note: str = "", who: str = "") -> None:
+    def seconds_left(self, seconds: float) -> float | None:
+        """Of work, after so many seconds of it; None where nothing can be said yet."""
+        return seconds * (self.flops / self.flops_done - 1) if self.flops_done else None
+
+    def advance(self, network_steps: int, images: int = 0, note: str = "", flops: float = 0.0, who: str = "") -> None:
         """Steps of networks that are done since the last call, how many images those were (0 for an MLP), where a
-        stack stands, and who trains it.
+        stack stands, what they cost, and who trains it.
         """
         self.network_steps_done += network_steps
+        self.flops_done += flops
         self.images_done += images
         self.note = note or self.note
         if who:

@@ -10,7 +10,7 @@ from pathlib import Path
 from kaxis.errors import KaxisError
 from kaxis.execute import gpus
 from kaxis.execute.backends import BACKENDS
-from kaxis.execute.grouping import STACK, networks, stacks_of, steps_of
+from kaxis.execute.grouping import STACK, networks, stack_flops, stacks_of, steps_of
 from kaxis.execute.progress import Progress
 from kaxis.execute.provenance import cores, device_of
 from kaxis.execute.shards import shard as parse_shard
@@ -121,7 +121,8 @@ def run(
         tried(store).prepare()
     training = {c.id: c for cell in wanted for c in cell.candidates or (cell,) if lacking(c, job.place(c))}
     stacks = _stacks(list(training.values()), job, here)
-    progress = Progress(len(training), sum(networks(s) * steps_of(s[0]) for s in stacks), on_progress)
+    steps, arithmetic = sum(networks(s) * steps_of(s[0]) for s in stacks), sum(map(stack_flops, stacks))
+    progress = Progress(len(training), steps, arithmetic, on_progress)
 
     most = {"cpu": len(cores()), "cuda": per_gpu * max(1, len(gpus.visible()))}.get(here, cluster.jobs)
     most = 1 if profile else jobs or most
@@ -135,6 +136,8 @@ def run(
                 (BACKENDS["serial"] if one else backend)(job, stacks, progress, jobs=slots, address=address)
             return slots > 0
 
+    if stacks:
+        progress.show(progress)  # what there is to do, before any of it is done
     try:
         until_done(stacks, job, progress, offer)
         if ranks.count() > 1:

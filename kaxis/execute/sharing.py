@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from kaxis.errors import KaxisError
 from kaxis.execute import gpus
-from kaxis.execute.grouping import networks, steps_of
+from kaxis.execute.grouping import networks, stack_flops, steps_of
 from kaxis.execute.progress import Progress
 from kaxis.execute.provenance import cores
 from kaxis.execute.worker import Job
@@ -79,7 +79,8 @@ def _left(stacks: Sequence[list[Cell]], job: Job, progress: Progress) -> list[li
         there = [c for c in open_ if job.place(c).exists(c)]
         if there and (done := [c for c in there if not job.lacks(job.place(c), c)]):
             open_ = [c for c in open_ if c not in done]
-            progress.advance((networks(stack) - networks(open_)) * steps_of(stack[0]))
+            spared = networks(stack) - networks(open_)
+            progress.advance(spared * steps_of(stack[0]), flops=stack_flops(stack) * spared / networks(stack))
             progress.finish(cell.id for cell in done)
         if open_:
             left.append(open_)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kaxis.execute.grouping import steps_of
+from kaxis.execute.grouping import networks, stack_flops, steps_of
 from kaxis.execute.provenance import device_of, provenance
 from kaxis.execute.stop import ASKED, heeded
 from kaxis.measure.profile import Profile, profiler
@@ -59,11 +59,16 @@ class Job:
         return self.weights and record["status"] == "done" and not store.weights(cell).exists()
 
 
-def work(job: Job, stack: list[Cell], tick: Callable[[int, int, str], None]) -> list[str]:
+def work(job: Job, stack: list[Cell], advance: Callable[[int, int, str, float], None]) -> list[str]:
     """Train a stack and keep its records; returns the ids of the cells that are finished. Cells that another run has
     finished or is training are left to it.
     """
     from kaxis.train.loop import networks_of
+
+    each = stack_flops(stack) / max(1, networks(stack) * steps_of(stack[0]))
+
+    def tick(network_steps: int, images: int, note: str) -> None:
+        advance(network_steps, images, note, network_steps * each)
 
     load_rules(job.rules)  # a worker starts with the package's own table
     todo = [cell for cell in stack if job.lacks(job.place(cell), cell)]

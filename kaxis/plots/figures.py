@@ -37,7 +37,7 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
     learner, baseline = effects.attrs["learner"], effects.attrs["baseline"]
     rows: Rows = []
     with style():
-        figure = Figure(figsize=(5.0, 3.5))
+        figure = Figure(figsize=(3.3, 3.5))
         ax = figure.add_subplot()
         sources = [str(s) for s in effects.source.values if int(effects.n_seeds.sel(source=s).sum())]
         counts = effects.n_seeds.values[effects.n_seeds.values > 0]
@@ -58,7 +58,9 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
         if paper:
             rows += _published_points(ax, learner, baseline)
             told = [line for line in ax.lines if str(line.get_label()).startswith("published")]
-            ends += [(*line.get_xydata()[-1], "0.35", str(line.get_label())) for line in told]
+            for line in told:
+                x, y = np.asarray(line.get_xydata())[-1]
+                ends.append((float(x), float(y), "0.35", str(line.get_label())))
         k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
         called = f"{100 * effects.attrs['ci_prob']:.3g}% {effects.attrs['ci_kind']} interval"
         many = f", n = {counts[0]}" if alike else ""
@@ -158,7 +160,7 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
     about = result.attrs
     rows: Rows = []
     with style():
-        figure = Figure(figsize=(5.4, 3.5))
+        figure = Figure(figsize=(3.8, 3.5))
         ax = figure.add_subplot()
         sources = [str(s) for s in result.source.values]
         ends = []

@@ -87,15 +87,20 @@ def name_lines(ax: Axes, ends: Sequence[tuple[float, float, str, str]], *, size:
     """Lines named at the right of the axes instead of in a legend: where each ends (x, y), its colour and its text."""
     ends = sorted(ends, key=lambda end: -end[1])
     bottom, top = ax.get_ylim()
-    assert ax.figure is not None
-    lines = 72 * ax.figure.get_figheight() * ax.get_position().height / (1.5 * size)  # of text that fit
+    whole = ax.get_figure(root=True)
+    assert whole is not None
+    longest = max(len(line) for *_, text in ends for line in text.split("\n"))
+    whole.set_figwidth(
+        whole.get_figwidth() + 0.6 * longest * size / 72
+    )  # so that a long name takes nothing of the axes
+    lines = 72 * whole.get_figheight() * ax.get_position().height / (1.5 * size)  # of text that fit
     heights = spread([y for _, y, *_ in ends], (top - bottom) / max(lines, len(ends)))
     ax.set_ylim(min(bottom, heights[-1] - 0.02 * (top - bottom)), max(top, heights[0] + 0.02 * (top - bottom)))
     right = max(x for x, *_ in ends)
+    look: dict[str, Any] = {"fontsize": size, "va": "center", "annotation_clip": False}
     for (x, y, colour, text), height in zip(ends, heights, strict=True):
         leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6, "relpos": (0.0, 0.5)}
-        own = {"color": colour, "fontsize": size, "va": "center", "arrowprops": leader, "annotation_clip": False}
-        ax.annotate(text, (x, y), (right * 1.25, height), **own)
+        ax.annotate(text, (x, y), (right * 1.25, height), color=colour, arrowprops=leader, **look)
     ax.set_xlim(right=right * 1.15)
 
 

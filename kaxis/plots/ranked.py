@@ -42,7 +42,7 @@ def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | Non
     n = str(max(counts)) if min(counts) == max(counts) else f"{min(counts)}-{max(counts)}"
     prob = 100 * own[order[0]].attrs["ci_prob"]
     with style():
-        figure = Figure(figsize=(7.2, max(4.0, 1.2 + 0.24 * len(order))), layout="constrained")
+        figure = Figure(figsize=(5.9, max(4.0, 1.2 + 0.24 * len(order))), layout="constrained")
         ax = figure.add_subplot()
         ax.axhline(0, color="0.6", linewidth=0.8)
         ends = []

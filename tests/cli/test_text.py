@@ -65,7 +65,7 @@ def test_names_reach_tables_and_figures_as_they_are(
     figure, numbers = plots.k_conflict(result)
     files = plots.save(figure, numbers, tmp_path, file_name(name) or "x")
     assert all(f.stat().st_size for f in files)
-    assert any(name in str(text.get_text()) for text in figure.axes[0].get_legend().get_texts())
+    assert any(name in str(text.get_text()) for text in figure.axes[0].texts)
     Report("a", name, {}, [{"x": name}], [("source", lambda r: r["x"])], [name]).show(as_json=False, csv_file=None)
     assert capsys.readouterr().out.count(name) == 3
 

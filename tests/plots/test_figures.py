@@ -11,7 +11,7 @@ import pytest
 
 from kaxis import plots
 from kaxis.errors import KaxisError
-from kaxis.plots.style import LEARNERS, learner_look
+from kaxis.plots.style import LEARNERS, SERIES, learner_look
 from kaxis.stats import effects, planning, simulate
 from kaxis.stats.contrasts import contrast
 from kaxis.store.cube import load_cube
@@ -133,3 +133,34 @@ def test_files_are_stable_byte_for_byte_and_come_with_their_numbers(fill: Fill, 
         rows = list(csv.DictReader(file))
     assert [float(row["effect"]) for row in rows] == pytest.approx(result.effect.values[0])
     assert float(rows[0]["seed_2"]) == pytest.approx(float(result.difference.sel(K=3, seed=2)[0]))
+
+
+def _seen(hexes: list[str], matrix: list[list[float]] | None) -> np.ndarray:
+    """CIE Lab (D65) of colours as an eye sees them whose cones mix linear light by a matrix."""
+    rgb = np.array([[int(h[i : i + 2], 16) / 255 for i in (1, 3, 5)] for h in hexes])
+    light = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    light = np.clip(light @ np.array(matrix).T, 0, 1) if matrix else light
+    xyz = light @ np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]).T
+    f = np.cbrt(xyz / [0.9505, 1.0, 1.089])
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+
+
+MACHADO = {  # Machado, Oliveira & Fernandes 2009, severity 1
+    "usual": None,
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("eye", MACHADO)
+def test_lines_are_told_apart_by_every_eye_and_without_colour(eye: str) -> None:
+    """Colours that look alike to somebody have another marker; in grey the markers alone tell."""
+    colours, markers = zip(*SERIES, strict=True)
+    assert len(set(markers)) == len(markers)
+    own = list(LEARNERS.values())
+    assert len({marker for _, marker in own}) == len(own)
+    lab = _seen(list(colours), MACHADO[eye])
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(len(lab), 1)]
+    assert apart.min() > 8, "two series would look alike"
+    assert np.median(apart) > 40

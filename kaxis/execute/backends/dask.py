@@ -125,13 +125,14 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
     worker = get_worker()
     if wrong := [f"{n} {v}, here {versions[n]}" for n, v in _versions().items() if v != versions[n]]:
         raise KaxisError(f"worker {worker.address} has {', '.join(wrong)}: records of one study are of one version")
-    told, since = [0, 0], [0.0]
+    steps, images, flops, since = 0, 0, 0.0, 0.0
 
-    def tick(steps: int, images: int, note: str) -> None:
-        told[0], told[1] = told[0] + steps, told[1] + images
-        if time.monotonic() - since[0] > TELL:
-            worker.log_event(topic, (*told, note, worker.address))
-            told[:], since[0] = [0, 0], time.monotonic()
+    def tick(more_steps: int, more_images: int, note: str, more_flops: float) -> None:
+        nonlocal steps, images, flops, since
+        steps, images, flops = steps + more_steps, images + more_images, flops + more_flops
+        if time.monotonic() - since > TELL:
+            worker.log_event(topic, (steps, images, note, flops, worker.address))
+            steps, images, flops, since = 0, 0, 0.0, time.monotonic()
 
     with ALONE:
         if topic in ENDED:
@@ -145,7 +146,7 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
             return []
         except KaxisError as error:
             raise KaxisError(f"worker {worker.address}: {error}", exit_code=error.exit_code) from None
-    worker.log_event(topic, (*told, "", worker.address))
+    worker.log_event(topic, (steps, images, "", flops, worker.address))
     return done
 
 
