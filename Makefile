@@ -11,7 +11,7 @@ BIN := .venv/bin
 	touch $@
 
 study: .venv/ready
-	@echo 'Trains 60 networks: about five minutes on two cores with AVX-512. Stop it whenever you like; the same command goes on.'
+	@echo 'Trains 60 networks: two to five minutes on two cores with AVX-512. Stop it whenever you like; the same command goes on.'
 	$(BIN)/kaxis run synthetic --K 5 10 50 --seeds 0-4 --learners bp_deepsup dtg_ff
 	$(BIN)/kaxis run digits --K 3 5 10 --seeds 0-4 --steps 1000 --learners bp_deepsup dtg_ff
 	$(BIN)/kaxis analyze paired --baseline bp_deepsup --learner dtg_ff --brief

@@ -7,10 +7,12 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
 import termios
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -171,18 +173,31 @@ def on_a_terminal(columns: int, command: list[str]) -> str:
     return out.decode()
 
 
-@pytest.mark.parametrize("columns", [80, 200])
-@pytest.mark.parametrize("verb", ["paired", "gap", "contrast"])
-def test_a_terminal_shows_every_number(verb: str, columns: int, fill: Fill, cli: Cli) -> None:
-    """A real one, short names: a table that is squeezed would cut its numbers."""
-    store = fill(noisy(), learners=["bp_deepsup", "dtg_ff"])
-    line = ["analyze", verb, "--store", str(store.path)]
-    rows = json.loads(cli(*line, "--json")[1])["rows"]
-    told = on_a_terminal(columns, [sys.executable, "-m", "kaxis", *line])
-    assert "…" not in told
-    for row in rows:
-        assert row["effect"] is None or f"{row['effect']:+.2f}" in told
-        assert row["ci_lower"] is None or f"[{row['ci_lower']:+.2f}, {row['ci_upper']:+.2f}]" in told
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?%?")
+
+
+@pytest.mark.parametrize("verb", ["paired", "paired --brief", "gap", "contrast", "factorial", "status"])
+def test_a_terminal_shows_every_number(verb: str, fill: Fill, cli: Cli) -> None:
+    """Of 40, 80 or 200 columns, as often as a pipe, where nothing is folded: a squeezed table would cut them."""
+    store: Path | Store = Path(__file__).parents[2] / "studies/results/factorial"
+    if verb != "factorial":
+        store = fill(noisy(), learners=["bp_deepsup", "dtg_ff", "dtg_ff[gradient=global,power=1,readout=learned]"])
+    line = [
+        *(["status"] if verb == "status" else ["analyze", *verb.split()]),
+        "--store",
+        str(getattr(store, "path", store)),
+    ]
+    whole = cli(*line)[1]
+    wanted = Counter(NUMBER.findall(whole))
+    assert wanted.total() > 5
+    if verb in ("paired", "gap", "contrast"):  # the pipe itself has what a program reads
+        for row in json.loads(cli(*line, "--json")[1])["rows"]:
+            assert row["effect"] is None or f"{row['effect']:+.2f}" in whole
+            assert row["ci_lower"] is None or f"[{row['ci_lower']:+.2f}, {row['ci_upper']:+.2f}]" in whole
+    for columns in (40, 80, 200):
+        told = on_a_terminal(columns, [sys.executable, "-m", "kaxis", *line])
+        assert "…" not in told
+        assert wanted - Counter(NUMBER.findall(told.replace("\r\n", "\n"))) == Counter(), columns
 
 
 def test_status_and_the_list_of_sets_are_whole_on_a_narrow_terminal(fill: Fill) -> None:
