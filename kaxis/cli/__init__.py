@@ -25,6 +25,7 @@ from kaxis.cli import (
     page,
     planning,
     run,
+    sequential,
     sources,
     status,
     store,
@@ -33,7 +34,7 @@ from kaxis.errors import KaxisError, visible
 from kaxis.registry import Registry
 from kaxis.train import ranks
 
-__all__ = ["app", "factorial", "locality", "main", "planning", "sources"]
+__all__ = ["app", "factorial", "locality", "main", "planning", "sequential", "sources"]
 
 app = App(
     name="kaxis",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaxis.cli.common import Pair
 from kaxis.cli.report import Column, interval
-from kaxis.errors import KaxisError, hint
+from kaxis.errors import KaxisError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,9 +43,10 @@ class Compared:
 
 
 def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[str]:
+    from kaxis.stats.blocks import check_there
+
     there = [str(name) for name in cube.learner.values]
-    if baseline not in there:
-        raise KaxisError(f"baseline '{baseline}' is not in the store, which has {hint(baseline, there)}")
+    check_there(cube, baseline, "baseline")
     names = asked or [name for name in there if name != baseline]
     if not names:
         raise KaxisError(f"the store holds no learner but '{baseline}'; run another, e.g. --learners {baseline} dtg_ff")

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from kaxis.cli import analyze, effect_rows, sources
 from kaxis.cli import page_facts as facts
 from kaxis.cli.common import Baseline, Learners, Output, Pair, StorePath, Where, conditions, open_cube
+from kaxis.cli.common import Table as TablePath
 from kaxis.cli.report import LEFT, Report, interval, number
 from kaxis.errors import KaxisError, hint
 from kaxis.io import file_name, write_text
@@ -28,6 +29,8 @@ __all__ = ["report"]
 
 
 def report(
+    table: TablePath = None,
+    /,
     *,
     source: Annotated[list[str] | None, Parameter(help="these alone, of the store's")] = None,
     baseline: Baseline = "bp_deepsup",
@@ -38,7 +41,8 @@ def report(
 ) -> int:
     """One HTML page of all that a store says: verdict, figures, tables, what is missing, settings, commands.
 
-    It opens offline and asks nothing of any server; its numbers are in it to take away.
+    It opens offline and asks nothing of any server; its numbers are in it to take away. A CSV file of results made
+    elsewhere has a page too.
 
     Example: kaxis report --store runs --out report.html
 
@@ -47,15 +51,16 @@ def report(
     learner
         The first is the one that figures and verdict are about: dtg_ff if it is there.
     """
-    cube = open_cube(store, where, curves=True)
+    cube = open_cube(store, where, table, curves=True)
     there = [str(s) for s in cube.source.values]
     for name in source or ():
         if name not in there:
-            raise KaxisError(f"source '{name}' is not in the store, which has {hint(name, there)}")
+            place = table or "the store"
+            raise KaxisError(f"source '{name}' is not in {place}, which has {hint(name, there)}")
     cube = cube.sel(source=source or there)
     names = effect_rows.learners(cube, learner, baseline)
     first = learner[0] if learner else "dtg_ff" if "dtg_ff" in names else names[0]
-    page = _Maker(cube, store, Pair(baseline, names), first).page(conditions(where), source)
+    page = _Maker(cube, store, table, Pair(baseline, names), first).page(conditions(where), source)
     from kaxis.page import render
 
     try:
@@ -86,6 +91,7 @@ class _Maker:
 
     cube: xr.Dataset
     store: Path | None
+    table: Path | None
     pair: Pair
     first: str
 
@@ -101,8 +107,9 @@ class _Maker:
         across = [_table(r) for r in ([slopes] if slopes else []) + conflicts]
         from kaxis.page import Section
 
-        records = facts.made(self.cube, self.store, where)
-        commands = facts.commands(self.cube, self.store, (baseline, self.first), asked, where)
+        records = [] if self.table else facts.made(self.cube, self.store, where)
+        place = facts.Place(self.store, self.table, where)
+        commands = facts.commands(self.cube, place, (baseline, self.first), asked)
         lines = [r.attrs["verdict"] for r in conflicts]
         together = [Section("All sources together", "together", lines, tables=across)] if across else []
         return Page(

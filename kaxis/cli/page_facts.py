@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from kaxis.page import Section
 
-__all__ = ["cells", "commands", "made"]
+__all__ = ["Place", "cells", "commands", "made"]
 
 
 def cells(cube: xr.Dataset) -> Section:
@@ -72,29 +73,36 @@ def made(cube: xr.Dataset, store: Path | None, where: Mapping[str, str]) -> Iter
     yield Section("Provenance", "provenance", tables=[Table("Made by", heads, rows, frozenset(heads[:-1]))])
 
 
-def commands(
-    cube: xr.Dataset,
-    store: Path | None,
-    pair: tuple[str, str],
-    asked: Sequence[str] | None,
-    where: Mapping[str, str],
-) -> Section:
+@dataclass(frozen=True)
+class Place:
+    """Where the numbers of a page are from: some records of a store, or a table."""
+
+    store: Path | None
+    table: Path | None
+    where: Mapping[str, str]
+
+    def flags(self) -> str:
+        if self.table:
+            return f" {shlex.quote(str(self.table))}"
+        only = f" --where {shlex.join(f'{k}={v}' for k, v in self.where.items())}" if self.where else ""
+        return f"{only} --store {shlex.quote(str(open_store(self.store).path))}"
+
+    def runs(self, sources: set[str]) -> list[str]:
+        if self.table:
+            return []
+        sweeps = [sweep for study, _ in open_store(self.store).studies() for sweep in study.sweeps]
+        own = [sweep for sweep in sweeps if sources & {cell.source for cell in sweep.cells()}]
+        end = f" --store {shlex.quote(str(open_store(self.store).path))}"
+        return [line + end for line in dict.fromkeys(f"kaxis run {shlex.join(sweep.flags())}" for sweep in own)]
+
+
+def commands(cube: xr.Dataset, place: Place, pair: tuple[str, str], asked: Sequence[str] | None) -> Section:
     """What to type to have the same records, tables and page."""
     from kaxis.page import Section
 
-    place = open_store(store)
-    there = set(map(str, cube.source.values))
-    lines = []
-    for study, _ in place.studies():
-        for sweep in study.sweeps:
-            if there & {cell.source for cell in sweep.cells()}:
-                lines.append(f"kaxis run {shlex.join(sweep.flags())}")
-    end = f" --store {shlex.quote(str(place.path))}"
+    lines, end = place.runs(set(map(str, cube.source.values))), place.flags()
     only = f" --source {shlex.join(asked)}" if asked else ""
-    lines = [line + end for line in dict.fromkeys(lines)]
     who = f"--baseline {shlex.quote(pair[0])} --learner {shlex.quote(pair[1])}"
-    if where:
-        end = f" --where {shlex.join(f'{k}={v}' for k, v in where.items())}{end}"
     lines += [f"kaxis analyze paired {who}{end}", f"kaxis analyze slope {who}{end}"]
     return Section("Commands", "commands", code=[*lines, f"kaxis report {who}{only}{end}"])
 

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from kaxis.cli.common import StorePath, open_store
 from kaxis.cli.display import estimate, line, progress
+from kaxis.cli.until import Until, until_clear
 from kaxis.errors import KaxisError, hint, visible
 from kaxis.spec.study import Study
 from kaxis.spec.table import OPTIONS, shown_default
@@ -59,6 +60,7 @@ def run(
     force: bool = False,
     weights: bool = False,
     profile: Path | None = None,
+    until: Annotated[Until | None, Parameter(name="*")] = None,
     json: Annotated[
         bool, Parameter(name="--json", help="for logs: a line of JSON on stdout every few seconds")
     ] = False,
@@ -70,6 +72,8 @@ def run(
     Example: kaxis run cifar100 --net vgg8 --width 0.25 --K 10 20 --seeds 0-1 --epochs 2 --learners dtg_ff bp_deepsup
 
     Example: kaxis run studies/synthetic.toml --jobs 2
+
+    Example: kaxis run synthetic --K 5 10 50 --seeds 0-7 --until-clear --effect 0.5
 
     Parameters
     ----------
@@ -111,6 +115,10 @@ def run(
     if data is not None:  # sets of your own are looked at when the study is read, here and in every process
         os.environ["KAXIS_DATA"] = str(data.expanduser())
     study, target = _study(source, dict(options or {}), small), open_store(store)
+    if until := until if until and until.until_clear else None:
+        until.check(study)
+        if shard != "1/1" or force:
+            raise KaxisError("--until-clear: looks at whole blocks, trained once; leave out --shard and --force")
     if dry_run:
         if ranks.rank():
             return 0
@@ -125,7 +133,9 @@ def run(
         "force": force,
         "weights": weights,
     }
-    return _executed(study, target, profile, how, json)
+    if until is None:
+        return _executed(study, target, profile, how, json)
+    return until_clear(study, target, until, lambda grown: _executed(grown, target, profile, how, json), json)
 
 
 def _study(source: str, given: dict[str, Any], small: bool) -> Study:

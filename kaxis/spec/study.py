@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -33,6 +34,12 @@ class Plan:
     baseline: str = "bp_deepsup"
     low: tuple[int, ...] = ()
     high: tuple[int, ...] = ()
+    effect: float | None = None
+    """What would be too small to matter, in the contrast's units (`kaxis run --until-clear`)."""
+    spread: float | None = None
+    """Of a seed's number, fixed before the seeds are seen."""
+    max_seeds: int | None = None
+    block: int | None = None
 
     @classmethod
     def of(cls, options: object) -> Plan:
@@ -43,14 +50,26 @@ class Plan:
         for key in options:
             if key not in allowed:
                 raise KaxisError(f"plan: '{key}' is not {hint(key, allowed)}")
-        values: dict[str, Any] = {k: integers(v) if k in ("low", "high") else str(v) for k, v in options.items()}
-        plan = cls(**values)
+        plan = cls(**{key: _planned(key, value) for key, value in options.items()})
         if bool(plan.low) != bool(plan.high):
             raise KaxisError("plan: low and high go together")
         check_split(plan.low, plan.high)
         for name in (plan.learner, plan.baseline):
             parse(name)
         return plan
+
+
+def _planned(key: str, value: Any) -> Any:
+    """A value of a plan, checked."""
+    if key in ("low", "high"):
+        return integers(value)
+    if key in ("learner", "baseline"):
+        return str(value)
+    whole = key in ("max_seeds", "block")
+    right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not (right and 0 < value < math.inf):
+        raise KaxisError(f"plan: {key} = {value}: a {'whole number' if whole else 'number'} above 0")
+    return value if whole else float(value)
 
 
 def check_split(low: Sequence[int], high: Sequence[int]) -> None:
@@ -147,7 +166,8 @@ class Study:
 
     def as_dict(self) -> dict[str, Any]:
         """Options with every default spelt out; ``Study.of(name, ...)`` takes them back."""
-        plan = json.loads(json.dumps(asdict(self.plan))) if self.plan else None
+        said = {k: v for k, v in asdict(self.plan).items() if v is not None} if self.plan else None
+        plan = json.loads(json.dumps(said))
         return {"leg": [sweep.as_dict() for sweep in self.sweeps], "plan": plan}
 
 

@@ -20,7 +20,7 @@ __all__ = [
     "attributes",
     "block",
     "check_pair",
-    "check_source",
+    "check_there",
     "difference",
     "estimates",
     "incomplete",
@@ -182,18 +182,17 @@ def block(
     return table.isel(seed=np.flatnonzero(complete))
 
 
+def check_there(cube: xr.Dataset, name: str, role: str = "learner") -> None:
+    """KaxisError if no such learner (or, as its role, baseline or source) is in the cube."""
+    there = [str(n) for n in cube["source" if role == "source" else "learner"].values]
+    if name not in there:
+        place = cube.attrs.get("origin", "store")
+        raise KaxisError(f"{role} '{name}' is not in the {place}, which has {hint(name, there)}")
+
+
 def check_pair(cube: xr.Dataset, learner: str, baseline: str) -> None:
     """KaxisError if either is not in the cube, or both are one."""
-    there = [str(name) for name in cube.learner.values]
-    for role, name in (("learner", learner), ("baseline", baseline)):
-        if name not in there:
-            raise KaxisError(f"{role} '{name}' is not in the store, which has {hint(name, there)}")
+    check_there(cube, learner)
+    check_there(cube, baseline, "baseline")
     if learner == baseline:
         raise KaxisError(f"learner and baseline are both '{learner}'; their difference is 0 by definition")
-
-
-def check_source(cube: xr.Dataset, source: str) -> None:
-    """KaxisError if it is not in the cube."""
-    names = [str(s) for s in cube.source.values]
-    if source not in names:
-        raise KaxisError(f"source '{source}' is not in the store, which has {hint(source, names)}")

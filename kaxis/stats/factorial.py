@@ -11,7 +11,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.learners import parse
-from kaxis.stats.blocks import asked, estimates, incomplete
+from kaxis.stats.blocks import asked, check_there, estimates, incomplete
 from kaxis.stats.multiplicity import holm
 from kaxis.stats.scales import log_weights, scaled
 
@@ -144,9 +144,8 @@ def _given(cube: xr.Dataset, factors: Sequence[str], design: Mapping[str, Mappin
     wanted = set(itertools.product((0, 1), repeat=len(factors)))
     if set(runs) != wanted or len(design) != len(wanted):
         raise KaxisError(f"design: {len(design)} learners do not name each of the {len(wanted)} combinations once")
-    there = [str(n) for n in cube.learner.values]
-    if absent := [n for n in runs.values() if n not in there]:
-        raise KaxisError(f"learner '{absent[0]}' is not in the store, which has {hint(absent[0], there)}")
+    for name in runs.values():
+        check_there(cube, name)
     return dict(sorted(runs.items()))
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError
 from kaxis.stats.arrays import estimate, seed_correlation
-from kaxis.stats.blocks import asked, attributes, block, check_pair, check_source, difference
+from kaxis.stats.blocks import asked, attributes, block, check_pair, check_there, difference
 from kaxis.stats.models import welch
 from kaxis.stats.multiplicity import holm
 from kaxis.stats.scales import log_weights, scaled
@@ -89,7 +89,7 @@ def _legs(
     """Effects of either source, (seed, K), over the K that both have; and their units."""
     check_pair(cube, learner, baseline)
     for source in sources:
-        check_source(cube, source)
+        check_there(cube, source, "source")
     if sources[0] == sources[1]:
         raise KaxisError(f"synthetic and real are both '{sources[1]}'; compare two sources")
     accuracy, units = scaled(cube, scale, (learner, baseline))
@@ -226,7 +226,7 @@ def _columns(
     accuracy, units = scaled(cube, scale, (learner, baseline))
     effects = difference(accuracy, learner, baseline)
     for source in sources:
-        check_source(cube, source)
+        check_there(cube, source, "source")
     if K is not None:
         return *_at(effects, sources, K), units
     tables = _tables(cube, effects, learner, baseline, sources, False)

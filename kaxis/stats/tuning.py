@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from kaxis.errors import KaxisError, hint
+from kaxis.errors import KaxisError
+from kaxis.stats.blocks import check_there
 
 __all__ = ["tuned"]
 
@@ -41,11 +42,10 @@ def tuned(cube: xr.Dataset, grids: Mapping[str, Sequence[str]]) -> xr.Dataset:
     """
     if not grids or not all(grids.values()):
         raise KaxisError("tuned: name a learner with the learners that it chooses from")
-    there = [str(n) for n in cube.learner.values]
     made = []
     for name, grid in grids.items():
-        if absent := [n for n in grid if n not in there]:
-            raise KaxisError(f"learner '{absent[0]}' is not in the store, which has {hint(absent[0], there)}")
+        for n in grid:
+            check_there(cube, n)
         own = cube.sel(learner=list(grid))
         done = own.status == "done"
         if "held_accuracy" not in own or not own.held_accuracy.where(done).notnull().any():

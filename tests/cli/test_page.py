@@ -148,3 +148,16 @@ def _typed(source: str, *words: str) -> Study:
             given[name].append(word)
     lists = {k: v if OPTIONS[k][0].is_list or not isinstance(v, list) else " ".join(v) for k, v in given.items()}
     return Study.of("typed", {"source": source, **lists})
+
+
+def test_a_table_made_elsewhere_has_a_page(cli: Cli, tmp_path: Path) -> None:
+    rows = [f"{K},{n},{s},{0.5 + 0.01 * s + 0.001 * K * (n == 'B')}" for K in (5, 10) for n in "AB" for s in range(4)]
+    (tmp_path / "own.csv").write_text("\n".join(["K,learner,seed,accuracy", *rows]))
+    code, _, err = cli("report", tmp_path / "own.csv", "--baseline", "A", "--out", tmp_path / "page.html")
+    assert (code, err) == (0, "")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "B against A" in page
+    assert f"--baseline A --learner B {tmp_path / 'own.csv'}" in page, "what to type"
+    code, _, err = cli("report", tmp_path / "own.csv", "--out", tmp_path / "page.html")
+    assert code == 2
+    assert "'bp_deepsup' is not in the table, which has one of: A, B" in err
