@@ -21,11 +21,13 @@ from kaxis.cli import (
     diagnose,
     factorial,
     figure,
+    images,
     locality,
     page,
     planning,
     run,
     sequential,
+    sets,
     sources,
     status,
     store,
@@ -34,7 +36,7 @@ from kaxis.errors import KaxisError, visible
 from kaxis.registry import Registry
 from kaxis.train import ranks
 
-__all__ = ["app", "factorial", "locality", "main", "planning", "sequential", "sources"]
+__all__ = ["app", "factorial", "images", "locality", "main", "planning", "sequential", "sets", "sources"]
 
 app = App(
     name="kaxis",

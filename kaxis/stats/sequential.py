@@ -15,9 +15,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from kaxis.errors import KaxisError
-from kaxis.stats.blocks import attributes, check_pair, difference
-from kaxis.stats.contrasts import contrast
 from kaxis.stats.intervals import constant, finite
+from kaxis.stats.per_seed import numbers
 
 __all__ = ["GRID", "decision", "evidence", "sequence", "sequential"]
 
@@ -157,7 +156,6 @@ def sequential(
     KaxisError
         Without a spread or two pilots, for a spread of 0, and where no source has such numbers.
     """
-    check_pair(cube, learner, baseline)
     if (spread is None) == (pilot == 0):
         raise KaxisError("sequential: give the spread of a seed's number, or how many pilot seeds show it")
     if spread is not None and not 0 < spread < math.inf:
@@ -168,9 +166,9 @@ def sequential(
         raise KaxisError(f"margin {margin:g}: above 0")
     if not 0 < prob < 1:
         raise KaxisError(f"prob {prob:g}: between 0 and 1")
-    numbers, about = _numbers(cube, learner, baseline, K, shape)
-    parts = [_one(numbers.sel(source=s), spread, pilot, margin, prob) for s in numbers.source.values]
-    out = xr.concat(parts, "source").assign_coords(source=numbers.source)
+    table, about = numbers(cube, learner, baseline, K, shape)
+    parts = [_one(table.sel(source=s), spread, pilot, margin, prob) for s in table.source.values]
+    out = xr.concat(parts, "source").assign_coords(source=table.source)
     out.attrs = about | {
         "ci_kind": "confidence sequence (sign symmetry)",
         "ci_prob": prob,
@@ -179,23 +177,6 @@ def sequential(
     }
     out.attrs["family"] = "all numbers of seeds of one source at once; sources each by itself"
     return out
-
-
-def _numbers(
-    cube: xr.Dataset, learner: str, baseline: str, K: int | None, shape: dict[str, Any]
-) -> tuple[xr.DataArray, dict[str, Any]]:
-    """One number per seed and source, and what they are."""
-    if K is None:
-        result = contrast(cube, learner=learner, baseline=baseline, drop_incomplete=True, **shape)
-        return result.per_seed, dict(result.attrs)
-    if K not in cube.K.values:
-        raise KaxisError(f"K = {K} is not there; there is {', '.join(map(str, cube.K.values))}")
-    apart = 100 * difference(cube.test_accuracy.where(cube.status == "done"), learner, baseline).sel(K=K, drop=True)
-    apart = apart.isel(source=np.flatnonzero(apart.notnull().any("seed").values))
-    if not apart.sizes["source"]:
-        raise KaxisError(f"K = {K}: no seed has both {learner} and {baseline} done")
-    about = attributes(cube, learner, baseline, kind="", prob=0.95) | {"contrast": f"effect at K = {K}", "units": "pp"}
-    return apart.transpose("source", "seed"), about
 
 
 def _one(d: xr.DataArray, spread: float | None, pilot: int, margin: float | None, prob: float) -> xr.Dataset:

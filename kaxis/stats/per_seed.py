@@ -1,0 +1,39 @@
+"""One number per seed and source, of whatever question along K."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from kaxis.errors import KaxisError
+from kaxis.stats.blocks import attributes, check_pair, difference
+from kaxis.stats.contrasts import contrast
+
+__all__ = ["numbers"]
+
+
+def numbers(
+    cube: xr.Dataset, learner: str, baseline: str, K: int | None, shape: dict[str, Any]
+) -> tuple[xr.DataArray, dict[str, Any]]:
+    """The effect at one K in pp, or a contrast along K (`shape`: what `contrast` takes); over (source, seed), NaN where
+    a seed has none. With what they are: ``contrast``, ``units``.
+
+    Raises
+    ------
+    KaxisError
+        For learners or a K that are not there, or where no source has such numbers.
+    """
+    check_pair(cube, learner, baseline)
+    if K is None:
+        result = contrast(cube, learner=learner, baseline=baseline, drop_incomplete=True, **shape)
+        return result.per_seed, dict(result.attrs)
+    if K not in cube.K.values:
+        raise KaxisError(f"K = {K} is not there; there is {', '.join(map(str, cube.K.values))}")
+    apart = 100 * difference(cube.test_accuracy.where(cube.status == "done"), learner, baseline).sel(K=K, drop=True)
+    apart = apart.isel(source=np.flatnonzero(apart.notnull().any("seed").values))
+    if not apart.sizes["source"]:
+        raise KaxisError(f"K = {K}: no seed has both {learner} and {baseline} done")
+    about = attributes(cube, learner, baseline, kind="", prob=0.95) | {"contrast": f"effect at K = {K}", "units": "pp"}
+    return apart.transpose("source", "seed"), about
