@@ -232,6 +232,9 @@ def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
             "ci_lower": float(at.rank_ci[0]),
             "ci_upper": float(at.rank_ci[1]),
             "first": int(at["first"]),
+            "best": float(at.best),
+            "place_lower": float(at.place_ci.sel(ci_bound="lower")),
+            "place_upper": float(at.place_ci.sel(ci_bound="upper")),
             "change": float(at.change),
             "change_lower": float(at.change_ci[0]),
             "change_upper": float(at.change_ci[1]),
@@ -250,6 +253,8 @@ def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
         ("mean rank", lambda r: number(r["effect"], ".2f")),
         ("95% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"])),
         ("first", lambda r: f"{r['first']}/{r['n_seeds']}"),
+        ("best", lambda r: number(r["best"], ".0%")),
+        ("place, 95%", lambda r: f"{r['place_lower']:.0f} to {r['place_upper']:.0f}"),
         ("change from smallest K", lambda r: number(r["change"])),
         ("95% t interval", lambda r: interval(r["change_lower"], r["change_upper"])),
         ("agreement", lambda r: number(r["agreement"], ".2f")),
@@ -259,6 +264,8 @@ def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
         "Rank 1 is the best test accuracy of a seed, ties share. Over seeds in which every learner is done.",
         "Agreement: mean over seeds of Kendall's tau-b with the same seed's order at the smallest K (1 the same, "
         "-1 reversed).",
+        "Best: share of resampled studies in which its mean is the highest; surer of itself than few seeds allow.",
+        "Place, 95%: of its true mean, by a band over its differences to all others (1 is best).",
         "Ranks say who is ahead, not by how much; their intervals are rough.",
     ]
     out.show(Report("rankings", "Ranks of learners along K", dict(result.attrs), rows, columns, remarks))

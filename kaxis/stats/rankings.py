@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
+from kaxis.stats.best import first_share, places
 from kaxis.stats.blocks import estimates, incomplete
 
 __all__ = ["rankings"]
@@ -32,9 +33,10 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
     -------
     Dataset
         Over (source, K, learner): ``rank`` with ``rank_ci``, ``first`` (seeds in which it has the best rank, alone or
-        with others), ``change`` (a seed's rank at this K minus that at the source's smallest) with ``change_ci``. Over
-        (source, K): ``agreement``, mean over seeds of Kendall's tau-b between a seed's order at this K and at the
-        smallest, with ``agreement_ci``; ``n_seeds``. NaN for learners that a source does not have.
+        with others), ``best`` (share of resampled studies in which its mean is the highest), ``place_ci`` (interval of
+        its place by true mean accuracy), ``change`` (a seed's rank at this K minus that at the source's smallest) with
+        ``change_ci``. Over (source, K): ``agreement``, mean over seeds of Kendall's tau-b between a seed's order at
+        this K and at the smallest, with ``agreement_ci``; ``n_seeds``. NaN for learners that a source does not have.
 
     Raises
     ------
@@ -60,6 +62,7 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
             "rank": rank.effect,
             "rank_ci": rank.ci,
             "first": (ranks == ranks.min("learner")).sum("seed"),
+            **_best(accuracy.where(whole & has), prob),
             "change": change.effect,
             "change_ci": change.ci,
             "agreement": agreement.effect,
@@ -77,6 +80,25 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
         "family": "one per source, K and learner",
     }
     return out
+
+
+def _best(accuracy: xr.DataArray, prob: float) -> dict[str, xr.DataArray]:
+    """Of each source and K over the seeds that are whole."""
+    axes = ("source", "K", "learner")
+    best = xr.full_like(accuracy.isel(seed=0, drop=True), np.nan)
+    ends = {end: best.copy() for end in ("lower", "upper")}
+    for source in accuracy.source.values:
+        for K in accuracy.K.values:
+            at = {"source": source, "K": K}
+            one = accuracy.sel(at).dropna("learner", how="all").dropna("seed").transpose("seed", "learner")
+            if not one.sizes["seed"] or one.sizes["learner"] < 2:
+                continue
+            place = at | {"learner": one.learner.values}
+            best.loc[place] = first_share(one.values)
+            low, high = places(one.values, prob)
+            ends["lower"].loc[place], ends["upper"].loc[place] = low, high
+    place_ci = xr.concat(list(ends.values()), xr.DataArray(list(ends), dims="ci_bound", name="ci_bound"))
+    return {"best": best.transpose(*axes), "place_ci": place_ci.transpose("ci_bound", *axes)}
 
 
 def _ranks(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
