@@ -3,6 +3,8 @@ from .execute.runner import run as run
 from .measure.audit import audit as audit
 from .measure.diagnose import diagnose as diagnose
 from .measure.diagnose import diagnose_rows as diagnose_rows
+from .measure.images import over_images as over_images
+from .measure.images import per_class as per_class
 from .measure.locality import locality as locality
 from .measure.subject import subject as subject
 from .measure.subject import subjects as subjects
@@ -26,6 +28,9 @@ from .stats.effects import paired as paired
 from .stats.factorial import factorial as factorial
 from .stats.rankings import rankings as rankings
 from .stats.rows import rows as rows
+from .stats.sequential import sequential as sequential
+from .stats.sets import over_sets as over_sets
+from .stats.shrinkage import shrunk as shrunk
 from .stats.sources import conflict as conflict
 from .stats.sources import differential as differential
 from .stats.tables import cube_from_rows as cube_from_rows

@@ -21,6 +21,7 @@ from kaxis.cli import (
     diagnose,
     factorial,
     figure,
+    figure_planning,
     images,
     locality,
     page,
@@ -28,6 +29,7 @@ from kaxis.cli import (
     run,
     sequential,
     sets,
+    shrunk,
     sources,
     status,
     store,
@@ -36,7 +38,19 @@ from kaxis.errors import KaxisError, visible
 from kaxis.registry import Registry
 from kaxis.train import ranks
 
-__all__ = ["app", "factorial", "images", "locality", "main", "planning", "sequential", "sets", "sources"]
+__all__ = [
+    "app",
+    "factorial",
+    "figure_planning",
+    "images",
+    "locality",
+    "main",
+    "planning",
+    "sequential",
+    "sets",
+    "shrunk",
+    "sources",
+]
 
 app = App(
     name="kaxis",

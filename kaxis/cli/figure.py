@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
@@ -15,7 +16,7 @@ from kaxis.io import file_name
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["app"]
+__all__ = ["app", "say"]
 
 app = App(
     name="figure",
@@ -51,7 +52,7 @@ def k_conflict(
     from kaxis import plots
 
     figure, rows = plots.k_conflict(result, paper=paper)
-    _say(plots.save(figure, rows, out, name))
+    say(plots.save(figure, rows, out, name))
     return 0
 
 
@@ -79,7 +80,7 @@ def paired(
         except KaxisError:  # one K, or incomplete seeds: the figure says what there is
             slope = None
         figure, rows = plots.paired(cube, result, source, slope)
-        _say(plots.save(figure, rows, out, f"paired_{file_name(source)}"))
+        say(plots.save(figure, rows, out, f"paired_{file_name(source)}"))
     return 0
 
 
@@ -100,7 +101,7 @@ def band(
     from kaxis import plots
 
     for source in _drawn(result):
-        _say(plots.save(*plots.band(result, source), out, f"band_{file_name(source)}"))
+        say(plots.save(*plots.band(result, source), out, f"band_{file_name(source)}"))
     return 0
 
 
@@ -127,7 +128,7 @@ def slope_steps(
     from kaxis import plots
     from kaxis.stats.contrasts import slope_steps as along
 
-    _say(plots.save(*plots.slope_steps(along(cube, learner=learner, baseline=baseline)), out, name))
+    say(plots.save(*plots.slope_steps(along(cube, learner=learner, baseline=baseline)), out, name))
     return 0
 
 
@@ -150,7 +151,7 @@ def slopes(
     rows, called = effect_rows.slopes(cube, learner, baseline)
     if not rows:
         raise KaxisError(f"no source has {learner} and {baseline} at several K in one seed")
-    _say(plots.save(*plots.slopes(rows, called), out, "slopes"))
+    say(plots.save(*plots.slopes(rows, called), out, "slopes"))
     return 0
 
 
@@ -164,96 +165,34 @@ def factorial(*, out: Path = Path("figures"), store: StorePath = None, where: Wh
     from kaxis import plots
     from kaxis.stats.factorial import factorial as analyse
 
-    _say(plots.save(*plots.factorial(analyse(cube)), out, "factorial"))
+    say(plots.save(*plots.factorial(analyse(cube)), out, "factorial"))
     return 0
 
 
 @app.command
-def power(
-    *,
-    effect: float,
-    learner: str = "dtg_ff",
-    baseline: str = "bp_deepsup",
-    target: float = 0.8,
-    seeds: int = 20,
-    out: Path = Path("figures"),
-    store: StorePath = None,
-    where: Where = None,
-) -> int:
-    """Power against the number of seeds, with the spread that the store's own seeds show.
+def places(*, K: int | None = None, out: Path = Path("figures"), store: StorePath = None, where: Where = None) -> int:
+    """The place of every learner by mean accuracy, with the interval that comparisons with all others leave it; a file
+    for each source.
 
-    Example: kaxis figure power --effect 1 --where source=synthetic --out figures
+    Example: kaxis figure places --where source=synthetic --store studies/results/main
 
     Parameters
     ----------
-    effect
-        In pp at one K, or in pp per unit of ln K for the slope.
-    target
-        Wanted power, drawn as a line.
-    seeds
-        Up to which number.
+    K
+        Number of classes; the largest of each source without it.
     """
-    if not 2 <= seeds <= 10_000:
-        raise KaxisError(f"--seeds {seeds}: 2 to 10,000")
     cube = open_cube(store, where)
     from kaxis import plots
-    from kaxis.stats import planning
+    from kaxis.stats.rankings import rankings
 
-    planning.seeds_needed(effect, abs(effect) or 1.0, target)  # refuses an effect or a power that there is not
-    curves = {}
-    for spread in planning.spreads(cube, learner=learner, baseline=baseline):
-        what = "slope on ln K" if spread["K"] is None else f"K = {spread['K']}"
-        sd = float(spread["d"].std(ddof=1))
-        curves[f"{spread['source']}, {what} (spread {sd:.2f})"] = [
-            {"n_seeds": n, "power": planning.power(effect, sd, n)} for n in range(2, seeds + 1)
-        ]
-    if not curves:
-        raise KaxisError(f"no source has two seeds with both {learner} and {baseline} done")
-    _say(plots.save(*plots.power(curves, effect, target=target), out, "power"))
-    return 0
-
-
-@app.command
-def coverage(
-    *,
-    n: list[int] | None = None,
-    intervals: list[str] | None = None,
-    shapes: list[str] | None = None,
-    icc: float = 0.5,
-    tilt: float = 0.0,
-    question: Literal["effect", "contrast", "slope", "gap", "mean"] = "effect",
-    draws: int = 1_000,
-    out: Path = Path("figures"),
-) -> int:
-    """What intervals that say 95 % cover, against the number of seeds, by simulation; a panel for each shape.
-
-    Example: kaxis figure coverage --intervals t studentized percentile --out figures
-
-    Parameters
-    ----------
-    n
-        Seeds; 5 8 10 15.
-    intervals
-        Out of t, studentized, bca, percentile, as-published; t, studentized and percentile.
-    shapes
-        Out of normal, exponential, contaminated; all.
-    icc, tilt
-        Shares of the variance that are a seed's own level and slope along K.
-    question
-        As in `kaxis analyze coverage`.
-    draws
-        Simulated studies a point.
-    """
-    from kaxis import plots
-    from kaxis.stats import simulate
-
-    rows = [
-        simulate.coverage(kind, k, shape=shape, icc=icc, tilt=tilt, question=question, draws=draws)
-        for shape in shapes or simulate.SHAPES
-        for kind in intervals or ["t", "studentized", "percentile"]
-        for k in n or [5, 8, 10, 15]
-    ]
-    _say(plots.save(*plots.coverage(rows), out, "coverage"))
+    result = rankings(cube)
+    for source in map(str, result.source.values):
+        there = result.K.values[(result.n_seeds.sel(source=source) > 0).values].tolist()
+        if not there or (K is not None and K not in there):
+            print(f"{source}: no seed has every learner at K = {K or 'any'}", file=sys.stderr)
+            continue
+        figure, rows = plots.places(result.sel(source=source, K=K or there[-1]))
+        say(plots.save(figure, rows, out, f"places_{file_name(source)}"))
     return 0
 
 
@@ -278,7 +217,7 @@ def curves(
         there = [n for n in names if (cube.status.sel(source=source, learner=n) == "done").any()]
         if there:
             figure, rows = plots.curves(cube, str(source), there)
-            _say(plots.save(figure, rows, out, f"curves_{file_name(str(source))}"))
+            say(plots.save(figure, rows, out, f"curves_{file_name(str(source))}"))
     return 0
 
 
@@ -296,6 +235,6 @@ def _drawn(result: xr.Dataset) -> list[str]:
     return [str(s) for s in result.source.values if int(result.n_seeds.sel(source=s).sum())]
 
 
-def _say(files: list[Path]) -> None:
+def say(files: list[Path]) -> None:
     for file in files:
         print(file)

@@ -7,7 +7,7 @@ from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
 from kaxis.plots.layers import diagnose
 from kaxis.plots.ranked import ranked
 from kaxis.plots.save import drawn, save
-from kaxis.plots.summaries import band, coverage, factorial, forest, power, slopes
+from kaxis.plots.summaries import band, coverage, factorial, forest, places, power, slopes
 
 __all__ = [
     "audit",
@@ -21,6 +21,7 @@ __all__ = [
     "k_conflict",
     "locality",
     "paired",
+    "places",
     "power",
     "ranked",
     "save",

@@ -14,7 +14,7 @@ from kaxis.errors import KaxisError
 from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, short
 from kaxis.plots.style import SERIES, learner_look, style
 
-__all__ = ["band", "coverage", "factorial", "forest", "power", "slopes"]
+__all__ = ["band", "coverage", "factorial", "forest", "places", "power", "slopes"]
 
 Row = Mapping[str, Any]
 
@@ -177,6 +177,40 @@ def slopes(rows: Sequence[Row], called: str) -> tuple[Figure, Rows]:
     long = ["" if r["steps"] is None else f", {r['steps']:,} steps" for r in rows]
     labels = [f"{short(str(r['source']))} (n = {r['n_seeds']}{steps})" for r, steps in zip(rows, long, strict=True)]
     return forest([{**r, "label": label} for r, label in zip(rows, labels, strict=True)], called)
+
+
+def places(result: xr.Dataset) -> tuple[Figure, Rows]:
+    """The place of every learner at one K: the share of resampled studies in which it is first, and where its true
+    place may be.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `kaxis.stats.rankings.rankings`, of one source and K.
+    """
+    one = result.isel(learner=np.flatnonzero(np.isfinite(result["rank"].values)))
+    one = one.sortby("rank")
+    names, n = [str(name) for name in one.learner.values], one.sizes["learner"]
+    rows: Rows = []
+    with style():
+        figure = Figure(figsize=(4.6, 1.0 + 0.26 * n))
+        ax = figure.add_subplot()
+        for i, name in enumerate(names):
+            at = one.isel(learner=i)
+            low, high = at.place_ci.values
+            ax.plot([low, high], [i, i], color="0.6", linewidth=4, solid_capstyle="round", zorder=1)
+            ax.plot([float(at["rank"])], [i], "o", color=BLACK, markersize=4)
+            ax.annotate(f"{float(at.best):.0%}", (n + 0.6, i), fontsize=8, va="center", annotation_clip=False)
+            row = {"learner": name, "mean_rank": float(at["rank"]), "place_lower": int(low), "place_upper": int(high)}
+            rows.append(row | {"best": float(at.best), "n_seeds": int(one.n_seeds)})
+        ax.annotate("best in", (n + 0.6, -0.9), fontsize=8, va="center", annotation_clip=False)
+        ax.set_yticks(range(n), [short(name) for name in names])
+        ax.set_ylim(n - 0.4, -0.6)
+        ax.set_xlim(0.7, n + 0.4)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_xlabel("dot: mean rank; bar: place by true mean, 95 % (1 is best)")
+        ax.set_title(f"{short(str(one.source.item()))}, K = {int(one.K)}, n = {int(one.n_seeds)}", fontsize=9)
+    return figure, rows
 
 
 def factorial(result: xr.Dataset) -> tuple[Figure, Rows]:

@@ -31,9 +31,9 @@ def test_the_bands_quantile_is_that_of_whole_seeds() -> None:
     low, high = simultaneous_band(d)
     reach = (high - low) / 2 / (d.std(0, ddof=1) / 2)
     assert reach == pytest.approx(reach[0])
-    from kaxis.stats.multiplicity import _correlation
+    from kaxis.stats.multiplicity import correlation
 
-    root = np.linalg.cholesky(_correlation(d))
+    root = np.linalg.cholesky(correlation(d))
     x = rng.standard_normal((40_000, 4, 3)) @ root.T
     t = np.abs(x.mean(1)) / (x.std(1, ddof=1) / 2)
     assert reach[0] == pytest.approx(np.quantile(t.max(1), 0.95), rel=0.05)

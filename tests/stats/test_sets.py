@@ -33,7 +33,7 @@ def drawn(mean: float, se: float) -> list[float]:
     return (mean + z / z.std(ddof=1) * se * 2).tolist()
 
 
-# Colditz et al. 1994, log relative risks and their variances as in R's metafor (dat.bcg), and what metafor says of them.
+# Colditz et al. 1994: log relative risks and their variances, as in R's metafor (dat.bcg).
 BCG = [
     -0.8893,
     -1.5854,

@@ -1,0 +1,101 @@
+"""``kaxis figure power`` and ``coverage``: what a study can say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from kaxis.cli.common import StorePath, Where, open_cube
+from kaxis.cli.figure import app, say
+from kaxis.errors import KaxisError
+
+__all__ = ["coverage", "power"]
+
+
+@app.command
+def power(
+    *,
+    effect: float,
+    learner: str = "dtg_ff",
+    baseline: str = "bp_deepsup",
+    target: float = 0.8,
+    seeds: int = 20,
+    out: Path = Path("figures"),
+    store: StorePath = None,
+    where: Where = None,
+) -> int:
+    """Power against the number of seeds, with the spread that the store's own seeds show.
+
+    Example: kaxis figure power --effect 1 --where source=synthetic --out figures
+
+    Parameters
+    ----------
+    effect
+        In pp at one K, or in pp per unit of ln K for the slope.
+    target
+        Wanted power, drawn as a line.
+    seeds
+        Up to which number.
+    """
+    if not 2 <= seeds <= 10_000:
+        raise KaxisError(f"--seeds {seeds}: 2 to 10,000")
+    cube = open_cube(store, where)
+    from kaxis import plots
+    from kaxis.stats import planning
+
+    planning.seeds_needed(effect, abs(effect) or 1.0, target)  # refuses an effect or a power that there is not
+    curves = {}
+    for spread in planning.spreads(cube, learner=learner, baseline=baseline):
+        what = "slope on ln K" if spread["K"] is None else f"K = {spread['K']}"
+        sd = float(spread["d"].std(ddof=1))
+        curves[f"{spread['source']}, {what} (spread {sd:.2f})"] = [
+            {"n_seeds": n, "power": planning.power(effect, sd, n)} for n in range(2, seeds + 1)
+        ]
+    if not curves:
+        raise KaxisError(f"no source has two seeds with both {learner} and {baseline} done")
+    say(plots.save(*plots.power(curves, effect, target=target), out, "power"))
+    return 0
+
+
+@app.command
+def coverage(
+    *,
+    n: list[int] | None = None,
+    intervals: list[str] | None = None,
+    shapes: list[str] | None = None,
+    icc: float = 0.5,
+    tilt: float = 0.0,
+    question: Literal["effect", "contrast", "slope", "gap", "mean"] = "effect",
+    draws: int = 1_000,
+    out: Path = Path("figures"),
+) -> int:
+    """What intervals that say 95 % cover, against the number of seeds, by simulation; a panel for each shape.
+
+    Example: kaxis figure coverage --intervals t studentized percentile --out figures
+
+    Parameters
+    ----------
+    n
+        Seeds; 5 8 10 15.
+    intervals
+        Out of t, studentized, bca, percentile, as-published; t, studentized and percentile.
+    shapes
+        Out of normal, exponential, contaminated; all.
+    icc, tilt
+        Shares of the variance that are a seed's own level and slope along K.
+    question
+        As in `kaxis analyze coverage`.
+    draws
+        Simulated studies a point.
+    """
+    from kaxis import plots
+    from kaxis.stats import simulate
+
+    rows = [
+        simulate.coverage(kind, k, shape=shape, icc=icc, tilt=tilt, question=question, draws=draws)
+        for shape in shapes or simulate.SHAPES
+        for kind in intervals or ["t", "studentized", "percentile"]
+        for k in n or [5, 8, 10, 15]
+    ]
+    say(plots.save(*plots.coverage(rows), out, "coverage"))
+    return 0

@@ -1,0 +1,70 @@
+"""``kaxis analyze shrunk``: effects along K that lend each other strength."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kaxis.cli import effect_rows
+from kaxis.cli.analyze import app
+from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
+from kaxis.cli.report import Column, Report, interval, number
+
+__all__ = ["shrunk"]
+
+
+@app.command
+def shrunk(
+    table: Table = None,
+    /,
+    *,
+    baseline: Baseline = "bp_deepsup",
+    learner: Learners = None,
+    drop_incomplete: bool = False,
+    prob: float = 0.95,
+    out: Output = PLAIN,
+) -> int:
+    """Effects along K, each by itself and given those at the other K: a line in ln K, and deviations from it.
+
+    Example: kaxis analyze shrunk --learner dtg_ff --where source=synthetic
+
+    Parameters
+    ----------
+    drop_incomplete
+        Leave out seeds that lack a K instead of refusing.
+    """
+    from kaxis.stats.shrinkage import shrunk as analyse
+
+    cube, rows, refused = out.cube(table), [], []
+    about: dict[str, Any] = {}
+    for name in effect_rows.learners(cube, learner, baseline):
+        found = analyse(cube, learner=name, baseline=baseline, drop_incomplete=drop_incomplete, prob=prob)
+        about = found.attrs
+        refused += [f"Refused: {name} - {baseline}: {why}" for why in about["refused"]]
+        for source in map(str, found.source.values):
+            for K in found.K.values:
+                one = found.sel(source=source, K=K)
+                if not int(one.n_seeds):
+                    continue
+                row = {"source": source, "K": int(K), "learner": name, "baseline": baseline}
+                row |= {"own": float(one.own), "effect": float(one.effect), "n_seeds": int(one.n_seeds)}
+                for end in ("lower", "upper"):
+                    row |= {f"own_{end}": float(one.own_ci.sel(ci_bound=end))}
+                    row |= {f"ci_{end}": float(one.ci.sel(ci_bound=end))}
+                rows.append(row)
+    columns: list[Column] = [
+        ("source", lambda r: r["source"]),
+        ("K", lambda r: r["K"]),
+        ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
+        ("by itself", lambda r: number(r["own"])),
+        (f"{100 * prob:.3g}% t", lambda r: interval(r["own_lower"], r["own_upper"])),
+        ("given all K", lambda r: number(r["effect"])),
+        (f"{100 * prob:.3g}% mixture of t", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        ("n", lambda r: r["n_seeds"]),
+    ]
+    remarks = [
+        *refused,
+        "Given all K: a line in ln K and deviations from it, as large as the seeds say (docs/statistics.md). "
+        "Secondary: its interval holds on average over K, for effects as it supposes them; the t interval at each K.",
+    ]
+    out.show(Report("shrunk", "Paired effects given those at all K, pp", about, rows, columns, remarks))
+    return 0
