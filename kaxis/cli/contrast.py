@@ -182,4 +182,8 @@ def _standing(
     times = cube.finished.sel(source=source, learner=[study.plan.learner, study.plan.baseline]).values.ravel()
     first = min((t for t in times if t), default="")
     when = "before" if created <= first else "AFTER"
+    if study.plan.max_seeds:
+        return (
+            f"of the study '{study.name}', whose seeds were added until it was clear: quote kaxis analyze sequential."
+        )
     return f"primary contrast of the study '{study.name}', planned {when} the first result ({created[:16]} UTC)."

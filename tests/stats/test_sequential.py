@@ -180,6 +180,7 @@ def test_a_run_until_clear_looks_at_whole_blocks_of_its_own_seeds(tmp_path: Path
     assert f"{shown} seeds, digits" in lines[0][-1]
     plans = [study.plan for study, _ in Store(tmp_path / "one").studies()]
     assert {plan.effect for plan in plans if plan} == {2.0}
+    assert "quote kaxis analyze sequential" in cli("analyze", "contrast", "--store", tmp_path / "one")[1]
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path, cli: Cli) -> None:
