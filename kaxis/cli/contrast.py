@@ -162,6 +162,10 @@ def _standing(
     """Primary or secondary, and whether the plan is older than the results."""
     if study is None or study.plan is None:
         return "secondary, in no study's plan."
+    if study.plan.max_seeds:
+        return (
+            f"of the study '{study.name}', whose seeds were added until it was clear: quote kaxis analyze sequential."
+        )
     cells = [c for c in study.cells() if c.source == source]
     split = asked.split if asked.split is not None else (study.plan.low, study.plan.high)
     planned_K = sorted({*study.plan.low, *study.plan.high} or {c.K for c in cells})
@@ -182,8 +186,4 @@ def _standing(
     times = cube.finished.sel(source=source, learner=[study.plan.learner, study.plan.baseline]).values.ravel()
     first = min((t for t in times if t), default="")
     when = "before" if created <= first else "AFTER"
-    if study.plan.max_seeds:
-        return (
-            f"of the study '{study.name}', whose seeds were added until it was clear: quote kaxis analyze sequential."
-        )
     return f"primary contrast of the study '{study.name}', planned {when} the first result ({created[:16]} UTC)."
