@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import StorePath, Where, open_cube
+from kaxis.cli.common import StorePath, Where, conditions, open_cube, open_store
 from kaxis.errors import KaxisError
 from kaxis.io import file_name
 
@@ -166,6 +166,35 @@ def factorial(*, out: Path = Path("figures"), store: StorePath = None, where: Wh
     from kaxis.stats.factorial import factorial as analyse
 
     say(plots.save(*plots.factorial(analyse(cube)), out, "factorial"))
+    return 0
+
+
+@app.command
+def per_class(
+    *,
+    learner: str = "dtg_ff",
+    baseline: str = "bp_deepsup",
+    data: Path | None = None,
+    out: Path = Path("figures"),
+    store: StorePath = None,
+    where: Where = None,
+) -> int:
+    """Effects class by class, a panel for each K, with intervals over seeds and test samples; a file for each source.
+
+    Example: kaxis figure per-class --store studies/results/published --where activation=relu
+
+    Parameters
+    ----------
+    data
+        Folder of image files; $KAXIS_DATA, else the user's cache.
+    """
+    from kaxis import plots
+    from kaxis.measure import images
+
+    place, only = open_store(store), conditions(where)
+    result = images.per_class(place, learner=learner, baseline=baseline, where=only, data=data)
+    for source in map(str, result.source.values):
+        say(plots.save(*plots.per_class(result, source), out, f"per_class_{file_name(source)}"))
     return 0
 
 

@@ -3,6 +3,7 @@ CSV.
 """
 
 from kaxis.plots.audit import audit, locality
+from kaxis.plots.classes import per_class
 from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
 from kaxis.plots.layers import diagnose
 from kaxis.plots.ranked import ranked
@@ -21,6 +22,7 @@ __all__ = [
     "k_conflict",
     "locality",
     "paired",
+    "per_class",
     "places",
     "power",
     "ranked",

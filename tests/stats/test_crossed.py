@@ -142,5 +142,12 @@ def test_the_verb_and_what_it_refuses(store: Store, tmp_path: Path, cli: Cli) ->
     assert "seeds x samples" in out
     assert cli("analyze", "images", "--per-class", "--store", store.path, "--csv", tmp_path / "c.csv")[0] == 0
     assert len((tmp_path / "c.csv").read_text().splitlines()) > 13
+    code, _, err = cli("figure", "per-class", "--store", store.path, "--out", tmp_path)
+    assert (code, err) == (0, "")
+    drawn = (tmp_path / "per_class_digits.csv").read_text().splitlines()
+    assert len(drawn) > 10 + 3
+    code, _, err = cli("figure", "places", "--store", store.path, "--out", tmp_path)
+    assert (code, err) == (0, "")
+    assert (tmp_path / "places_synthetic.svg").exists()
     with pytest.raises(KaxisError, match="'bp' is not in the store"):
         over_images(store, learner="dtg_ff", baseline="bp")
