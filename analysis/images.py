@@ -22,3 +22,9 @@ for r in rows:
     print(
         f"| {r['source']} | {r['K']} | {r['effect']:+.2f} | {ends[0]} | {ends[1]} | {shares} | {r['n_seeds']} | {r['n_samples']:,} |"
     )
+
+# %%
+for r in rows:
+    print(
+        f"{r['source']} K = {r['K']}, seeds x images: {r['effect']:+.2f} [{r['ci_lower']:+.2f}, {r['ci_upper']:+.2f}]"
+    )

@@ -33,6 +33,6 @@ for K in cube.K.values:
     at = kaxis.over_sets(cube, **AB, K=int(K))
     own = ", ".join(f"{s.split('/')[0]} {float(e):+.2f}" for s, e in zip(at.source.values, at.effect, strict=True))
     print(
-        f"| {K} | {own} | {float(at['mean']):+.2f} [{float(at.ci[0]):+.2f}, {float(at.ci[1]):+.2f}] | [{float(at.new_ci[0]):+.2f}, {float(at.new_ci[1]):+.2f}] |"
+        f"| {K} | {own} | {float(at['mean']):+.2f} [{float(at.ci[0]):+.2f}, {float(at.ci[1]):+.2f}] | {float(at['mean']):+.2f} [{float(at.new_ci[0]):+.2f}, {float(at.new_ci[1]):+.2f}] |"
     )
 print(*kaxis.verdicts(kaxis.paired(cube, **AB)), sep="\n")
