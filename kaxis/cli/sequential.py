@@ -64,6 +64,7 @@ def sequential(
                 numbers = {"number": float(at.number), "e": float(at.e), "e_max": float(at.e_max)}
                 rows.append({"source": source, **pair, "seed": int(seed), "n_seeds": n, **numbers, **ends})
             remarks.append(f"{source}, {name} - {baseline}: {_decided(one, about)}")
+        remarks += [f"Refused: {name} - {baseline}: {why}" for why in about["refused"]]
     columns: list[Column] = [
         ("source", lambda r: r["source"]),
         ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
@@ -102,4 +103,4 @@ def _decided(one: Any, about: dict[str, Any]) -> str:
         return f"shown to be inside +-{about['margin']:g}, after {int(one.decided_n)} counted seeds ({spread})."
     ahead = int(one.next_n)
     would = f"with {ahead} in all if the next were like the mean so far" if ahead else "not within 1,000 like these"
-    return f"open after {n} counted seeds ({spread}); a difference would be shown {would}."
+    return f"open after {n} counted seed{'s' * (n != 1)} ({spread}); a difference would be shown {would}."

@@ -106,7 +106,14 @@ def _looked_at(study: Study, store: Store, plan: Plan) -> xr.Dataset | None:
     if len(study.sweeps[0].seeds) <= pilot:
         return None
     who: dict[str, Any] = {"learner": plan.learner, "baseline": plan.baseline}
-    return sequential(cube, **who, spread=plan.spread, pilot=pilot, margin=plan.effect, **shape)
+    try:
+        found = sequential(cube, **who, spread=plan.spread, pilot=pilot, margin=plan.effect, **shape)
+    except KaxisError as refusal:  # pilots that failed, a spread of 0: more seeds may do
+        print(refusal, file=sys.stderr)
+        return None
+    for why in found.attrs["refused"]:
+        print(why, file=sys.stderr)
+    return found
 
 
 PILOT = 3
@@ -134,4 +141,4 @@ def _say(found: xr.Dataset | None, seeds: tuple[int, ...], json: bool) -> bool:
         ]
         what = f"{found.attrs['contrast']} {interval(*ends)} {found.attrs['units']} ({kind})"
         print(f"{len(seeds)} seeds, {source}: {what}, largest E {number(most, '.1f')}: {words}")
-    return bool((found.decided != "open").all())
+    return bool((found.decided != "open").all()) and not found.attrs["refused"]

@@ -149,7 +149,7 @@ def sequential(
         Over (source, seed): ``number``, ``e`` (e-process), ``e_max`` (largest so far), ``ci``, NaN for pilots and seeds
         without a number. Over (source,): ``spread``, ``decided`` (difference, small, open), ``decided_n``, ``n_seeds``,
         ``next_n``: with how many seeds in all it would be decided if the next were all like the mean so far (0: not
-        within 1,000).
+        within 1,000). ``attrs["refused"]`` says why other sources are left out.
 
     Raises
     ------
@@ -167,8 +167,15 @@ def sequential(
     if not 0 < prob < 1:
         raise KaxisError(f"prob {prob:g}: between 0 and 1")
     table, about = numbers(cube, learner, baseline, K, shape)
-    parts = [_one(table.sel(source=s), spread, pilot, margin, prob) for s in table.source.values]
-    out = xr.concat(parts, "source").assign_coords(source=table.source)
+    parts, refused = [], list(about.get("refused", []))
+    for source in table.source.values:
+        try:
+            parts.append(_one(table.sel(source=source), spread, pilot, margin, prob))
+        except KaxisError as refusal:
+            refused.append(str(refusal))
+    if not parts:
+        raise KaxisError("; ".join(refused))
+    out = xr.concat(parts, "source", coords="minimal")
     out.attrs = about | {
         "ci_kind": "confidence sequence (sign symmetry)",
         "ci_prob": prob,
@@ -183,8 +190,10 @@ def _one(d: xr.DataArray, spread: float | None, pilot: int, margin: float | None
     there = d.dropna("seed").sortby("seed")
     first, counted = there.values[:pilot], there.isel(seed=slice(pilot, None))
     if spread is None:
-        if len(first) < pilot or constant(first):
-            raise KaxisError(f"{d.source.item()}: {len(first)} pilot seeds have no spread; give the spread")
+        if len(first) < pilot:
+            raise KaxisError(f"{d.source.item()}: {len(first)} of {pilot} pilot seeds are there")
+        if constant(first):
+            raise KaxisError(f"{d.source.item()}: its {pilot} pilot seeds have no spread; give the spread")
         spread = float(first.std(ddof=1))
     x = counted.values
     e = evidence(x, spread)
