@@ -48,7 +48,7 @@ def evidence(d: ArrayLike, spread: float) -> NDArray[np.float64]:
     Examples
     --------
     >>> evidence([1.0, 1.2, 0.8, 1.1, 0.9, 1.0], 1.0).round(1)
-    array([ 1. ,  1.5,  2.6,  4.5,  7.9, 13.9])
+    array([ 1. ,  1.6,  2.6,  4.8,  8.7, 16.3])
     """
     return np.exp(_log_evidence(finite(d), np.zeros(1), spread)[0])
 
