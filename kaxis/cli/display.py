@@ -19,6 +19,9 @@ __all__ = ["estimate", "line", "progress"]
 EVERY = 5.0
 """Seconds between lines of a log."""
 
+SMALL = 3e12
+"""Arithmetic that is short work on any machine of today: not worth the second of a measurement."""
+
 SHORT = 60.0
 """Seconds of work that nobody needs an estimate of; after as many it is measured."""
 
@@ -79,7 +82,7 @@ def _estimated(jobs: int | None, device: str, say: Callable[[str], None]) -> Cal
     def show(p: Progress) -> None:
         nonlocal started
         if not said:
-            words, seconds = estimate(p.flops, jobs, device) if p.flops > SHORT * 1e10 else ("", 0.0)
+            words, seconds = estimate(p.flops, jobs, device) if p.flops > SMALL else ("", 0.0)
             said.append(words)
             started = time.monotonic()
             if seconds >= SHORT:
