@@ -75,7 +75,7 @@ def test_two_runs_train_nothing_twice(tmp_path: Path) -> None:
 )
 def test_a_run_that_is_asked_to_end_leaves_a_checkpoint(name: str, jobs: int, tmp_path: Path) -> None:
     """Though none was due: the same command goes on from where it stood, to the same records."""
-    study = ["run", "digits", "--K", "3", "5", "--seeds", "0", "--learners", "bp", "--steps", "3000"]
+    study = ["run", "digits", "--K", "3", "5", "--seeds", "0", "--learners", "bp", "--steps", "2000"]
     whole = kaxis(*study, "--store", tmp_path / "whole", "--jobs", "2")
     one = kaxis(*study, "--store", tmp_path / "cut", "--jobs", str(jobs))
     deadline = time.monotonic() + 120
