@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["Compared", "compare", "joined", "learners", "remarks", "slopes"]
+__all__ = ["Compared", "compare", "joined", "learners", "remarks", "slopes", "unused"]
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,16 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
         out.append(
             f"With {few[0]} seeds the exact test cannot fall below p = {2 / 2 ** few[0]:.4g}, whatever they show."
         )
-    if notes:
-        out.append(f"{len(notes)} cells or files are not used; the rows are of the seeds that both learners have:")
-        out += [f"  {note}" for note in notes[:12]]
-        out += [f"  and {len(notes) - 12} more"] if len(notes) > 12 else []
-    return out
+    return out + unused(notes)
+
+
+def unused(notes: list[str]) -> list[str]:
+    """What is not there or not used, a line each, of many the first."""
+    if not notes:
+        return []
+    head = f"{len(notes)} cells or files are not used; the rows are of the seeds that both learners have:"
+    more = [f"  and {len(notes) - 12} more"] if len(notes) > 12 else []
+    return [head, *(f"  {note}" for note in notes[:12]), *more]
 
 
 def slopes(cube: xr.Dataset, learner: str, baseline: str) -> tuple[list[dict[str, Any]], str]:

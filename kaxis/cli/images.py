@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Any
 
+from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Output, conditions, open_store
 from kaxis.cli.report import Column, Report, interval, number
@@ -37,24 +37,15 @@ def images(
         Class by class instead.
     """
     from kaxis.measure import images as over
+    from kaxis.stats.rows import rows as plain
 
     place, where = open_store(out.store), conditions(out.where)
     options: dict[str, Any] = {"learner": learner, "baseline": baseline, "where": where, "data": data, "prob": prob}
     found = over.per_class(place, **options) if per_class else over.over_images(place, **options)
-    rows, axes = [], [axis for axis in ("source", "K", "class") if axis in found.dims]
-    for at in itertools.product(*(found[axis].values.tolist() for axis in axes)):
-        row: dict[str, Any] = dict(zip(axes, at, strict=True))
-        one = found.sel(row)
-        if not int(one.n_seeds):
-            continue
-        row |= {"learner": learner, "baseline": baseline, "effect": float(one.effect)}
-        row |= {f"ci_{end}": float(one.ci.sel(ci_bound=end)) for end in ("lower", "upper")}
-        row |= {"n_seeds": int(one.n_seeds), "n_samples": int(one.n_samples)}
-        if not per_class:
-            row |= {f"seeds_{end}": float(one.seeds_ci.sel(ci_bound=end)) for end in ("lower", "upper")}
-            row |= {f"of_{of}": float(one.part.sel(of=of)) for of in ("seeds", "samples", "rest")}
-            row |= {name: float(one[name]) for name in ("disagree", "disagree_alone", "disagree_chance")}
-        rows.append(row)
+    rows = plain(found)
+    for row in rows if not per_class else ():
+        part = found.part.sel(source=row["source"], K=row["K"])
+        row |= {f"of_{of}": float(part.sel(of=of)) for of in part.of.values}
     rows.sort(key=lambda r: (r["source"], r["K"], r["effect"]) if per_class else (r["source"], r["K"]))
     prefix = f"{100 * prob:.3g}% t"
     columns: list[Column] = [("source", lambda r: r["source"]), ("K", lambda r: r["K"])]
@@ -73,7 +64,8 @@ def images(
             ("by chance", lambda r: number(r["disagree_chance"], ".1%")),
         ]
     columns += [("n", lambda r: r["n_seeds"]), ("samples", lambda r: f"{r['n_samples']:,}")]
-    out.show(Report("images", "Effects over seeds and test samples", found.attrs, rows, columns, _remarks(per_class)))
+    remarks = [*_remarks(per_class), *effect_rows.unused(found.attrs["notes"])]
+    out.show(Report("images", "Effects over seeds and test samples", found.attrs, rows, columns, remarks))
     return 0
 
 

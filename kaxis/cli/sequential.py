@@ -44,11 +44,12 @@ def sequential(
     low, high
         Mean effect over the high K minus that over the low K, instead of the slope on ln K.
     """
+    from kaxis.stats.sequential import PILOTS, fewest
     from kaxis.stats.sequential import sequential as analyse
 
     if spread is not None and pilot:
         raise KaxisError(f"--spread {spread:g} and --pilot {pilot}: choose one")
-    pilots = (3 if pilot is None else pilot) if spread is None else 0
+    pilots = (PILOTS if pilot is None else pilot) if spread is None else 0
     shape: dict[str, Any] = {"low": tuple(low or ()), "high": tuple(high or ())} if low or high else {}
     cube, rows, remarks = out.cube(table), [], []
     about: dict[str, Any] = {}
@@ -65,6 +66,7 @@ def sequential(
                 rows.append({"source": source, **pair, "seed": int(seed), "n_seeds": n, **numbers, **ends})
             remarks.append(f"{source}, {name} - {baseline}: {_decided(one, about)}")
         remarks += [f"Refused: {name} - {baseline}: {why}" for why in about["refused"]]
+        remarks += effect_rows.unused(about["notes"])
     columns: list[Column] = [
         ("source", lambda r: r["source"]),
         ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
@@ -79,19 +81,11 @@ def sequential(
         f"Of one source all intervals hold the truth at once with {100 * prob:.3g} %, however often one looks and "
         "whenever one stops, if each seed's number is as likely above the truth as below it by as much (as the "
         "sign-flip test takes it).",
-        f"Shown where E reaches {1 / (1 - prob):.3g}; no fewer than {_fewest(prob)} counted seeds can.",
+        f"Shown where E reaches {1 / (1 - prob):.3g}; no fewer than {fewest(prob)} counted seeds can.",
     ]
     units = about["units"]
     out.show(Report("sequential", f"Seed after seed: {about['contrast']}, {units}", about, rows, columns, remarks))
     return 0
-
-
-def _fewest(prob: float) -> int:
-    """Seeds whose largest evidence, 2^(n - 1), is enough."""
-    n = 1
-    while 2 ** (n - 1) < 1 / (1 - prob):
-        n += 1
-    return n
 
 
 def _decided(one: Any, about: dict[str, Any]) -> str:

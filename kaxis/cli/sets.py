@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Output, Table
 from kaxis.cli.report import Column, Report, interval, number
@@ -70,6 +71,7 @@ def sets(
     ]
     if k <= 5:
         remarks.append(f"{k} sets carry little: their t interval is {_wider(k, prob):.1f} times as wide as of many.")
+    remarks += effect_rows.unused(found.attrs["notes"])
     attrs = found.attrs | {k: float(found[k]) for k in ("tau", "I2", "Q_p")}
     out.show(Report("sets", f"Over sets: {attrs['contrast']}, {attrs['units']}", attrs, rows, columns, remarks))
     return 0

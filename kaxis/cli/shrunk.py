@@ -32,25 +32,16 @@ def shrunk(
     drop_incomplete
         Leave out seeds that lack a K instead of refusing.
     """
+    from kaxis.stats.rows import rows as plain
     from kaxis.stats.shrinkage import shrunk as analyse
 
-    cube, rows, refused = out.cube(table), [], []
-    about: dict[str, Any] = {}
+    cube, refused = out.cube(table), []
+    rows, about = list[dict[str, Any]](), dict[str, Any]()
     for name in effect_rows.learners(cube, learner, baseline):
         found = analyse(cube, learner=name, baseline=baseline, drop_incomplete=drop_incomplete, prob=prob)
         about = found.attrs
         refused += [f"Refused: {name} - {baseline}: {why}" for why in about["refused"]]
-        for source in map(str, found.source.values):
-            for K in found.K.values:
-                one = found.sel(source=source, K=K)
-                if not int(one.n_seeds):
-                    continue
-                row = {"source": source, "K": int(K), "learner": name, "baseline": baseline}
-                row |= {"own": float(one.own), "effect": float(one.effect), "n_seeds": int(one.n_seeds)}
-                for end in ("lower", "upper"):
-                    row |= {f"own_{end}": float(one.own_ci.sel(ci_bound=end))}
-                    row |= {f"ci_{end}": float(one.ci.sel(ci_bound=end))}
-                rows.append(row)
+        rows += plain(found)
     columns: list[Column] = [
         ("source", lambda r: r["source"]),
         ("K", lambda r: r["K"]),
@@ -63,6 +54,7 @@ def shrunk(
     ]
     remarks = [
         *refused,
+        *effect_rows.unused(about["notes"]),
         "Given all K: a line in ln K and deviations from it, as large as the seeds say (docs/statistics.md). "
         "Secondary: its interval holds on average over K, for effects as it supposes them; the t interval at each K.",
     ]

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Until", "until_clear"]
 
-FEWEST = 6
-"""Counted seeds without which nothing can be decided at 95 %."""
-
 
 @dataclass(frozen=True)
 class Until:
@@ -34,7 +31,9 @@ class Until:
     ] = False
     max_seeds: Annotated[int | None, Parameter(help="with --until-clear: the budget, pilots among them [40]")] = None
     block: Annotated[int | None, Parameter(help="with --until-clear: seeds that are added at a time [5]")] = None
-    effect: Annotated[float | None, Parameter(help="with --until-clear: what would be too small to matter, pp")] = None
+    effect: Annotated[
+        float | None, Parameter(help="with --until-clear: what would be too small to matter, in the contrast's units")
+    ] = None
     spread: Annotated[
         float | None, Parameter(help="with --until-clear: of a seed's number, fixed before; else of three pilot seeds")
     ] = None
@@ -52,14 +51,21 @@ class Until:
         return Plan.of({k: v for k, v in asdict(replace(plan, **given)).items() if v is not None})
 
     def check(self, study: Study) -> None:
-        """KaxisError where that cannot be asked."""
+        """KaxisError where that cannot be asked, before anything trains."""
+        from kaxis.stats.sequential import fewest
+
         plan = self.plan(study)
         if len({sweep.seeds for sweep in study.sweeps}) > 1:
             raise KaxisError("--until-clear: the sweeps have different seeds")
         for name in (plan.learner, plan.baseline):
             if any(name not in sweep.learners for sweep in study.sweeps):
                 raise KaxisError(f"--until-clear: the plan is {plan.learner} - {plan.baseline}; {name} is not trained")
-        least = max(FEWEST, len(study.sweeps[0].seeds))
+        for source, K in _K_of(study).items():
+            if len(K) < 2:
+                raise KaxisError(
+                    f"--until-clear: a contrast along K needs two values of K or more, {source} has {len(K)}"
+                )
+        least = max(fewest(), len(study.sweeps[0].seeds))
         if plan.max_seeds is not None and plan.max_seeds < least:
             raise KaxisError(f"--max-seeds {plan.max_seeds}: {least} or more")
 
@@ -80,6 +86,13 @@ def until_clear(study: Study, store: Store, until: Until, train: Callable[[Study
     return code
 
 
+def _K_of(study: Study) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for cell in study.cells():
+        found.setdefault(cell.source, set()).add(cell.K)
+    return found
+
+
 def _blocks(study: Study, plan: Plan) -> Iterator[tuple[int, ...]]:
     """The seeds that were asked for, then so many more each time."""
     seeds = study.sweeps[0].seeds
@@ -96,13 +109,13 @@ def _blocks(study: Study, plan: Plan) -> Iterator[tuple[int, ...]]:
 
 def _looked_at(study: Study, store: Store, plan: Plan) -> xr.Dataset | None:
     """The evidence of these seeds alone, whatever else the store has; None where there are too few for pilots."""
-    from kaxis.stats.sequential import sequential
+    from kaxis.stats.sequential import PILOTS, sequential
     from kaxis.store.cube import build_cube
 
     cells = study.cells()
     cube = build_cube([r for cell in cells if (r := store.read(cell)) is not None], cells)
     shape: dict[str, Any] = {"low": plan.low, "high": plan.high} if plan.low else {}
-    pilot = 0 if plan.spread else PILOT
+    pilot = 0 if plan.spread else PILOTS
     if len(study.sweeps[0].seeds) <= pilot:
         return None
     who: dict[str, Any] = {"learner": plan.learner, "baseline": plan.baseline}
@@ -114,10 +127,6 @@ def _looked_at(study: Study, store: Store, plan: Plan) -> xr.Dataset | None:
     for why in found.attrs["refused"]:
         print(why, file=sys.stderr)
     return found
-
-
-PILOT = 3
-"""Seeds that give the spread where nobody says it; they are not counted."""
 
 
 def _say(found: xr.Dataset | None, seeds: tuple[int, ...], json: bool) -> bool:

@@ -9,11 +9,11 @@ import xarray as xr
 
 __all__ = ["rows"]
 
-PLACES = ("source", "K", "layer")
+PLACES = ("source", "K", "layer", "class")
 
 
 def rows(result: xr.Dataset) -> list[dict[str, Any]]:
-    """One row for each source (and K, and layer) that has any seeds, its variables as plain numbers.
+    """One row for each source (and K, layer, class) that has any seeds, its variables as plain numbers.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ def rows(result: xr.Dataset) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``source``, ``K`` (None for a contrast), ``layer`` (where there are), ``learner``, ``baseline``, ``effect``,
-        ``ci_lower``, ``ci_upper``, and every other variable by its name; an interval ``x_ci`` as ``x_lower``,
-        ``x_upper``. Each seed's own numbers stay in the Dataset.
+        ``source``, ``K`` (None for a contrast), ``layer``, ``class`` (where there are), ``learner``, ``baseline``,
+        ``effect``, ``ci_lower``, ``ci_upper``, and every other variable by its name; an interval ``x_ci`` as
+        ``x_lower``, ``x_upper``. Each seed's own numbers stay in the Dataset.
     """
     dims = [d for d in PLACES if d in result.effect.dims]
     shape = tuple(result.sizes[d] for d in dims)
@@ -42,7 +42,7 @@ def rows(result: xr.Dataset) -> list[dict[str, Any]]:
         if not columns["n_seeds"][at]:
             continue
         place = {d: _plain(result[d].values[i]) for d, i in zip(dims, at, strict=True)}
-        row = {"source": place["source"], "K": place.get("K")} | {k: v for k, v in place.items() if k == "layer"}
+        row = {"source": place["source"], "K": None, **place}
         row |= {"learner": result.attrs["learner"], "baseline": result.attrs["baseline"]}
         values_at = {name: _plain(values[at]) for name, values in columns.items()}
         out.append(row | {k: values_at[k] for k in ("effect", "ci_lower", "ci_upper")} | values_at)

@@ -18,10 +18,13 @@ from kaxis.errors import KaxisError
 from kaxis.stats.intervals import constant, finite
 from kaxis.stats.per_seed import numbers
 
-__all__ = ["GRID", "decision", "evidence", "sequence", "sequential"]
+__all__ = ["GRID", "PILOTS", "decision", "evidence", "fewest", "sequence", "sequential"]
 
 GRID = (0.25, 0.5, 1.0, 2.0, 4.0)
 """+-lambda, in units of 1 / spread, over which the e-process is the mean (ours)."""
+
+PILOTS = 3
+"""Seeds that give the spread where nobody says it; they are not counted."""
 
 POINTS = 256
 """Places between the smallest and the largest number where the interval's end is looked for first."""
@@ -98,6 +101,17 @@ def _upper(d: NDArray[np.float64], spread: float, limit: float) -> float:
         middle = 0.5 * (low + high)
         low, high = (low, middle) if out(np.array([middle]))[0] else (middle, high)
     return float(high)
+
+
+def fewest(prob: float = 0.95) -> int:
+    """Counted seeds without which nothing can be decided: whose largest evidence, 2^(n - 1), is enough.
+
+    Examples
+    --------
+    >>> fewest()
+    6
+    """
+    return math.ceil(1 - math.log2(1 - prob))
 
 
 def decision(d: ArrayLike, spread: float, margin: float | None = None, prob: float = 0.95) -> tuple[str, int]:
@@ -181,6 +195,7 @@ def sequential(
         "ci_prob": prob,
         "margin": margin,
         "pilot": pilot,
+        "refused": refused,
     }
     out.attrs["family"] = "all numbers of seeds of one source at once; sources each by itself"
     return out

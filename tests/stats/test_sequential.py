@@ -50,8 +50,10 @@ def test_a_fair_coin_for_the_signs_makes_it_one_on_average(size: list[float]) ->
 
 @given(st.lists(st.floats(-3, 3).map(lambda x: round(x, 3)), min_size=6, max_size=20), st.floats(-3, 3))
 def test_the_interval_holds_what_the_evidence_does_not_rule_out(d: list[float], at: float) -> None:
-    for n, (low, high) in enumerate(sequence(d, 1.0), start=1):
-        assert low <= high or max(evidence(np.array(d[:n]) - np.mean(d[:n]), 1.0)) >= 20
+    ends = sequence(d, 1.0)
+    assert (np.diff(ends[5:, 0]) >= 0).all(), "what was ruled out stays out"
+    assert (np.diff(ends[5:, 1]) <= 0).all()
+    for n, (low, high) in enumerate(ends, start=1):
         if max(evidence(np.array(d[:n]) - at, 1.0)) < 20 - 1e-6:
             assert low - 1e-9 <= at <= high + 1e-9
 
@@ -149,9 +151,24 @@ def test_numbers_are_the_slopes_in_the_order_of_seeds() -> None:
     assert float(piloted.spread) == pytest.approx(np.std([0.8, 1.2, 0.9], ddof=1))
     assert int(piloted.n_seeds) == 5
     assert np.isnan(piloted.e.values[:3]).all(), "pilots are not counted"
+    at_one = sequential(cube, learner="B", baseline="A", spread=0.2, K=20).isel(source=0)
+    assert at_one.number.values == pytest.approx([slopes[s] * np.log(20) for s in sorted(slopes)])
+    assert at_one.attrs["refused"] == []
     for wrong in ({}, {"spread": 0.0}, {"pilot": 1}, {"spread": 1.0, "pilot": 3}, {"spread": 1.0, "K": 6}):
         with pytest.raises(KaxisError):
             sequential(cube, learner="B", baseline="A", **wrong)  # type: ignore[arg-type]
+
+
+def test_a_source_that_cannot_answer_is_named_and_the_others_go_on(tmp_path: Path, cli: Cli) -> None:
+    rows = [{**row, "source": "many"} for row in table(dict.fromkeys(range(7), 1.0) | {1: 1.1, 2: 0.9})]
+    rows += [{**row, "source": "few"} for row in table({0: 1.0, 1: 1.2})]
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    for more in ([], ["--at-K", "20"]):
+        code, out, err = cli("analyze", "sequential", tmp_path / "t.csv", "--baseline", "A", *more)
+        assert (code, err) == (0, "")
+        assert "Refused: B - A: few: 2 of 3 pilot seeds are there" in out
+        assert "many, B - A: open after 4 counted seeds" in out
 
 
 def test_the_plan_says_what_is_written(tmp_path: Path) -> None:
@@ -192,6 +209,10 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, cli: Cli) -> None:
     ):
         code, _, err = cli(*RUN, "--seeds", "0-5", *more, "--store", tmp_path / "s")
         assert (code, said in err) == (2, True), err
+    code, _, err = cli(
+        "run", "digits", "--K", "3", "--learners", "bp_deepsup", "dtg_ff", "--until-clear", "--store", tmp_path / "s"
+    )
+    assert (code, "needs two values of K or more, digits has 1" in err) == (2, True)
     other = ["run", "digits", "--K", "3", "5", "--learners", "bp", "--until-clear", "--store", tmp_path / "s"]
     assert cli(*other)[2].startswith("kaxis: --until-clear: the plan is dtg_ff - bp_deepsup; dtg_ff is not trained")
     assert not (tmp_path / "s" / "cells").exists()
