@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def images(
     place, where = open_store(out.store), conditions(out.where)
     options: dict[str, Any] = {"learner": learner, "baseline": baseline, "where": where, "data": data, "prob": prob}
     found = over.per_class(place, **options) if per_class else over.over_images(place, **options)
+    for problem in place.problems:
+        warnings.warn(problem, stacklevel=2)
     rows = plain(found)
     for row in rows if not per_class else ():
         part = found.part.sel(source=row["source"], K=row["K"])

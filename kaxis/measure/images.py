@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,31 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
+from kaxis.outcomes import unpack
 from kaxis.sources.load import load_task
 from kaxis.spec.cell import Cell
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.stats.blocks import attributes, check_pair
 from kaxis.stats.crossed import Crossed, crossed
-from kaxis.store.cube import load_cube, select
+from kaxis.store.cube import build_cube, select
 from kaxis.store.records import Store
 
 __all__ = ["over_images", "per_class"]
 
-Rows = dict[tuple[str, int, int], tuple[NDArray[np.int64], NDArray[np.str_]]]
-"""Of every (source, K, seed): which sample of the set each test sample is, and its class."""
+
+@dataclass(frozen=True)
+class Samples:
+    """Of one source and K, seed after seed: whose sample it is, which of the set, its class, who is right."""
+
+    seed: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    name: NDArray[np.str_]
+    learner: NDArray[np.bool_]
+    baseline: NDArray[np.bool_]
+
+    @property
+    def effect(self) -> NDArray[np.float64]:
+        return 100 * np.subtract(self.learner, self.baseline, dtype=np.float64)
 
 
 def over_images(
@@ -65,22 +79,18 @@ def over_images(
     KaxisError
         If no pair of cells keeps its outcomes, or the images are not there.
     """
-    cube, rows = _outcomes(store, learner, baseline, where, data)
+    cube, places = _outcomes(store, learner, baseline, where, data)
     table = []
-    for source, K, seeds in _places(cube):
-        right = cube.right.sel(source=source, K=K, seed=seeds)
-        known = [rows[source, K, s] for s in seeds]
-        a, b = (_flat(right.sel(learner=name), known) for name in (learner, baseline))
-        s = np.repeat(np.arange(len(seeds)), [len(ids) for ids, _ in known])
-        i = np.concatenate([ids for ids, _ in known])
-        found = crossed(100 * (a.astype(float) - b), s, i, prob)
+    for (source, K), one in places.items():
+        a, b = one.learner, one.baseline
+        found = crossed(one.effect, one.seed, one.sample, prob)
         parts = np.array([found.of_seeds, found.of_samples, found.of_rest])
         parts = parts / parts.sum() if parts.sum() > 0 else parts * np.nan
         row = {"source": source, "K": K, **_said(found)}
         row |= {f"seeds_ci_{end}": v for end, v in zip(ENDS, (found.seeds_lower, found.seeds_upper), strict=True)}
         row |= {f"part_{of}": v for of, v in zip(("seeds", "samples", "rest"), parts, strict=True)}
         row["disagree"] = float((a != b).mean())
-        row["disagree_alone"] = float(np.mean([_alone(x, s, i) for x in (a, b)]))
+        row["disagree_alone"] = float(np.mean([_alone(x, one.sample) for x in (a, b)]))
         row["disagree_chance"] = float(a.mean() * (1 - b.mean()) + b.mean() * (1 - a.mean()))
         table.append(row)
     out = _gridded(table, ["source", "K"])
@@ -113,19 +123,13 @@ def per_class(
         Over (source, K, class): ``effect`` (pp), ``ci``, ``n_seeds``, ``n_samples``; NaN and 0 for classes that no seed
         drew. Of a synthetic source classes are numbers that mean another thing at every seed: it is left out.
     """
-    cube, rows = _outcomes(store, learner, baseline, where, data)
+    cube, places = _outcomes(store, learner, baseline, where, data)
     table = []
-    for source, K, seeds in _places(cube):
-        if source.split("/")[0] == "synthetic":
-            continue
-        right = cube.right.sel(source=source, K=K, seed=seeds)
-        known = [rows[source, K, s] for s in seeds]
-        d = 100 * np.subtract(*(_flat(right.sel(learner=n), known).astype(float) for n in (learner, baseline)))
-        s = np.repeat(np.arange(len(seeds)), [len(ids) for ids, _ in known])
-        i, y = (np.concatenate([one[k] for one in known]) for k in (0, 1))
-        for name in np.unique(y):
-            own = y == name
-            table.append({"source": source, "K": K, "class": str(name), **_said(crossed(d[own], s[own], i[own], prob))})
+    for (source, K), one in places.items():
+        for name in np.unique(one.name) if source.split("/")[0] != "synthetic" else ():
+            own = one.name == name
+            found = crossed(one.effect[own], one.seed[own], one.sample[own], prob)
+            table.append({"source": source, "K": K, "class": str(name), **_said(found)})
     if not table:
         raise KaxisError("no source with classes of its own keeps which test samples were right")
     out = _gridded(table, ["source", "K", "class"])
@@ -156,43 +160,42 @@ def _joined(out: xr.Dataset, name: str, parts: Sequence[str], dim: str) -> xr.Da
 
 def _outcomes(
     store: Store, learner: str, baseline: str, where: Mapping[str, str] | None, data: Path | None
-) -> tuple[xr.Dataset, Rows]:
-    """The cube with outcomes of two learners, and of every place what its test samples are."""
-    cube = load_cube(store, where, curves=False, outcomes=True)
+) -> tuple[xr.Dataset, dict[tuple[str, int], Samples]]:
+    """The cube, and of every source and K the samples of the seeds of which both learners keep their outcomes."""
+    records, asked = select(store, where)
+    cube = build_cube(records, asked)
     check_pair(cube, learner, baseline)
-    cube = cube.sel(learner=[learner, baseline])
-    if not (cube.has_outcomes & (cube.status == "done")).all("learner").any():
-        raise KaxisError(f"no seed of {learner} and {baseline} keeps which test samples were right; train them anew")
-    rows: Rows = {}
-    for record in select(store, where, curves=False)[0]:
+    kept: dict[tuple[str, int], dict[int, dict[str, tuple[Cell, NDArray[np.bool_]]]]] = {}
+    for record in records:
         cell = Cell(record["config"])
-        if cell.learner == baseline and (key := (cell.source, cell.K, cell.seed)) not in rows:
-            task = load_task(cell.data, cell.K, cell.seed, data, pixels=cell.conv)
-            own = isinstance(cell.data, TeacherSpec)  # samples of the seed's own: no other has them
-            ids = (cell.seed << 32) + task.test_rows if own else task.test_rows
-            names = np.array(task.facts.get("classes") or [str(k) for k in range(cell.K)])
-            rows[key] = ids, names[task.y_test]
-    return cube, rows
+        if cell.learner in (learner, baseline) and record["status"] == "done" and "test_right" in record:
+            right = unpack(record["test_right"], record["data"]["n_test"])
+            kept.setdefault((cell.source, cell.K), {}).setdefault(cell.seed, {})[cell.learner] = cell, right
+    places = {}
+    for (source, K), seeds in sorted(kept.items()):
+        parts = [
+            (*_samples(own[baseline][0], data), own[learner][1], own[baseline][1])
+            for _, own in sorted(seeds.items())
+            if len(own) == 2
+        ]
+        if parts:
+            seed = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+            places[source, K] = Samples(seed, *(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    if not places:
+        raise KaxisError(f"no seed of {learner} and {baseline} keeps which test samples were right; train them anew")
+    return cube, places
 
 
-def _places(cube: xr.Dataset) -> list[tuple[str, int, list[int]]]:
-    """Source, K and the seeds of which both learners keep their outcomes."""
-    both = (cube.has_outcomes & (cube.status == "done")).all("learner")
-    found = [
-        (str(s), int(K), [int(n) for n in cube.seed.values[both.sel(source=s, K=K).values]])
-        for s in cube.source.values
-        for K in cube.K.values
-    ]
-    return [place for place in found if place[2]]
+def _samples(cell: Cell, data: Path | None) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """Which sample of the set each test sample is, and its class."""
+    task = load_task(cell.data, cell.K, cell.seed, data, pixels=cell.conv)
+    own = isinstance(cell.data, TeacherSpec)  # samples of the seed's own: no other has them
+    ids = (cell.seed << 32) + task.test_rows if own else task.test_rows
+    names = np.array(task.facts.get("classes") or [str(k) for k in range(cell.K)])
+    return ids, names[task.y_test]
 
 
-def _flat(right: xr.DataArray, known: list[tuple[NDArray[np.int64], NDArray[np.str_]]]) -> NDArray[np.bool_]:
-    """Seed after seed, each as many samples as it has."""
-    table = right.transpose("seed", "sample").values
-    return np.concatenate([table[k, : len(ids)] for k, (ids, _) in enumerate(known)])
-
-
-def _alone(right: NDArray[np.bool_], s: NDArray[np.int64], i: NDArray[np.int64]) -> float:
+def _alone(right: NDArray[np.bool_], i: NDArray[np.int64]) -> float:
     """How often two seeds of one learner differ on a sample that both have."""
     order = np.argsort(i, kind="stable")
     right, i = right[order], i[order]
