@@ -28,20 +28,20 @@ def convolution(seed: int, member: int, i: int, layer: Layer) -> nn.Conv2d:
 
 
 def over_channels(x_BSSC: Tensor, kind: str, K: int) -> Tensor:
-    """Normalisation over channels, which are last, without trained numbers."""
+    """Normalisation over channels, which are last, without trained numbers; of rows (B, C) too."""
     shape = (x_BSSC.shape[-1],)
     if kind == "none":
         return x_BSSC
     if kind == "rmsnorm":
         return F.rms_norm(x_BSSC, shape, eps=EPS)
     if kind == "rmsnorm_sample":
-        return x_BSSC * (x_BSSC.square().mean((1, 2, 3), keepdim=True) + EPS).rsqrt()
+        return x_BSSC * (x_BSSC.square().mean(tuple(range(1, x_BSSC.dim())), keepdim=True) + EPS).rsqrt()
     if kind == "groupnorm":
         of = sizes(K, shape[0])
         large = of.count(of[0])  # groups of one size side by side: two blocks, where K does not divide the channels
-        blocks = x_BSSC.permute(0, 3, 1, 2).tensor_split([large * of[0]], 1)
+        blocks = x_BSSC.movedim(-1, 1).tensor_split([large * of[0]], 1)
         parts = [F.group_norm(b, n, eps=EPS) for b, n in zip(blocks, (large, K - large), strict=True) if n]
-        return torch.cat(parts, 1).permute(0, 2, 3, 1)
+        return torch.cat(parts, 1).movedim(1, -1)
     # torch's kernel is twice as fast with a weight; the numbers are the same, but a gradient's are not
     ones = None if torch.is_grad_enabled() and x_BSSC.requires_grad else x_BSSC.new_ones(shape)
     return F.layer_norm(x_BSSC, shape, ones, eps=EPS)

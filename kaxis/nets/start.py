@@ -94,24 +94,31 @@ class Start:
         """
         return Read(self._plan[layer].goodness_side) if self._plan else nn.Identity()
 
-    def up(self, layer: int) -> nn.Module:
+    def up(self, layer: int, norm: str = "") -> nn.Module:
         """From an activation to the next layer's input, as for every learner: of a conv net pooling, normalisation and
-        dropout, of an MLP nothing.
+        dropout, of an MLP nothing. A rule with a normalisation of its own names it.
 
         It detaches nothing: that is the rule's to do.
         """
-        return Up(self._plan[layer].pool, self._norm, self._dropout, self.K) if self._plan else nn.Identity()
+        if not self._plan:
+            return self.normalisation(norm or "none")
+        return Up(self._plan[layer].pool, norm or self._norm, self._dropout, self.K)
 
-    def linear(self, purpose: str, inputs: int, outputs: int) -> nn.Linear:
+    def normalisation(self, norm: str) -> nn.Module:
+        """One of those that the option ``norm`` names, over the channels of an activation."""
+        return Up(False, norm, 0.0, self.K) if norm != "none" else nn.Identity()
+
+    def linear(self, purpose: str, inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
         """A further layer, drawn as `torch.nn.Linear` is, from a stream of the purpose's name."""
-        return self._linear(f"rule/{self._member}/{purpose}", self.K, inputs, outputs)
+        return self._linear(f"rule/{self._member}/{purpose}", self.K, inputs, outputs, bias)
 
-    def _linear(self, purpose: str, key: object, inputs: int, outputs: int) -> nn.Linear:
-        made = nn.Linear(inputs, outputs, device=self.device)
+    def _linear(self, purpose: str, key: object, inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+        made = nn.Linear(inputs, outputs, bias, device=self.device)
         W, b = linear(stream(self._seed, purpose, key), outputs, inputs)
         with torch.no_grad():
             made.weight.copy_(torch.from_numpy(W))
-            made.bias.copy_(torch.from_numpy(b[:, 0]))
+            if bias:
+                made.bias.copy_(torch.from_numpy(b[:, 0]))
         return made
 
 
@@ -127,13 +134,13 @@ class Read(nn.Module):
 
 
 class Up(nn.Module):
-    """Average pooling, normalisation over channels without weights, dropout."""
+    """Average pooling, normalisation over channels (the second axis) without weights, dropout."""
 
     def __init__(self, pool: bool, norm: str, dropout: float, K: int) -> None:
         super().__init__()
         self.pool, self.norm, self.dropout, self.K = pool, norm, dropout, K
 
-    def forward(self, a_BCSS: Tensor) -> Tensor:
-        x = F.avg_pool2d(a_BCSS, 2) if self.pool else a_BCSS
-        x = over_channels(x.permute(0, 2, 3, 1), self.norm, self.K)
-        return F.dropout(x, self.dropout, self.training).permute(0, 3, 1, 2)
+    def forward(self, a_BC: Tensor) -> Tensor:
+        x = F.avg_pool2d(a_BC, 2) if self.pool else a_BC
+        x = over_channels(x.movedim(1, -1), self.norm, self.K)
+        return F.dropout(x, self.dropout, self.training).movedim(-1, 1)

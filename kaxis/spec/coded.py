@@ -28,6 +28,8 @@ class Coded:
         A record names the code that made it: raised where what the learner does changes.
     mlp : bool
         Whether it is for MLPs alone.
+    grouped : bool
+        Whether it works in K groups of channels.
     """
 
     place: str
@@ -35,6 +37,7 @@ class Coded:
     kind: Mapping[str, Any] = field(default_factory=dict)
     code: str = "kaxis"
     mlp: bool = True
+    grouped: bool = False
 
     @property
     def build(self) -> Callable[..., Any]:
@@ -77,4 +80,7 @@ CODED: dict[str, Coded] = {
         "kaxis.learners.softhebb:SoftHebb", {"rate": 1.0, "radius": 25.0, "share": 0.5}, code="kaxis-2", mlp=False
     ),
     "layerwise": Coded("kaxis.learners.layerwise:Layerwise", {"auxiliary": 1.0, "units": 128.0}, mlp=False),
+    "hcl_ff": Coded(
+        "kaxis.learners.hcl_ff:HCLFF", {"contrast": 1.0, "share": 1 / 6, "units": 128.0}, mlp=False, grouped=True
+    ),
 }

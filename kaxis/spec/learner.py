@@ -240,6 +240,11 @@ class CodeLearner(LearnerSpec):
     code: str
     settings: Mapping[str, float]
 
+    @property
+    def grouped(self) -> bool:
+        """Whether the run's normalisation works in K groups of channels."""
+        return self.norm == "groupnorm"
+
 
 def learner_spec(config: Mapping[str, Any]) -> TableLearner | CodeLearner:
     """The ``learner`` part of a configuration."""

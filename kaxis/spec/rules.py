@@ -59,6 +59,8 @@ class Rule:
         Where it stands; empty for those of the package.
     mlp : bool
         Whether it is for MLPs alone.
+    grouped : bool
+        Whether it works in K groups of channels, of which there must be as many.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Rule:
     code: str = ""
     file: str = ""
     mlp: bool = False
+    grouped: bool = False
 
 
 class RuleError(KaxisError):
@@ -117,7 +120,7 @@ def _told(error: BaseException, file: str, name: str) -> str:
 
 
 BUILT_IN: dict[str, Rule] = {
-    name: Rule(name, one.build, one.settings, one.code, mlp=one.mlp) for name, one in CODED.items()
+    name: Rule(name, one.build, one.settings, one.code, mlp=one.mlp, grouped=one.grouped) for name, one in CODED.items()
 }
 RULES: dict[str, Rule] = dict(BUILT_IN)
 """By name, the one that was added last."""

@@ -124,7 +124,8 @@ class Sweep(Grid):
             net.check(data.side)
         for config in self._rows():
             spec = learner_spec(config)
-            if isinstance(spec, TableLearner) and spec.grouped and max(self.K) > net.least:
+            made = None if isinstance(spec, TableLearner) else remembered(spec.rule, self.written, self.rules)
+            if (spec.grouped or (made and made.grouped)) and max(self.K) > net.least:
                 what = "units of a layer" if isinstance(net, MLPSpec) else "channels of its narrowest layer"
                 raise KaxisError(
                     f"K = {max(self.K)}: learner '{spec.name}' makes K groups of the {net.least} {what}; take fewer "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kaxis.errors import KaxisError
+from kaxis.learners.hcl_ff import coarse, contrastive, nodes
 from kaxis.learners.predsim import similarity
 from kaxis.learners.softhebb import plastic
 from kaxis.measure.locality import locality
@@ -165,6 +168,83 @@ def test_layerwise_trains_one_layer_after_another(auxiliary: int) -> None:
         assert moved == [i == turn for i in range(DEPTH)]
 
 
+def test_the_contrastive_loss_is_its_sum() -> None:
+    """Pair by pair (Khosla et al. 2020, equation 2), a row without another of its class counting as 0."""
+    z, y = F.normalize(batch(5)[0]), torch.tensor([0, 0, 0, 1, 1, 2, 1, 0, 1, 1])
+    total = 0.0
+    for i in range(B):
+        others = [j for j in range(B) if j != i]
+        same = [j for j in others if y[j] == y[i]]
+        below = sum(math.exp(float(z[i] @ z[j]) / 0.3) for j in others)
+        total -= sum(math.log(math.exp(float(z[i] @ z[j]) / 0.3) / below) for j in same) / max(len(same), 1)
+    assert contrastive(z, y, 0.3).item() == pytest.approx(total / B)
+
+
+def test_a_tree_of_classes_goes_from_coarse_to_fine() -> None:
+    """Two pairs of like classes and one alone: the pairs are told apart first, then what is in them."""
+    like = torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, 0.1, 0], [0, 1, 0.1], [0, 0, -1]])
+    assert nodes(like, 1).tolist() == [[0, 1, 2, 3, 4]]
+    first, *between, last = (len(set(level)) for level in nodes(like, 3).tolist())
+    assert (first, last) == (2, 5)
+    assert all(2 <= n <= 5 for n in between)
+    for coarser, finer in pairwise(nodes(like, 3).tolist()):
+        assert len(set(zip(coarser, finer, strict=True))) == len(set(finer))  # a finer node lies in one coarser
+    level = nodes(like, 3)[1]
+    z = torch.randn(4, 5)
+    for node in range(int(level.max()) + 1):
+        torch.testing.assert_close(coarse(z, level)[:, node], z[:, level == node].mean(1))
+
+
+@pytest.mark.parametrize("conv", [False, True])
+def test_hcl_ff_is_its_equations(conv: bool) -> None:
+    """Groups of 3, 2, 2 channels and the like by slices; the tree comes after its share of the steps."""
+    size, made = (3, 16, 16) if conv else (INPUTS,), BUILT_IN["hcl_ff"]
+    torch.manual_seed(3)
+    if conv:
+        vgg = VGGSpec(width=0.1, dropout=0.0)
+        start = Start.conv(1, 0, K, size=16, net=vgg, norm="layernorm", device="cpu", steps=6)
+    else:
+        start = Start(1, 0, K, INPUTS, WIDTH + 1, DEPTH, "cpu", steps=6)
+    net = made.build(start, **{**made.settings, "share": 0.5, "units": 5, "contrast": 0.7}).double()
+    x, y = batch(*size)
+    for step in range(5):
+        total = net.loss(x, y)
+        net.done -= 1  # what that step saw
+        tree = nodes(net.out.weight.detach(), start.depth)
+        assert torch.equal(net.levels, tree if step > 2 else torch.arange(K).repeat(start.depth, 1))
+        temperature = 0.8 if step == 0 else 0.1 + 0.05 * (1 + math.cos(math.pi * (step / 6 - 0.05) / 0.95))
+        assert net.temperature == pytest.approx(temperature)
+        losses, h = net.losses(x, y), x
+        torch.testing.assert_close(total, torch.stack([*losses.values()]).sum())
+        for i, layer in enumerate(net.hidden):
+            a = torch.relu(layer(h.detach()))
+            parts = a.tensor_split(bounds(a.shape[1]), 1)
+            z = torch.stack([p.flatten(1).mean(1) for p in parts], 1)
+            n = torch.cat([grouped(p) for p in parts], 1)
+            of = net.levels[i]
+            means = torch.stack([z[:, of == k].mean(1) for k in range(int(of.max()) + 1)], 1)
+            p = net.projections[i][0](net.reads[i](n))
+            p = (p - p.mean(0)) / (p.var(0, unbiased=False) + 1e-5).sqrt()
+            alike = contrastive(p / p.norm(dim=1, keepdim=True), y, temperature)
+            torch.testing.assert_close(losses[str(i)], F.cross_entropy(means, of[y]) + 0.7 * alike)
+            torch.testing.assert_close(net.logits(x)[i], z)
+            if conv and i in (1, 3, 4, 5):
+                a = F.avg_pool2d(a, 2)
+            h = torch.cat([grouped(p) for p in a.tensor_split(bounds(a.shape[1]), 1)], 1)
+        torch.testing.assert_close(losses["out"], F.cross_entropy(net.out(net.reads[-1](n)), y))
+        net.done += 1
+
+
+def bounds(channels: int) -> list[int]:
+    """Where K groups of channels end, the larger ones first."""
+    return [sum(channels // K + (j < channels % K) for j in range(k)) for k in range(1, K)]
+
+
+def grouped(part: Tensor) -> Tensor:
+    one = part.flatten(1)
+    return ((one - one.mean(1, keepdim=True)) / (one.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()).view_as(part)
+
+
 def direction(x: Tensor, W: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """SoftHebb's rule, one vector of inputs after another: weighted inputs, and the sum of the steps."""
     out, said = torch.zeros_like(W), []
@@ -220,7 +300,7 @@ def test_softhebb_has_two_phases() -> None:
     torch.testing.assert_close(net.out.weight.grad, wanted)
 
 
-@pytest.mark.parametrize("name", ["predsim", "pepita", "predictive_coding", "softhebb", "layerwise"])
+@pytest.mark.parametrize("name", ["predsim", "pepita", "predictive_coding", "softhebb", "layerwise", "hcl_ff"])
 def test_each_trains_both_ways_and_a_seed_repeats_itself(name: str) -> None:
     for activation in ("relu", "tanh") if name != "softhebb" else ("relu",):
         small = {"source": "digits", "K": 3, "seeds": 0, "steps": 30, "width": 16, "depth": 2, "activation": activation}
@@ -237,7 +317,7 @@ def test_what_steps_hang_on_is_measured() -> None:
         assert str(matrix.attrs["pattern"]).endswith("hang on layers above them: not local")
     matrix = locality(subject(net="mlp", learners="softhebb", batch=16))
     assert not str(matrix.attrs["pattern"]).endswith("not local")
-    for name in ("predsim", "layerwise"):
+    for name in ("predsim", "layerwise", "hcl_ff"):
         matrix = locality(subject(net="mlp", learners=name, batch=16))
         assert matrix.attrs["pattern"] == "each loss reaches its own layer alone"
 

@@ -75,6 +75,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"learners": ["deeperforwrd"]}, "did you mean 'deeperforward'"),
     ({"learners": ["deeperforward"], "K": [9], "width": 8}, "K = 9: learner 'deeperforward' makes K groups of the 8"),
     ({"learners": ["bp[norm=groupnorm]"], "K": [9], "width": 8}, "makes K groups of the 8 units of a layer"),
+    (
+        {"learners": ["hcl_ff"], "K": [9], "width": 8},
+        "K = 9: learner 'hcl_ff' makes K groups of the 8 units of a layer",
+    ),
     ({"learners": ["fa[heads=every]"]}, "gradient=fa sends the last head's loss back; it needs heads=last"),
     ({"learners": ["dtg_ff[gradient=dfa]"]}, "gradient=dfa sends the last head's loss back"),
     ({"learners": ["dtg_ff[gradient=none,temperature=1]"]}, "leave nothing to train"),
