@@ -4,6 +4,7 @@
 # what it held out; the test set is not seen.
 
 # %%
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,18 @@ from kaxis.stats.models import fieller
 
 ROOT = Path(__file__).parent.parent
 store = kaxis.Store(ROOT / "studies/results/fairness")
-cube, stopped = (kaxis.load_cube(store, {"select": how}) for how in ("last", "best"))
+cube, low, high, tuned = (
+    kaxis.load_cube(store, {"select": "last", "lr": lr}) for lr in ("0.001", "0.0003", "0.003", "tuned")
+)
+stopped = kaxis.load_cube(store, {"select": "best"})
 SOURCE = str(cube.source.values[0])
-RATES = {name: [f"{name}[lr=0.0003]", name, f"{name}[lr=0.003]"] for name in ("bp_deepsup", "dtg_ff")}
+
+
+def called(cube: xr.Dataset, what: str) -> xr.Dataset:
+    return cube.assign_coords(learner=[f"{name}, {what}" for name in map(str, cube.learner.values)])
+
+
+tuned, stopped = called(tuned, "tuned"), called(stopped, "early stopping")
 
 
 def interval(effect, ci) -> str:
@@ -28,11 +38,13 @@ def interval(effect, ci) -> str:
 # ## Every learner's rate chosen on held-out samples
 
 # %%
-tuned = kaxis.tuned(cube, {f"{name}, tuned": grid for name, grid in RATES.items()})
-for name, grid in RATES.items():
-    for K in cube.K.values:
-        chosen = tuned.chosen.sel(source=SOURCE, learner=f"{name}, tuned", K=K).values.tolist()
-        print(f"{name}, K = {K}: " + ", ".join(f"{g} {chosen.count(g)}" for g in grid))
+chosen = Counter(
+    (r["config"]["learner"]["name"], r["config"]["K"], r["tuning"]["chosen"])
+    for r in store.records(curves=False, outcomes=False)
+    if "tuning" in r
+)
+for (name, K, setting), n in sorted(chosen.items()):
+    print(f"{name}, K = {K}: {n} of {cube.sizes['seed']} seeds choose {setting}")
 effect = kaxis.paired(tuned, learner="dtg_ff, tuned", baseline="bp_deepsup, tuned")
 slope = kaxis.contrast(tuned, learner="dtg_ff, tuned", baseline="bp_deepsup, tuned")
 print(*kaxis.verdicts(effect), *kaxis.verdicts(slope), sep="\n")
@@ -41,9 +53,8 @@ print(*kaxis.verdicts(effect), *kaxis.verdicts(slope), sep="\n")
 # ## DTG-FF at the shared rate, and tuned, minus BP-DeepSup in six states; effects on accuracy and on the train-test gap
 
 # %%
-stop = stopped.assign_coords(learner=[f"{n}, early stopping" for n in map(str, stopped.learner.values)])
 KEEP = ["test_accuracy", "train_accuracy", "chance", "status", "reason", "asked", "finished"]
-joined = xr.concat([part[KEEP] for part in (cube, tuned, stop)], "learner")
+joined = xr.concat([part[KEEP] for part in (cube, low, high, tuned, stopped)], "learner")
 rows = []
 BASELINES = [
     "bp_deepsup",
