@@ -48,7 +48,7 @@ class HCLFF(nn.Module):
         super().__init__()
         every, self.K, self.contrast = range(start.depth), start.K, contrast
         self.act, self.steps = start.nonlinearity, max(start.steps, 1)
-        self.until = round(share * self.steps) if share < 1 else -1
+        self.until = round(share * self.steps)
         self.hidden = nn.ModuleList(start.hidden(i) for i in every)
         self.reads = nn.ModuleList(start.read(i) for i in every)
         self.norms = nn.ModuleList(start.normalisation("groupnorm") for i in every)
@@ -93,7 +93,7 @@ class HCLFF(nn.Module):
         return out
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        if int(self.done) == self.until:
+        if int(self.done) == self.until and self.out.weight.isfinite().all():
             self.levels.copy_(nodes(self.out.weight.detach(), len(self.hidden)))
         total = torch.stack(list(self.losses(x, y).values())).sum()
         self.done += 1
@@ -149,8 +149,8 @@ def nodes(weight: Tensor, depth: int) -> Tensor:
     K = len(weight)
     rows = F.normalize(weight.double()).cpu().numpy()
     above: dict[int, list[Any]] = {2 * K - 2: []}
-    for made in reversed(range(K - 1)):
-        for below in map(int, linkage(rows, "ward")[made, :2]):
+    for made, two in reversed([*enumerate(linkage(rows, "ward")[:, :2].astype(int).tolist())]):
+        for below in two:
             above[below] = [*above[K + made], below]
     levels = max(len(above[k]) for k in range(K))
     out = []

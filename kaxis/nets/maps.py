@@ -40,7 +40,8 @@ def over_channels(x_BSSC: Tensor, kind: str, K: int) -> Tensor:
         of = sizes(K, shape[0])
         large = of.count(of[0])  # groups of one size side by side: two blocks, where K does not divide the channels
         blocks = x_BSSC.movedim(-1, 1).tensor_split([large * of[0]], 1)
-        parts = [F.group_norm(b, n, eps=EPS) for b, n in zip(blocks, (large, K - large), strict=True) if n]
+        # Not F.group_norm, which refuses one sample of a group that is one number; that is 0.
+        parts = [torch.group_norm(b, n, eps=EPS) for b, n in zip(blocks, (large, K - large), strict=True) if n]
         return torch.cat(parts, 1).movedim(1, -1)
     # torch's kernel is twice as fast with a weight; the numbers are the same, but a gradient's are not
     ones = None if torch.is_grad_enabled() and x_BSSC.requires_grad else x_BSSC.new_ones(shape)

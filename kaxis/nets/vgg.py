@@ -161,12 +161,18 @@ class VGG(nn.Module):
     def _read(self, i: int, g_BG: Tensor) -> Tensor:
         if str(i) in self.goodness_norms:
             g_BG = self.goodness_norms[str(i)](g_BG)
-        head, g_BG = self.heads[str(i)], g_BG / self.temperature(i)
+        head, T = self.heads[str(i)], self.temperature(i)
         if self.learner.gradient in FEEDBACK and torch.is_grad_enabled():
             back = self.back(i + 1)
             assert back is not None
-            return fused.linear(g_BG, head.get_parameter("weight"), head.get_parameter("bias"), back)
-        logits: Tensor = head(g_BG)
+            W, b = head.get_parameter("weight"), head.get_parameter("bias")
+            if self.learner.temperature == "1":
+                return fused.linear(g_BG / T, W, b, back)
+            # The head and its temperature learn by the loss; what is sent back knows neither.
+            sent = fused.linear(g_BG, W.detach(), b.detach(), back)
+            own: Tensor = head(g_BG.detach() / T)
+            return own + (sent - sent.detach())
+        logits: Tensor = head(g_BG / T)
         return logits
 
     def layer(self, i: int, h_BCSS: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:

@@ -5,11 +5,29 @@ torch.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["CODED", "LADDER", "Coded"]
+__all__ = ["CODED", "LADDER", "Coded", "Setting"]
+
+
+class Setting(NamedTuple):
+    """A number that may be set in brackets: its default and what it may be."""
+
+    default: float
+    least: float = 0.0
+    most: float = math.inf
+    whole: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        number = float(str(value))
+        return self.least <= number <= self.most and (not self.whole or number.is_integer())
+
+    def __str__(self) -> str:
+        end = " or more" if math.isinf(self.most) else f" to {self.most:g}"
+        return f"a {'whole ' if self.whole else ''}number, {self.least:g}{end}"
 
 
 @dataclass(frozen=True)
@@ -20,8 +38,8 @@ class Coded:
     ----------
     place : str
         Module and class.
-    settings : mapping of str to float
-        What may be set in brackets, with defaults.
+    settings : mapping of str to Setting
+        What may be set in brackets.
     kind : mapping
         What else makes it.
     code : str
@@ -33,7 +51,7 @@ class Coded:
     """
 
     place: str
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
     kind: Mapping[str, Any] = field(default_factory=dict)
     code: str = "kaxis"
     mlp: bool = True
@@ -50,7 +68,7 @@ class Coded:
         return built
 
 
-def _rung(settings: Mapping[str, float], **kind: Any) -> Coded:
+def _rung(settings: Mapping[str, Setting], **kind: Any) -> Coded:
     # What a threshold means and where ff_bn normalises changed with version 0.2.
     code = "kaxis-2" if "threshold" in settings else "kaxis"
     return Coded("kaxis.learners.ladder:Ladder", settings, kind, code)
@@ -58,14 +76,14 @@ def _rung(settings: Mapping[str, float], **kind: Any) -> Coded:
 
 _PAPERS = {"learned": True, "mean": True}
 LADDER: dict[str, Coded] = {
-    "ff": _rung({"threshold": 0.15}),
-    "ff_bn": _rung({"threshold": 0.15}, everywhere=True),
-    "ff_mean": _rung({"threshold": 0.15}, mean=True),
-    "ff_symba": _rung({"alpha": 4.0}, mean=True),
+    "ff": _rung({"threshold": Setting(0.15)}),
+    "ff_bn": _rung({"threshold": Setting(0.15)}, everywhere=True),
+    "ff_mean": _rung({"threshold": Setting(0.15)}, mean=True),
+    "ff_symba": _rung({"alpha": Setting(4.0, least=1e-3)}, mean=True),
     "ff_margin": _rung({}, **_PAPERS),
-    "ff_hybrid": _rung({"weight": 1.0}, **_PAPERS, classifier="plain"),
-    "ff_hybrid_ln": _rung({"weight": 1.0}, **_PAPERS, classifier="layernorm"),
-    "ff_hybrid_bn": _rung({"weight": 1.0}, **_PAPERS, classifier="batchnorm"),
+    "ff_hybrid": _rung({"weight": Setting(1.0)}, **_PAPERS, classifier="plain"),
+    "ff_hybrid_ln": _rung({"weight": Setting(1.0)}, **_PAPERS, classifier="layernorm"),
+    "ff_hybrid_bn": _rung({"weight": Setting(1.0)}, **_PAPERS, classifier="batchnorm"),
 }
 """The Forward-Forward MLPs (`kaxis.learners.ladder`). Each differs from the one that it is compared with in one thing:
 ff_bn and ff_mean from ff, ff_symba and ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from
@@ -73,14 +91,37 @@ ff_hybrid."""
 
 CODED: dict[str, Coded] = {
     **LADDER,
-    "predsim": Coded("kaxis.learners.predsim:PredSim", {"beta": 0.99, "batchnorm": 1.0}, mlp=False),
-    "pepita": Coded("kaxis.learners.pepita:Pepita", {"scale": 0.05, "first_error": 0.0}),
-    "predictive_coding": Coded("kaxis.learners.predictive_coding:PredictiveCoding", {"settling": 20.0, "rate": 0.1}),
-    "softhebb": Coded(  # before, it took a step on the two samples by which a rule's heads are counted
-        "kaxis.learners.softhebb:SoftHebb", {"rate": 1.0, "radius": 25.0, "share": 0.5}, code="kaxis-2", mlp=False
+    "predsim": Coded(
+        "kaxis.learners.predsim:PredSim",
+        {"beta": Setting(0.99, most=1), "batchnorm": Setting(1.0, most=1, whole=True)},
+        mlp=False,
     ),
-    "layerwise": Coded("kaxis.learners.layerwise:Layerwise", {"auxiliary": 1.0, "units": 128.0}, mlp=False),
+    "pepita": Coded(
+        "kaxis.learners.pepita:Pepita", {"scale": Setting(0.05), "first_error": Setting(0.0, most=1, whole=True)}
+    ),
+    "predictive_coding": Coded(
+        "kaxis.learners.predictive_coding:PredictiveCoding",
+        {"settling": Setting(20.0, least=1, whole=True), "rate": Setting(0.1)},
+    ),
+    "softhebb": Coded(
+        "kaxis.learners.softhebb:SoftHebb",
+        {"rate": Setting(1.0), "radius": Setting(25.0, least=1e-3), "share": Setting(0.5, most=0.99)},
+        code="kaxis-2",  # before, it took a step on the two samples by which a rule's heads are counted
+        mlp=False,
+    ),
+    "layerwise": Coded(
+        "kaxis.learners.layerwise:Layerwise",
+        {"auxiliary": Setting(1.0, most=2, whole=True), "units": Setting(128.0, least=1, whole=True)},
+        mlp=False,
+    ),
     "hcl_ff": Coded(
-        "kaxis.learners.hcl_ff:HCLFF", {"contrast": 1.0, "share": 1 / 6, "units": 128.0}, mlp=False, grouped=True
+        "kaxis.learners.hcl_ff:HCLFF",
+        {
+            "contrast": Setting(1.0),
+            "share": Setting(1 / 6, least=1e-3, most=1),
+            "units": Setting(128.0, least=1, whole=True),
+        },
+        mlp=False,
+        grouped=True,
     ),
 }

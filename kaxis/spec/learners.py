@@ -209,6 +209,8 @@ def parse(text: str) -> Learner:
             raise KaxisError(
                 f"learner '{text}': '{item}' is not key=value with a key out of {hint(key, [*switch_names, *settings])}"
             )
+        if key in changes:
+            raise KaxisError(f"learner '{text}': {key} is given twice")
         if key in settings:
             changes[key] = canonical(value)
         elif key == "members":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from kaxis.errors import KaxisError, hint
 from kaxis.spec.learner import RULE_SETTINGS, SETTINGS, Settings
 from kaxis.spec.learners import TABLE, Learner, register
 from kaxis.spec.net import NetSpec
+from kaxis.spec.options import validated
 from kaxis.spec.rules import BUILT_IN, RULES, Rule, RuleError
+from kaxis.spec.training import Training
 
-__all__ = ["placeholder", "remembered", "rule_config", "written_down"]
+__all__ = ["check_rule", "placeholder", "remembered", "rule_config", "written_down"]
 
 
 def rule_config(row: Learner, run: Settings, net: NetSpec, made: Rule | None) -> dict[str, Any]:
@@ -47,6 +50,29 @@ def rule_config(row: Learner, run: Settings, net: NetSpec, made: Rule | None) ->
         return config | {"weight_decay": own["weight_decay"], "norm": run.norm}
     # Named only where it differs, so that older records keep their names.
     return config | ({"weight_decay": own["weight_decay"]} if own["weight_decay"] else {})
+
+
+def check_rule(config: Mapping[str, Any], run: Settings, net: NetSpec, training: Training, made: Rule | None) -> None:
+    """Refuse what a learner's settings may not be, and what of the run does not reach it; `config` is `rule_config`'s.
+
+    Raises
+    ------
+    KaxisError
+    """
+    name, ranges = config["name"], made.ranges if made else {}
+    for key, value in config["settings"].items():
+        if key in ranges and value not in ranges[key]:
+            raise KaxisError(f"learner '{name}': {key} = {value:g}: {ranges[key]}")
+    own = {"lr": config["lr"], "clip": config["clip"] or 0, "weight_decay": config.get("weight_decay", 0)}
+    try:
+        validated(type(run), {**asdict(run), **own})
+    except KaxisError as error:
+        raise KaxisError(f"learner '{name}': {error}") from None
+    for key, value in {"label_smoothing": run.label_smoothing, "norm": "none" if net.conv else run.norm}.items():
+        if value not in (0, "none"):
+            raise KaxisError(f"{key} = {value}: does not reach learner '{name}'; set it in brackets for the others")
+    if made is not None and made is BUILT_IN.get(made.name) and training.parts > 1:
+        raise KaxisError(f"accumulate = {training.parts}: learner '{name}' takes whole batches")
 
 
 def written_down(learners: Iterable[str]) -> dict[str, dict[str, Any]]:

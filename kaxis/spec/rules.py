@@ -15,14 +15,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
 from kaxis.errors import KaxisError, out_of_memory
 from kaxis.io import read_bounded
-from kaxis.spec.coded import CODED, LADDER
+from kaxis.spec.coded import CODED, LADDER, Coded, Setting
 from kaxis.spec.learner import SETTINGS
 from kaxis.spec.learners import TABLE, Learner, register
 
@@ -61,6 +61,8 @@ class Rule:
         Whether it is for MLPs alone.
     grouped : bool
         Whether it works in K groups of channels, of which there must be as many.
+    ranges : mapping of str to Setting
+        What its settings may be; one of yours says so itself.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Rule:
     file: str = ""
     mlp: bool = False
     grouped: bool = False
+    ranges: Mapping[str, Setting] = field(default_factory=dict)
 
 
 class RuleError(KaxisError):
@@ -119,9 +122,12 @@ def _told(error: BaseException, file: str, name: str) -> str:
     return f"{where}: {what.rstrip(': ')}"
 
 
-BUILT_IN: dict[str, Rule] = {
-    name: Rule(name, one.build, one.settings, one.code, mlp=one.mlp, grouped=one.grouped) for name, one in CODED.items()
-}
+def _built_in(name: str, one: Coded) -> Rule:
+    defaults = {key: setting.default for key, setting in one.settings.items()}
+    return Rule(name, one.build, defaults, one.code, mlp=one.mlp, grouped=one.grouped, ranges=one.settings)
+
+
+BUILT_IN: dict[str, Rule] = {name: _built_in(name, one) for name, one in CODED.items()}
 RULES: dict[str, Rule] = dict(BUILT_IN)
 """By name, the one that was added last."""
 

@@ -14,11 +14,11 @@ from kaxis.spec.catalog import CATALOG, canonical, source_info
 from kaxis.spec.catalog import known as known_source
 from kaxis.spec.cell import Cell
 from kaxis.spec.images import ImageSpec, source_kind
-from kaxis.spec.learner import ConvSettings, Settings, TableLearner, learner_spec
+from kaxis.spec.learner import CodeLearner, ConvSettings, Settings, TableLearner, learner_spec
 from kaxis.spec.learners import Learner, parse
 from kaxis.spec.net import MLPSpec, VGGSpec, net_kind
 from kaxis.spec.options import strings, validated
-from kaxis.spec.rule_config import placeholder, remembered, rule_config
+from kaxis.spec.rule_config import check_rule, placeholder, remembered, rule_config
 from kaxis.spec.rules import load_rules
 from kaxis.spec.table import OPTIONS, Grid, Owned
 from kaxis.spec.teacher import TeacherSpec
@@ -122,22 +122,30 @@ class Sweep(Grid):
             )
         if isinstance(net, VGGSpec) and isinstance(data, ImageSpec):
             net.check(data.side)
-        for config in self._rows():
-            spec = learner_spec(config)
-            made = None if isinstance(spec, TableLearner) else remembered(spec.rule, self.written, self.rules)
-            if (spec.grouped or (made and made.grouped)) and max(self.K) > net.least:
-                what = "units of a layer" if isinstance(net, MLPSpec) else "channels of its narrowest layer"
+        for row in self._rows():
+            for config in row.get("candidates", [row]):
+                self._check_learner(config)
+
+    def _check_learner(self, config: Mapping[str, Any]) -> None:
+        spec, net, training = learner_spec(config), self.net, self.training
+        grouped = spec.grouped
+        if isinstance(spec, CodeLearner):
+            made = remembered(spec.rule, self.written, self.rules)
+            check_rule(config, self.settings, net, training, made)
+            grouped = grouped or (made is not None and made.grouped)
+        if grouped and max(self.K) > net.least:
+            what = "units of a layer" if isinstance(net, MLPSpec) else "channels of its narrowest layer"
+            raise KaxisError(
+                f"K = {max(self.K)}: learner '{spec.name}' makes K groups of the {net.least} {what}; take fewer "
+                "classes or a wider net"
+            )
+        if isinstance(spec, TableLearner) and isinstance(training, ConvTraining):
+            if spec.batch_statistics:
+                training.check_batch_statistics()
+            if training.activation_checkpointing and spec.goodness_norm == "batchnorm":
                 raise KaxisError(
-                    f"K = {max(self.K)}: learner '{spec.name}' makes K groups of the {net.least} {what}; take fewer "
-                    "classes or a wider net"
+                    "activation_checkpointing = True: would count every batch twice in goodness_norm = batchnorm"
                 )
-            if isinstance(spec, TableLearner) and isinstance(training, ConvTraining):
-                if spec.batch_statistics:
-                    training.check_batch_statistics()
-                if training.activation_checkpointing and spec.goodness_norm == "batchnorm":
-                    raise KaxisError(
-                        "activation_checkpointing = True: would count every batch twice in goodness_norm = batchnorm"
-                    )
 
     def _with(self, **changes: Any) -> Sweep:
         return Sweep(**{f.name: getattr(self, f.name) for f in fields(self)} | changes)

@@ -56,13 +56,14 @@ def tuned_config(
     KaxisError
         If a setting does not reach the learner, or its name says it already.
     """
-    if said := [key for key in values if key in row.overrides and f"{key}=" in row.name]:
-        raise KaxisError(f"tune = {said[0]}: learner '{row.name}' says {said[0]} itself")
-    base, _, said_already = row.name.rstrip("]").partition("[")
+    base, _, bracket = row.name.rstrip("]").partition("[")
+    said = [item for item in bracket.split(",") if item]
+    if twice := [item.partition("=")[0] for item in said if item.partition("=")[0] in values]:
+        raise KaxisError(f"tune = {twice[0]}: learner '{row.name}' says {twice[0]} itself")
     candidates = []
     for chosen in product(*values.values()):
         names = [f"{key}={value}" for key, value in zip(values, chosen, strict=True)]
-        candidates.append(config(parse(f"{base}[{','.join([said_already, *names])}]")))
+        candidates.append(config(parse(f"{base}[{','.join([*said, *names])}]")))
     return {
         **candidates[0],
         "name": row.name,

@@ -222,7 +222,7 @@ def log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Ten
     The classifier's logits, where there is one, come after those of the `headed` layers.
     """
     if inference == "logit_sum":
-        z = torch.stack(heads_MKB[:headed]).sum(0)
+        z = torch.stack(heads_MKB[:headed]).sum(0, dtype=torch.float32)
     else:
         z = heads_MKB[-1 if inference == "concat" else headed - 1]
     z = z.float()

@@ -54,6 +54,8 @@ class RuleStack(Stack):
             raise RuleError(
                 f"rule '{made.name}': accumulate = {self.train.parts}: its update(x, y) takes whole batches"
             )
+        if self.updates and self.train.bfloat16:
+            raise RuleError(f"rule '{made.name}': precision = bfloat16: its update(x, y) works in float32")
         trained = [p for p in self.module.parameters() if p.requires_grad]
         if not trained:
             raise RuleError(f"rule '{made.name}': its module has no parameters to train")

@@ -182,6 +182,8 @@ class _Step:
         if kind == "drtp":
             self.send(last, a, target)
             return loss.detach()
+        if soft := net.learner.label_smoothing:
+            target = (1 - soft) * target + soft / net.K * (self.share / len(target))
         error = logits.detach().softmax(1) * (self.share / len(target)) - target
         if kind == "sdfa":
             error = error.sign() * (self.share / len(target))

@@ -17,6 +17,7 @@ from kaxis.learners.predsim import similarity
 from kaxis.learners.softhebb import plastic
 from kaxis.measure.locality import locality
 from kaxis.measure.subject import subject
+from kaxis.nets.maps import over_channels
 from kaxis.nets.start import Start
 from kaxis.spec.net import VGGSpec
 from kaxis.spec.rules import BUILT_IN, rule
@@ -233,6 +234,23 @@ def test_hcl_ff_is_its_equations(conv: bool) -> None:
             h = torch.cat([grouped(p) for p in a.tensor_split(bounds(a.shape[1]), 1)], 1)
         torch.testing.assert_close(losses["out"], F.cross_entropy(net.out(net.reads[-1](n)), y))
         net.done += 1
+
+
+def test_hcl_ff_that_has_diverged_keeps_the_classes_apart() -> None:
+    """A tree of weights that are no numbers is none: the cell ends as diverged, not with an error of its own."""
+    net = built("hcl_ff", steps=2, share=0.5)
+    with torch.no_grad():
+        net.out.weight.fill_(torch.nan)
+    for _ in range(2):
+        net.loss(*batch())
+    assert torch.equal(net.levels, torch.arange(K).repeat(DEPTH, 1))
+
+
+def test_a_group_of_one_unit_is_normalised_to_nothing() -> None:
+    """Of one sample too."""
+    rows = torch.randn(1, 5)
+    assert not over_channels(rows, "groupnorm", 5).any()
+    assert over_channels(rows, "groupnorm", 4)[:, :2].abs().round(decimals=2).tolist() == [[1, 1]]
 
 
 def bounds(channels: int) -> list[int]:

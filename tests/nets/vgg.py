@@ -38,6 +38,11 @@ ROWS = [
     "drtp",
     "dfa[power=2,temperature=learned]",
     "fa[power=2]",
+    "fa[power=2,temperature=learned]",
+    "usf[temperature=learned]",
+    "fa[label_smoothing=0.3]",
+    "dfa[label_smoothing=0.3]",
+    "sdfa[label_smoothing=0.3]",
 ]
 
 
@@ -104,17 +109,21 @@ class Plain(nn.Module):
                 g = g.detach() if direct else g
                 side = {0: 4, 1: 2, 2: 2}.get(i, 1)
                 g = F.adaptive_avg_pool2d(g, side).permute(0, 2, 3, 1).reshape(len(x), -1)
+                unscaled = g
                 if row.temperature == "learned":
                     g = g / (0.5 + 1.5 * torch.sigmoid(net.alphas[str(i)]))
-                head = net.heads[str(i)]
+                head, soft = net.heads[str(i)], row.label_smoothing
                 z = g @ head.weight.T + head.bias
                 if row.gradient in ("fa", "usf"):
                     B = head.weight.detach().sign() * (2 / sum(head.weight.shape)) ** 0.5 if signs else net.back7
-                    z = self.through(g.detach() @ head.weight.T + head.bias, g @ B.T)
-                out.append(F.cross_entropy(z, y))
+                    g = unscaled.detach()  # what is sent back knows no temperature; the head's learns by the loss
+                    if row.temperature == "learned":
+                        g = g / (0.5 + 1.5 * torch.sigmoid(net.alphas[str(i)]))
+                    z = self.through(g @ head.weight.T + head.bias, unscaled @ B.T)
+                out.append(F.cross_entropy(z, y, label_smoothing=soft))
                 if direct:
                     target = F.one_hot(y, K).to(z.dtype)
-                    e = (torch.softmax(z.detach(), 1) - target) / len(y)
+                    e = (torch.softmax(z.detach(), 1) - ((1 - soft) * target + soft / K)) / len(y)
                     e = {"dfa": e, "sdfa": e.sign() / len(y), "drtp": target / len(y)}[row.gradient]
             gap.append(a.mean((2, 3)))
             x = F.avg_pool2d(a, 2) if i in (1, 3, 4, 5) else a

@@ -217,6 +217,8 @@ def test_a_rule_may_write_its_own_steps(source: str, tmp_path: Path) -> None:
     assert train(of, keep=tmp_path / "kept", keep_every=0.0)[0][0]["metrics"] == steps["metrics"]
     with pytest.raises(RuleError, match=r"accumulate = 2: its update\(x, y\) takes whole batches"):
         train(cells(source, file, ["own_steps"], accumulate=2))
+    with pytest.raises(RuleError, match=r"precision = bfloat16: its update\(x, y\) works in float32"):
+        train(cells(source, file, ["own_steps"], precision="bfloat16"))
 
 
 def test_a_rule_that_does_not_ask_for_the_nonlinearity_is_refused_with_another(source: str, tmp_path: Path) -> None:
