@@ -106,11 +106,15 @@ def open_store(path: Path | None) -> Store:
 
 def conditions(where: list[str] | None) -> dict[str, str]:
     """``key=value`` items as a mapping."""
-    out = {}
+    out: dict[str, str] = {}
+    if where is not None and not where:
+        raise KaxisError("--where: needs a value, e.g. source=digits")
     for item in where or []:
         key, equals, value = item.partition("=")
         if not equals:
             raise KaxisError(f"--where {item}: write key=value, e.g. source=digits")
+        if key in out and out[key] != value:
+            raise KaxisError(f"--where {key}: {out[key]} and {value}: choose one")
         out[key] = value
     return out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[s
 
     there = [str(name) for name in cube.learner.values]
     check_there(cube, baseline, "baseline")
+    if twice := [name for name, n in Counter(asked or []).items() if n > 1]:
+        raise KaxisError(f"--learner {twice[0]} is given twice")
     names = asked or [name for name in there if name != baseline]
     if not names:
         raise KaxisError(f"the store holds no learner but '{baseline}'; run another, e.g. --learners {baseline} dtg_ff")

@@ -50,6 +50,8 @@ def sequential(
     if spread is not None and pilot:
         raise KaxisError(f"--spread {spread:g} and --pilot {pilot}: choose one")
     pilots = (PILOTS if pilot is None else pilot) if spread is None else 0
+    if at_K is not None and (low or high):
+        raise KaxisError(f"--at-K {at_K} and --low, --high: choose one")
     shape: dict[str, Any] = {"low": tuple(low or ()), "high": tuple(high or ())} if low or high else {}
     cube, rows, remarks = out.cube(table), [], []
     about: dict[str, Any] = {}

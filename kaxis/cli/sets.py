@@ -10,6 +10,7 @@ from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Output, Table
 from kaxis.cli.report import Column, Report, interval, number
+from kaxis.errors import KaxisError
 
 __all__ = ["sets"]
 
@@ -39,6 +40,8 @@ def sets(
     """
     from kaxis.stats.sets import over_sets
 
+    if at_K is not None and (low or high):
+        raise KaxisError(f"--at-K {at_K} and --low, --high: choose one")
     shape: dict[str, Any] = {"low": tuple(low or ()), "high": tuple(high or ())} if low or high else {}
     found = over_sets(out.cube(table), learner=learner, baseline=baseline, sources=source, K=at_K, prob=prob, **shape)
     pair, k = {"learner": learner, "baseline": baseline}, int(found.n_sets)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kaxis.measure.subject import Subject
 from kaxis.spec.learner import DIRECT, TableLearner
+from kaxis.spec.rules import RuleError, authors_code
 from kaxis.train.conv import ConvStack
 from kaxis.train.dense import DenseStack
 from kaxis.train.precision import cpu_matmul, one_thread
@@ -102,7 +103,7 @@ def pattern(matrix: xr.DataArray) -> str:
     if numbered == reached and all(layers == {str(i) for i in range(int(k) + 1)} for k, layers in numbered.items()):
         return "each loss reaches its own layer and those below"
     beyond = [loss for loss, layers in reached.items() if layers != {loss}]
-    if all(layers == {loss} for loss, layers in numbered.items()) and beyond:
+    if numbered and beyond and all(layers == {loss} for loss, layers in numbered.items()):
         return (
             f"each layer's loss reaches its own layer alone, but {' and '.join(beyond)} reaches "
             f"{_listed(reached, beyond)}"
@@ -166,11 +167,19 @@ def _of_rule(stack: RuleStack) -> Norms:
     for name, parameter in stack.module.named_parameters():
         groups.setdefault(_layer_of(name), []).append(parameter)
     x, y = stack.batches.one(next(stack.batches.draw(0)), 0)
-    module = stack.module.train()
-    if stack.updates:
-        return _moved(module, x, y)
-    losses = module.losses(x, y) if hasattr(module, "losses") else {"total": module.loss(x, y)}
-    return {name: _norms(loss, groups) for name, loss in losses.items()}
+    module, rule = stack.module.train(), stack.rule
+    with authors_code(rule):
+        if stack.updates:
+            return _moved(module, x, y)
+        losses = module.losses(x, y) if hasattr(module, "losses") else {"total": module.loss(x, y)}
+    if not isinstance(losses, Mapping) or not losses:
+        raise RuleError(f"rule '{rule.name}': losses(x, y) is to give names with their losses")
+    for name, loss in losses.items():
+        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad or not loss.isfinite():
+            raise RuleError(
+                f"rule '{rule.name}': its loss '{name}' is to be one finite number that hangs on a parameter"
+            )
+    return {str(name): _norms(loss, groups) for name, loss in losses.items()}
 
 
 def _moved(module: nn.Module, x: Tensor, y: Tensor) -> Norms:
@@ -216,7 +225,8 @@ def _norms(loss: Tensor, groups: Mapping[str, list[Tensor]]) -> dict[str, float]
 @_norms_of.register
 def _of_mlp(stack: DenseStack) -> Norms:
     net = stack.net
-    x, y = (t[None] for t in stack.batches.one(next(stack.batches.draw(0)), 0))
+    one = stack.batches.one(next(stack.batches.draw(0)), 0)
+    x, y = (t.expand(net.E, *t.shape).contiguous() for t in one)  # every member sees the same
     norms: Norms = {}
     if net.direct:
         net.gradients(x, y)

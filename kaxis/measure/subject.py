@@ -152,7 +152,9 @@ def _ways(own: Asked) -> list[tuple[str, Mapping[str, Any]]]:
     else:
         out = []
         for name in own.learners:
-            if parse(name).rule is not None or parse(name).gradient in ("none", *DIRECT):
+            if parse(name).rule is not None:  # most take whole batches
+                out += [(name, {})]
+            elif parse(name).gradient in ("none", *DIRECT):
                 out += [(name, {}), (name, {"accumulate": 4})]
             elif parse(name).gradient == "local":
                 out += [(name, {"local_step": way}) for way in ("naive", "summed", "interleaved")]

@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from typing import Any
 from kaxis.errors import KaxisError, out_of_memory
 from kaxis.io import read_bounded
 from kaxis.spec.coded import CODED, LADDER, Coded, Setting
-from kaxis.spec.learner import SETTINGS
+from kaxis.spec.learner import SETTINGS, Switches
 from kaxis.spec.learners import TABLE, Learner, register
+from kaxis.spec.table import OPTIONS
 
 __all__ = [
     "BUILT_IN",
@@ -131,6 +132,11 @@ BUILT_IN: dict[str, Rule] = {name: _built_in(name, one) for name, one in CODED.i
 RULES: dict[str, Rule] = dict(BUILT_IN)
 """By name, the one that was added last."""
 
+RESERVED = {"K", "seed", "learner", "name", "start", "self", "rule", "code", "settings", "candidates"} | {
+    f.name for f in fields(Switches)
+}
+"""Names of a configuration's own that no option has."""
+
 _loading: list[tuple[str, str]] = []
 """File and hash of the rules that are being loaded."""
 
@@ -151,6 +157,8 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
         raise KaxisError(f"rule '{name}': letters, digits, _ and - make a name")
     if clash := [key for key in settings if key in SETTINGS]:
         raise KaxisError(f"rule '{name}': setting '{clash[0]}' is one that every learner has")
+    if clash := [key for key in settings if key in OPTIONS or key in RESERVED]:
+        raise KaxisError(f"rule '{name}': setting '{clash[0]}' has a name that a configuration has; take another")
     for key, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise KaxisError(f"rule '{name}': setting {key} = {value!r}: a finite number")
@@ -244,7 +252,12 @@ def _siblings(path: Path, folder: str) -> dict[str, Path]:
         If another file has been imported under the name of one of them.
     """
     finder = ModuleFinder([folder], excludes=["kaxis"])
-    finder.run_script(str(path))
+    try:
+        finder.run_script(str(path))
+    except Exception:  # of folders that are no packages it makes none
+        raise KaxisError(
+            f"rules {path}: what it imports cannot be followed; a folder of modules beside it needs an __init__.py"
+        ) from None
     files = {name: getattr(module, "__file__", None) for name, module in finder.modules.items() if name != "__main__"}
     found = {name: Path(file) for name, file in files.items() if file}
     for name, file in found.items():

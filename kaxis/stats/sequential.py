@@ -176,8 +176,8 @@ def sequential(
         raise KaxisError(f"spread {spread:g}: above 0")
     if spread is None and pilot < 2:
         raise KaxisError(f"pilot {pilot}: two seeds or more, of which the spread is taken")
-    if margin is not None and not margin > 0:
-        raise KaxisError(f"margin {margin:g}: above 0")
+    if margin is not None and not 0 < margin < math.inf:
+        raise KaxisError(f"margin {margin:g}: a finite number above 0")
     if not 0 < prob < 1:
         raise KaxisError(f"prob {prob:g}: between 0 and 1")
     table, about = numbers(cube, learner, baseline, K, shape)

@@ -146,7 +146,15 @@ def build_cube(
 
 
 def _build(chosen: Chosen, asked: Iterable[Cell], damaged: Mapping[str, str]) -> xr.Dataset:
-    placed = {_place(values): record for record, values in chosen}
+    placed: dict[tuple[str, int, str, int], Mapping[str, Any]] = {}
+    for record, own in chosen:
+        here = _place(own)
+        first = placed.setdefault(here, record)
+        if first is not record and first["config"] != record["config"]:
+            raise KaxisError(
+                f"{here[0]}, K = {here[1]}, {here[2]}, seed {here[3]}: two configurations that no condition tells "
+                "apart; keep each in a store of its own"
+            )
     absent = {(c.source, c.K, c.learner, c.seed): damaged.get(c.id, "") for c in asked}
     wanted = set(absent) | set(placed)
     rank = {name: i for i, name in enumerate(TABLE)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.cell import Cell
-from kaxis.spec.learner import SETTINGS, Switches
+from kaxis.spec.learner import SETTINGS, UNSAID, Switches
 from kaxis.spec.learners import TABLE
 
 __all__ = ["AXES", "check_conditions", "conditions_text", "flat", "flats", "matches", "refuse_mixtures"]
@@ -26,15 +26,17 @@ def flat(cell: Cell) -> dict[str, Any]:
     config = cell.config
     learner = {k: v for k, v in config["learner"].items() if k not in ("name", "settings", "tune", "candidates")}
     learner |= config["learner"].get("settings", {})
-    if tuned := config["learner"].get("tune"):
-        learner |= dict.fromkeys(tuned, "tuned")
-        learner["tune"] = " ".join(f"{key}={','.join(values)}" for key, values in tuned.items())
+    tuned = config["learner"].get("tune", {})
+    learner |= dict.fromkeys(tuned, "tuned")
+    learner["tune"] = " ".join(f"{key}={','.join(values)}" for key, values in tuned.items()) or "none"
     net = {("net" if k == "name" else k): v for k, v in config["net"].items()}
     place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
     train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
-    defaults: dict[str, Any] = {"select": "last", "activation": "relu"}
+    # A configuration leaves out what it has at its default, or what there was not when it was made.
+    defaults: dict[str, Any] = {"select": "last", "activation": "relu", "steps": "none", "epochs": "none"}
+    defaults |= {"kernels": "plain"} if "kernels" in train or net["net"] != "mlp" else {"weight_decay": 0.0}
     if "rule" not in config["learner"]:
-        defaults |= {"weight_decay": 0.0, "label_smoothing": 0.0}  # an MLP's configuration names them where they differ
+        defaults |= {"weight_decay": 0.0, "label_smoothing": 0.0, **UNSAID}
     return {**defaults, **place, **learner, **net, **train}
 
 
@@ -105,7 +107,7 @@ def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]
         for key, value in values.items():
             if key in AXES or key in named:
                 continue
-            owner = learner if key in SWITCHES or key in settings else ""
+            owner = learner if key in (*SWITCHES, "tune") or key in settings else ""
             seen.setdefault((source, owner, key), set()).add(str(value))
     for (source, _, key), found in seen.items():
         if len(found) > 1:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import pickle
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,9 +63,13 @@ class RuleStack(Stack):
         with authors_code(made):
             groups = self.module.groups() if hasattr(self.module, "groups") else [trained]
             self.groups = [list(group) for group in groups]
-        if lost := {id(p) for p in trained} ^ {id(p) for group in self.groups for p in group}:
+        held, wanted = Counter(id(p) for group in self.groups for p in group), {id(p) for p in trained}
+        if lost := {i for i in wanted | held.keys() if held[i] != (i in wanted)}:
             name = next((n for n, p in self.module.named_parameters() if id(p) in lost), "one that is not the module's")
-            raise RuleError(f"rule '{made.name}': groups() is to hold each parameter that is trained; look at {name}")
+            twice = ", which it holds twice" if max(held[i] for i in lost) > 1 else ""
+            raise RuleError(
+                f"rule '{made.name}': groups() is to hold each parameter that is trained; look at {name}{twice}"
+            )
         with authors_code(made):
             self.optimizers = [[adam(group, self.learner) for group in self.groups]]
         self.headed = range(self._heads(made.name))
@@ -89,13 +94,19 @@ class RuleStack(Stack):
         x = self.batches.sample(2)
         with torch.no_grad(), authors_code(self.rule):
             heads = self.module.logits(x)
+        return len(self._looked_at(heads, x))
+
+    def _looked_at(self, heads: Any, x: Tensor, count: int | None = None) -> list[Tensor]:
+        """Logits as they are wanted, of `count` heads."""
         wanted = (len(x), self.K)
-        if not isinstance(heads, (list, tuple)) or not heads or any(getattr(h, "shape", None) != wanted for h in heads):
+        fit = isinstance(heads, (list, tuple)) and len(heads) == (count or max(len(heads), 1))
+        if not fit or not all(isinstance(h, Tensor) and h.shape == wanted and h.is_floating_point() for h in heads):
+            many = "one a head" if count is None else f"{count} as before"
             raise RuleError(
-                f"rule '{name}': logits({tuple(x.shape)}) gave {_shapes(heads)}; a list of {wanted}, one a head, "
+                f"rule '{self.rule.name}': logits({tuple(x.shape)}) gave {_shapes(heads)}; a list of {wanted}, {many}, "
                 "is wanted"
             )
-        return len(heads)
+        return list(heads)
 
     def state(self) -> dict[str, Any] | None:
         """None for a module that keeps what a checkpoint would miss: it starts anew."""
@@ -126,10 +137,11 @@ class RuleStack(Stack):
         part, total = self.batches.batch // parts, torch.zeros((), device=self.device)
         for k in range(parts):
             total += self._backward(*self.batches.one(batch, 0, slice(k * part, (k + 1) * part)), 1 / parts)
-        for group, optimizer in zip(self.groups, self.optimizers[0], strict=True):
-            if self.learner.clip:
-                nn.utils.clip_grad_norm_(group, self.learner.clip)
-            optimizer.step()
+        with authors_code(self.rule):  # whose gradients they are
+            for group, optimizer in zip(self.groups, self.optimizers[0], strict=True):
+                if self.learner.clip:
+                    nn.utils.clip_grad_norm_(group, self.learner.clip)
+                optimizer.step()
         self.loss = total
 
     def _backward(self, x: Tensor, y: Tensor, share: float) -> Tensor:
@@ -165,7 +177,7 @@ class RuleStack(Stack):
         for (x,), labels in self.batches.seen(split):
             with authors_code(self.rule), self._autocast():
                 heads = self.module.logits(x)
-            yield [h.T[None] for h in heads], labels
+            yield [h.T[None] for h in self._looked_at(heads, x, len(self.headed))], labels
 
     def counts(self, cell: Cell) -> dict[str, int]:
         """Numbers of the module; FLOPs as torch counts them in one step and one prediction."""
@@ -195,7 +207,8 @@ class RuleStack(Stack):
         return self.module.eval()
 
     def tensors(self, network: int) -> dict[str, Tensor]:
-        return dict(self.module.state_dict())
+        with authors_code(self.rule):
+            return {name: value for name, value in self.module.state_dict().items() if isinstance(value, Tensor)}
 
 
 def _operations(name: str, work: Callable[[], None]) -> dict[str, int]:

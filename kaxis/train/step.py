@@ -178,7 +178,8 @@ class _Step:
             logits = net.head(last, a.detach())
         loss = self.share * F.cross_entropy(logits, self.y_B, label_smoothing=net.learner.label_smoothing)
         self.look(str(last), loss)
-        loss.backward()
+        if loss.requires_grad:  # else nothing of the head is trained
+            loss.backward()
         if kind == "drtp":
             self.send(last, a, target)
             return loss.detach()

@@ -126,3 +126,62 @@ def test_figures_show_every_configuration_and_every_block() -> None:
     figure, drawn = plots.locality(locality(subject))
     assert len(figure.axes[0].collections) == 16
     assert sum(r["norm"] > 0 for r in drawn) == 10
+
+
+def test_members_of_an_ensemble_are_measured_together() -> None:
+    values, words = reached("mlp", "bp_ensemble")
+    assert (values > 0).all()
+    assert words == "one loss reaches every layer"
+
+
+def test_a_readout_that_is_not_trained_sends_its_error_all_the_same() -> None:
+    """On both nets: of the last head nothing is trained."""
+    for net in ("mlp", "vgg8"):
+        values, _ = reached(net, "dfa[readout=fixed]")
+        assert (values > 0).all()
+
+
+ODD = """
+import torch, kaxis
+@kaxis.rule("odd")
+class Odd(torch.nn.Module):
+    def __init__(self, start):
+        super().__init__()
+        self.hidden = torch.nn.ModuleList(start.hidden(i) for i in range(start.depth))
+        self.out = start.linear("out", start.width, start.K)
+    def logits(self, x):
+        for layer in self.hidden:
+            x = torch.relu(layer(x))
+        return [self.out(x)]
+    def loss(self, x, y):
+        return torch.nn.functional.cross_entropy(self.logits(x)[0], y)
+    def losses(self, x, y):
+        return GIVEN
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[self.loss(x, y)]", "losses(x, y) is to give names with their losses"),
+        ("{}", "losses(x, y) is to give names with their losses"),
+        ("{'a': 1.0}", "its loss 'a' is to be one finite number that hangs on a parameter"),
+        ("{'a': self.loss(x, y) * float('nan')}", "its loss 'a' is to be one finite number"),
+        ("exit()", "exits with None"),
+    ],
+)
+def test_losses_of_a_rule_are_looked_at(cli: Cli, tmp_path: Path, given: str, message: str) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(ODD.replace("GIVEN", given))
+    code, _, err = cli("audit", "locality", "--rules", file, "--learner", "odd")
+    assert code == 2
+    assert message in err
+    assert "fault" not in err
+
+
+def test_losses_that_go_everywhere_are_said_to(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(ODD.replace("GIVEN", "{'one': self.loss(x, y), 'two': self.loss(x, y)}"))
+    code, out, _ = cli("audit", "locality", "--rules", file, "--learner", "odd")
+    assert code == 0
+    assert "losses reach several layers" in out

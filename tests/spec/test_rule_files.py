@@ -11,6 +11,7 @@ import pytest
 
 from kaxis.errors import KaxisError
 from kaxis.execute.runner import run
+from kaxis.spec.rules import load_rules, rule
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
@@ -90,6 +91,23 @@ def test_a_file_of_rules_that_does_not_run_is_one_line(text: str, says: str, tmp
     assert code == 2
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_a_folder_beside_a_rule_that_is_no_package_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "own.py").write_text("x = 1\n")
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from lib import own\nimport torch, kaxis\n@kaxis.rule('folded')\nclass Mine(torch.nn.Module): ...\n"
+    )
+    with pytest.raises(KaxisError, match=r"mine\.py: what it imports cannot be followed; .* an __init__\.py"):
+        load_rules([str(file)])
+
+
+@pytest.mark.parametrize("name", ["source", "learner", "code", "steps", "width", "tune", "readout"])
+def test_a_setting_may_not_have_a_name_of_the_configurations(name: str) -> None:
+    with pytest.raises(KaxisError, match=f"setting '{name}' has a name that a configuration has"):
+        rule("mine", **{name: 1.0})
 
 
 def test_a_rule_may_import_files_beside_it_and_they_are_part_of_it(

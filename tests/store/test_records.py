@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,28 @@ def test_learners_trained_differently_are_a_mixture_too(fill: Fill) -> None:
     store = fill(noisy(), learners=["dtg_ff"], steps=100)
     with pytest.raises(KaxisError, match="steps = 100 and 8000"):
         load_cube(store)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "message", "where"),
+    [
+        ({"steps": 3}, {"epochs": 1}, "steps = 3 and none", {"epochs": "1"}),
+        ({"learners": "asge", "holdout": 0.1}, {"tune": ["norm=none,layernorm"]}, "tune = none and", {"tune": "none"}),
+        ({"holdout": 0.1}, {"tune": ["bias=yes,no"]}, "bias = tuned and yes", {"bias": "yes"}),
+        ({"learners": "predsim"}, {"weight_decay": 0.5}, "weight_decay = 0.0 and 0.5", {"weight_decay": "0"}),
+        ({"source": "cifar10", "net": "vgg8"}, {"kernels": "plain"}, "kernels = fused and plain", {"kernels": "plain"}),
+    ],
+)
+def test_what_one_configuration_leaves_out_is_a_difference(
+    fill: Fill, one: dict[str, Any], other: dict[str, Any], message: str, where: dict[str, str]
+) -> None:
+    """A setting at its default is not named; records with it and without it are no pair of seeds."""
+    small = {"K": [3], "seeds": "0-1", "learners": "bp", **one}
+    fill(noisy(), **small)
+    store = fill(noisy(), **{k: v for k, v in small.items() if not (k == "steps" and "epochs" in other)}, **other)
+    with pytest.raises(KaxisError, match=message):
+        load_cube(store)
+    assert int((load_cube(store, where).status == "done").sum()) == 2
 
 
 def test_brackets_make_learners_of_their_own(fill: Fill) -> None:

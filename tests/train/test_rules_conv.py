@@ -260,3 +260,28 @@ def test_one_file_runs_on_either_net(source: str, tmp_path: Path) -> None:
     assert run(study, store, jobs=1).failed == ()
     mlp = Study.of("mlp", {**base, "steps": 20, "width": 16})
     assert run(mlp, Store(tmp_path / "mlp"), jobs=1).failed == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[z.detach().numpy() for z in heads]", r"gave .*; a list of \(2, 3\), one a head, is wanted"),
+        ("heads if len(x) == 2 else heads[:1]", r"a list of \(\d+, 3\), 7 as before, is wanted"),
+        ("heads if len(x) == 2 else None", "gave NoneType"),
+    ],
+)
+def test_what_a_rule_predicts_is_looked_at_each_time(source: str, tmp_path: Path, given: str, message: str) -> None:
+    """Not on the two samples alone by which its heads are counted."""
+    file = tmp_path / "mine.py"
+    renamed = LOCAL.replace("logits", "inner")
+    file.write_text(f"{renamed}    def logits(self, x):\n        heads = self.inner(x)\n        return {given}\n")
+    with pytest.raises(RuleError, match=message):
+        train(cells(source, file, ["mine"]))
+
+
+def test_a_parameter_in_two_groups_is_refused(source: str, tmp_path: Path) -> None:
+    """Else it would take two steps."""
+    file = tmp_path / "mine.py"
+    file.write_text(LOCAL.replace("*self.heads[i].parameters()]", "*self.heads[i].parameters(), self.heads[0].bias]"))
+    with pytest.raises(RuleError, match=r"look at heads\.0\.bias, which it holds twice"):
+        train(cells(source, file, ["mine"]))
