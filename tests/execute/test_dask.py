@@ -209,6 +209,33 @@ def test_a_worker_of_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -
         dask._there(None, [], "topic", {**here, "kaxis": "9.9"})  # type: ignore[arg-type]
 
 
+FULL = """
+import torch, kaxis
+@kaxis.rule("full")
+class Full(torch.nn.Module):
+    def __init__(self, start):
+        super().__init__()
+        self.out = start.linear("out", start.inputs, start.K)
+    def logits(self, x):
+        return [self.out(x)]
+    def loss(self, x, y):
+        raise MemoryError
+"""
+
+
+@pytest.mark.slow
+def test_what_a_worker_refuses_is_one_line(tmp_path: Path) -> None:
+    """Without the worker's own report of it before."""
+    file = tmp_path / "full.py"
+    file.write_text(FULL)
+    small = ["run", "digits", "--K", "3", "--seeds", "0", "--steps", "9", "--rules", file, "--learners", "full"]
+    code, _, err = ended(kaxis(*small, "--on", "dask", "--jobs", "1", "--store", tmp_path / "s"))
+    assert code != 0
+    assert err.splitlines()[-1].startswith("kaxis: worker tcp://")
+    assert "out of memory on cpu" in err
+    assert "Traceback" not in err
+
+
 def test_a_node_without_the_data_is_named(tmp_path: Path) -> None:
     """By the worker that has none; what the parent sees is not what a worker sees."""
     from kaxis.execute.backends import dask

@@ -100,7 +100,11 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
         with (
             dask.config.set(settings),
             LocalCluster(  # no memory limit: its nanny would kill a worker at 95 % of one
-                n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=logging.ERROR
+                n_workers=jobs,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,  # what a worker raises is told here, in one line
             ) as cluster,
             Client(cluster) as client,
         ):
