@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -33,6 +33,7 @@ __all__ = [
     "conditions",
     "open_cube",
     "open_store",
+    "over",
 ]
 
 StorePath = Annotated[Path | None, Parameter(name="--store", help="folder of records; $KAXIS_STORE, else runs/")]
@@ -117,6 +118,15 @@ def conditions(where: list[str] | None) -> dict[str, str]:
             raise KaxisError(f"--where {key}: {out[key]} and {value}: choose one")
         out[key] = value
     return out
+
+
+def over(at_K: int | None, low: list[int] | None, high: list[int] | None) -> dict[str, Any]:
+    """What of a seed an analysis looks at: the effect at one K, high K minus low K, or by default the slope."""
+    if at_K is None:
+        return {"low": tuple(low or ()), "high": tuple(high or ())} if low or high else {}
+    if low or high:
+        raise KaxisError(f"--at-K {at_K} and --low, --high: choose one")
+    return {"K": at_K}
 
 
 def open_cube(

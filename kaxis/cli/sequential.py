@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
+from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table, over
 from kaxis.cli.report import Column, Report, interval, number
 from kaxis.errors import KaxisError
 
@@ -50,14 +50,12 @@ def sequential(
     if spread is not None and pilot:
         raise KaxisError(f"--spread {spread:g} and --pilot {pilot}: choose one")
     pilots = (PILOTS if pilot is None else pilot) if spread is None else 0
-    if at_K is not None and (low or high):
-        raise KaxisError(f"--at-K {at_K} and --low, --high: choose one")
-    shape: dict[str, Any] = {"low": tuple(low or ()), "high": tuple(high or ())} if low or high else {}
+    shape = over(at_K, low, high)
     cube, rows, remarks = out.cube(table), [], []
     about: dict[str, Any] = {}
     for name in effect_rows.learners(cube, learner, baseline):
-        pair = {"learner": name, "baseline": baseline}
-        found = analyse(cube, **pair, spread=spread, pilot=pilots, margin=effect, K=at_K, prob=prob, **shape)
+        pair: dict[str, Any] = {"learner": name, "baseline": baseline}
+        found = analyse(cube, **pair, spread=spread, pilot=pilots, margin=effect, prob=prob, **shape)
         about = found.attrs
         for source in map(str, found.source.values):
             one = found.sel(source=source)

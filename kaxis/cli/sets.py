@@ -8,9 +8,8 @@ from cyclopts import Parameter
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Output, Table
+from kaxis.cli.common import PLAIN, Output, Table, over
 from kaxis.cli.report import Column, Report, interval, number
-from kaxis.errors import KaxisError
 
 __all__ = ["sets"]
 
@@ -40,10 +39,9 @@ def sets(
     """
     from kaxis.stats.sets import over_sets
 
-    if at_K is not None and (low or high):
-        raise KaxisError(f"--at-K {at_K} and --low, --high: choose one")
-    shape: dict[str, Any] = {"low": tuple(low or ()), "high": tuple(high or ())} if low or high else {}
-    found = over_sets(out.cube(table), learner=learner, baseline=baseline, sources=source, K=at_K, prob=prob, **shape)
+    found = over_sets(
+        out.cube(table), learner=learner, baseline=baseline, sources=source, **over(at_K, low, high), prob=prob
+    )
     pair, k = {"learner": learner, "baseline": baseline}, int(found.n_sets)
     rows: list[dict[str, Any]] = []
     for name in map(str, found.source.values):

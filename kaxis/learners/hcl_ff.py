@@ -51,7 +51,7 @@ class HCLFF(nn.Module):
         self.until = round(share * self.steps)
         self.hidden = nn.ModuleList(start.hidden(i) for i in every)
         self.reads = nn.ModuleList(start.read(i) for i in every)
-        self.norms = nn.ModuleList(start.normalisation("groupnorm") for i in every)
+        self.norm = start.normalisation("groupnorm")
         self.ups = nn.ModuleList(start.up(i, "groupnorm") for i in every)
         self.projections = nn.ModuleList(
             nn.Sequential(
@@ -72,7 +72,7 @@ class HCLFF(nn.Module):
         out = []
         for i, layer in enumerate(self.hidden):
             a = self.act(layer(x))
-            out.append((self.reads[i](a) @ self.get_buffer(f"means{i}").T, self.reads[i](self.norms[i](a))))
+            out.append((self.reads[i](a) @ self.get_buffer(f"means{i}").T, self.reads[i](self.norm(a))))
             x = self.ups[i](a.detach())
         return out
 

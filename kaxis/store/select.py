@@ -34,9 +34,11 @@ def flat(cell: Cell) -> dict[str, Any]:
     train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
     # A configuration leaves out what it has at its default, or what there was not when it was made.
     defaults: dict[str, Any] = {"select": "last", "activation": "relu", "steps": "none", "epochs": "none"}
-    defaults |= {"kernels": "plain"} if "kernels" in train or net["net"] != "mlp" else {"weight_decay": 0.0}
+    defaults |= {"weight_decay": 0.0}
+    if cell.net.conv:
+        defaults |= {"kernels": "plain"}
     if "rule" not in config["learner"]:
-        defaults |= {"weight_decay": 0.0, "label_smoothing": 0.0, **UNSAID}
+        defaults |= {"label_smoothing": 0.0, **UNSAID}
     return {**defaults, **place, **learner, **net, **train}
 
 
