@@ -211,8 +211,9 @@ def _report(study: Study, path: Path, summary: Summary, json: bool) -> int:
         line({"study": study.name, "store": str(path), **asdict(summary), "ended": True})
         return 1 if summary.failed else 0
     trained = f"{summary.trained} trained in {summary.seconds:.0f} s, {summary.found} there before"
-    ended = f"{summary.asked} cells in {path}: {trained}"
-    print(f"{study.name}: {ended}" + (f", {len(summary.failed)} failed" if summary.failed else ""))
+    others = f", {summary.others} by other runs" if summary.others else ""
+    failed = f", {len(summary.failed)} failed" if summary.failed else ""
+    print(f"{study.name}: {summary.asked} cells in {path}: {trained}{others}{failed}")
     for failure in summary.failed:
         print(visible(f"kaxis: failed: {failure}"), file=sys.stderr)
     return 1 if summary.failed else 0

@@ -32,6 +32,8 @@ class Progress:
     flops: float = 0.0
     show: Callable[[Progress], None] = _unseen
     finished: set[str] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
+    """Of those that are finished, what another run has trained."""
     network_steps_done: int = 0
     flops_done: float = 0.0
     images_done: int = 0
@@ -61,9 +63,14 @@ class Progress:
         self.show(self)
 
     def finish(self, cells: Iterable[str]) -> None:
-        """Ids of cells whose records are in the store."""
+        """Ids of cells whose records are in the store by now."""
         self.finished.update(cells)
         self.show(self)
+
+    def find(self, cells: Iterable[str]) -> None:
+        """Ids of cells that another run has finished."""
+        self.found.update(found := set(cells))
+        self.finish(found)
 
     def wait(self, cells: int) -> None:
         """Other runs on the store are at this many cells."""

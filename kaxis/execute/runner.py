@@ -32,11 +32,14 @@ __all__ = ["Summary", "run"]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did: cells asked for, finished before, finished now, failed (in all)."""
+    """What a run did: cells asked for, finished before, trained, trained by other runs on the store in the meantime,
+    failed (in all).
+    """
 
     asked: int
     found: int
     trained: int
+    others: int
     failed: tuple[str, ...]
     seconds: float
 
@@ -99,7 +102,7 @@ def run(
         on = _as_ranks(on, jobs)
         if ranks.rank():
             follow()
-            return Summary(0, 0, 0, (), time.monotonic() - started)
+            return Summary(0, 0, 0, 0, (), time.monotonic() - started)
     device = _device(device, name, address)
     backend = BACKENDS["serial" if on == "serial" else name]
     here = device_of(device) if name in LOCAL and not address else ""
@@ -144,8 +147,15 @@ def run(
             ranks.tell(None)
     finally:
         choose(store, [cell for cell in wanted if cell.candidates or cell.id in job.tried])
-    found, failed = len(cells) - len(wanted), tuple(_failures(store, cells))
-    return Summary(len(cells), found, len(wanted), failed, time.monotonic() - started)
+    others = sum(_of_others(cell, progress) for cell in wanted)
+    counts = len(cells) - len(wanted), len(wanted) - others, others
+    return Summary(len(cells), *counts, tuple(_failures(store, cells)), time.monotonic() - started)
+
+
+def _of_others(cell: Cell, progress: Progress) -> bool:
+    """Whether other runs trained it; a tuned cell, if they trained candidates of it and this run none."""
+    done = progress.finished.intersection(c.id for c in cell.candidates or (cell,))
+    return bool(done) and done <= progress.found
 
 
 def _as_ranks(on: str | None, jobs: int | None) -> str:

@@ -78,10 +78,10 @@ def _left(stacks: Sequence[list[Cell]], job: Job, progress: Progress) -> list[li
         open_ = [c for c in stack if c.id not in progress.finished]
         there = [c for c in open_ if job.place(c).exists(c)]
         if there and (done := [c for c in there if not job.lacks(job.place(c), c)]):
-            open_ = [c for c in open_ if c not in done]
-            spared = networks(stack) - networks(open_)
-            progress.advance(spared * steps_of(stack[0]), flops=stack_flops(stack) * spared / networks(stack))
-            progress.finish(cell.id for cell in done)
+            others, open_ = open_, [c for c in open_ if c not in done]
+            spared = networks(others) - networks(open_)
+            progress.advance(spared * steps_of(stack[0]), flops=stack_flops(others) * spared / networks(others))
+            progress.find(cell.id for cell in done)
         if open_:
             left.append(open_)
     return left

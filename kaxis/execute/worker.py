@@ -60,30 +60,25 @@ class Job:
 
 
 def work(job: Job, stack: list[Cell], advance: Callable[[int, int, str, float], None]) -> list[str]:
-    """Train a stack and keep its records; returns the ids of the cells that are finished. Cells that another run has
-    finished or is training are left to it.
+    """Train a stack and keep its records; returns the ids of the cells that were trained here. Cells that another run
+    has finished or is training are left to it.
     """
-    from kaxis.train.loop import networks_of
-
     each = stack_flops(stack) / max(1, networks(stack) * steps_of(stack[0]))
 
     def tick(network_steps: int, images: int, note: str) -> None:
         advance(network_steps, images, note, network_steps * each)
 
     load_rules(job.rules)  # a worker starts with the package's own table
-    todo = [cell for cell in stack if job.lacks(job.place(cell), cell)]
-    if job.force or not todo:
-        _train(job, todo, tick)
-        return [cell.id for cell in stack]
-    with claimed(job.claims, [cell.id for cell in todo]) as mine:
-        # Once more: another run may have finished one, and given up its claim, since we looked.
-        own = [cell for cell in todo if cell.id in mine and job.lacks(job.place(cell), cell)]
-        left = {cell.id for cell in todo if cell.id not in mine}
-        counted = [cell for cell in stack if cell.id not in left]
-        if spared := len(networks_of(counted)) - len(networks_of(own)):
-            tick(spared * steps_of(stack[0]), 0, "")
+    if job.force:
+        own = stack
         _train(job, own, tick)
-    return [cell.id for cell in counted]
+    else:
+        todo = [cell for cell in stack if job.lacks(job.place(cell), cell)]
+        with claimed(job.claims, [cell.id for cell in todo]) as mine:
+            # Once more: another run may have finished one, and given up its claim, since we looked.
+            own = [cell for cell in todo if cell.id in mine and job.lacks(job.place(cell), cell)]
+            _train(job, own, tick)
+    return [cell.id for cell in own]
 
 
 def _train(job: Job, todo: list[Cell], tick: Callable[[int, int, str], None]) -> None:
