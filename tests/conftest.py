@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# Before torch and numpy are read: two processes of tests whose threads wait for each other take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
