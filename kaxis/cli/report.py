@@ -178,7 +178,14 @@ class Report:
         rule = "|".join("---" if heading in LEFT else "---:" for heading in self.headings)
         remarks = [f"- {_escaped(visible(remark), MARKDOWN).strip()}" for remark in self.remarks]
         return "\n".join(
-            [f"**{self.title}**\n", line(self.headings), f"|{rule}|", *map(line, self.cells()), "", *remarks]
+            [
+                f"**{_escaped(visible(self.title), MARKDOWN)}**\n",
+                line(self.headings),
+                f"|{rule}|",
+                *map(line, self.cells()),
+                "",
+                *remarks,
+            ]
         )
 
     def latex(self) -> str:
@@ -194,7 +201,7 @@ class Report:
         return "\n".join([*head, *body, r"\end{tabular}", r"\end{table}"])
 
 
-MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_`<>[]#~"})
+MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_`<>[]#~$&!"})
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}

@@ -209,10 +209,10 @@ def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str
             else:
                 prepare(name, own.features, place, own.size)
             checksums[own.name] = load_images(name, place, own.size).checksums
-            tried = own.classes or own.per_class or own.train_total or own.subset != "any" or own.holdout
+            tried = own.classes or own.per_class or own.train_total or own.subset != "any"
         else:
             tried = own.margin.startswith("match") or own.balance == "uniform"
-        for cell in {(c.K, c.seed): c for c in sweep.cells()}.values() if tried else ():
+        for cell in {(c.K, c.seed): c for c in sweep.cells()}.values() if tried or own.holdout else ():
             load_task(own, cell.K, cell.seed, data, pixels=pixels)
     return checksums
 

@@ -157,6 +157,8 @@ def test_a_grid_that_is_half_run_is_no_contrast(fill: Fill, capsys: pytest.Captu
 
 
 def test_bad_samples_are_found_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kaxis("run", "synthetic", "--holdout", "0.00001", "--store", tmp_path) == 2
+    assert "leaves 0 of 20000 training images out" in capsys.readouterr().err
     for options in (["--classes", "1", "x"], ["--per-class", "100000"], ["--train-total", "100000"]):
         assert kaxis("run", "digits", *options, "--store", tmp_path) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
