@@ -109,21 +109,7 @@ for baseline in (BASELINE, *OTHERS):
                 print(*kaxis.verdicts(c), sep="\n")
 
 # %% [markdown]
-# ## Along training: the slope after each look, from the same cells' curves; at equal steps for every K, so with 5,000 images in all
-
-# %%
-TOTAL = "cifar100/size:16/total:5000"
-leg = whole(cube.sel(source=[TOTAL]), LEARNER, BASELINE)
-if leg.sizes["K"] > 1:
-    along = kaxis.slope_steps(leg, learner=LEARNER, baseline=BASELINE).isel(source=0)
-    at = {round(int(step) * 128 / 5000): step for step in along.step.values}
-    print("| epochs | 6 | 12 | 30 | 60 | 90 | 120 |\n" + "|---" * 7 + "|")
-    print(
-        "| slope on ln K, pp | " + " | ".join(interval(along.sel(step=at[e])) for e in (6, 12, 30, 60, 90, 120)) + " |"
-    )
-
-# %% [markdown]
-# ## The legs against each other, paired within the seed
+# ## Along training: the slope after each look, from the same cells' curves, after as many epochs at every K
 
 # %%
 AB = {"learner": LEARNER, "baseline": BASELINE}
@@ -132,6 +118,20 @@ ALL, TOTAL, COARSE, MERGE = (
 )
 have = {s: whole(cube.sel(source=[s]), LEARNER, BASELINE) for s in map(str, cube.source.values)}
 both = [s for s in (ALL, TOTAL) if have[s].sizes["K"] > 1]
+# each leg over its own whole values of K and seeds: joined only to be drawn
+along = [kaxis.slope_steps(have[s], **AB, by="epoch") for s in both]
+print("| epochs | 6 | 12 | 30 | 60 | 90 | 120 |\n" + "|---" * 7 + "|")
+for source, one in zip(both, along, strict=True):
+    looks = (interval(one.isel(source=0).sel(epoch=e)) for e in (6, 12, 30, 60, 90, 120))
+    print(f"| {source}, K = {', '.join(map(str, have[source].K.values))} | {' | '.join(looks)} |")
+if along:
+    drawn = xr.concat(along, "source", join="outer", combine_attrs="override")
+    plots.save(*plots.slope_steps(drawn), ROOT / "figures", "converged_slope_epochs")
+
+# %% [markdown]
+# ## The legs against each other, paired within the seed
+
+# %%
 if len(both) == 2:
     at = {d: np.intersect1d(have[ALL][d], have[TOTAL][d]) for d in ("K", "seed")}
     apart = kaxis.differential(cube.sel(at), **AB, of=ALL, against=TOTAL, slope=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
@@ -112,6 +112,7 @@ def slope_steps(
     baseline: str = "bp_deepsup",
     out: Path = Path("figures"),
     name: str = "slope_steps",
+    by: Literal["step", "epoch"] = "step",
     store: StorePath = None,
     where: Where = None,
 ) -> int:
@@ -123,12 +124,14 @@ def slope_steps(
     ----------
     name
         Name of the files.
+    by
+        What is equal at every K: steps, or epochs where cells train by epochs.
     """
     cube = open_cube(store, where, curves=True)
     from kaxis import plots
     from kaxis.stats.contrasts import slope_steps as along
 
-    say(plots.save(*plots.slope_steps(along(cube, learner=learner, baseline=baseline)), out, name))
+    say(plots.save(*plots.slope_steps(along(cube, learner=learner, baseline=baseline, by=by)), out, name))
     return 0
 
 

@@ -150,15 +150,20 @@ def _contrast_panel(ax: Axes, one: xr.Dataset, about: dict[str, Any], look: dict
 
 
 def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
-    """The slope along K against the number of training steps, every source: what a slope says without its steps.
+    """The slope along K against the number of training steps or epochs, every source: a slope says little without it.
 
     Parameters
     ----------
     result : Dataset
         From `kaxis.stats.contrasts.slope_steps`.
     """
-    about = result.attrs
+    about, by = result.attrs, "epoch" if "epoch" in result.dims else "step"
     rows: Rows = []
+
+    def aside(x: Any, places: float) -> Any:
+        """Looks after steps lie on a scale of ratios, those after epochs at equal distances."""
+        return x * 1.04**places if by == "step" else x + places * 0.012 * float(result[by].max())
+
     with style():
         figure = Figure(figsize=(3.8, 3.5))
         ax = figure.add_subplot()
@@ -167,24 +172,25 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
         for i, source in enumerate(sources):
             colour, marker = SERIES[i % len(SERIES)]
             one = result.sel(source=source)
-            one = one.isel(step=np.flatnonzero(one.n_seeds.values > 0))
-            x = one.step.values * 1.04 ** (i - (len(sources) - 1) / 2)
-            seeds = one.per_seed.transpose("step", "seed").values
-            ax.plot(np.repeat(x * 1.02, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
-            mean_with_interval(ax, x, one, colour=colour, marker=marker, along="step")
+            one = one.isel({by: np.flatnonzero(one.n_seeds.values > 0)})
+            x = aside(one[by].values, i - (len(sources) - 1) / 2)
+            seeds = one.per_seed.transpose(by, "seed").values
+            ax.plot(np.repeat(aside(x, 0.5), seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
+            mean_with_interval(ax, x, one, colour=colour, marker=marker, along=by)
             said = f"{short(source)} (n = {_span(one.n_seeds.values)})"
             ends.append((float(x[-1]), float(one.effect[-1]), colour, said))
-            for step in one.step.values:
-                at = one.sel(step=step)
-                row = {"source": source, "step": int(step), "effect": float(at.effect), "n_seeds": int(at.n_seeds)}
+            for look in one[by].values.tolist():
+                at = one.sel({by: look})
+                row = {"source": source, by: look, "effect": float(at.effect), "n_seeds": int(at.n_seeds)}
                 row |= {"ci_lower": float(at.ci[0]), "ci_upper": float(at.ci[1])}
                 rows.append(row | {f"seed_{int(s)}": float(at.per_seed.sel(seed=s)) for s in one.seed.values})
         ax.axhline(0, color=BLACK, linewidth=0.8, zorder=0)
-        ax.set_xscale("log")
-        ticks = sorted({row["step"] for row in rows})
-        ax.set_xticks(ticks, [f"{t:,}" for t in ticks], rotation=0 if len(ticks) < 9 else 60)
-        ax.minorticks_off()
-        ax.set_xlabel("training steps")
+        if by == "step":
+            ax.set_xscale("log")
+            ticks = sorted({row[by] for row in rows})
+            ax.set_xticks(ticks, [f"{t:,}" for t in ticks], rotation=0 if len(ticks) < 9 else 60)
+            ax.minorticks_off()
+        ax.set_xlabel("training steps" if by == "step" else "epochs")
         ax.set_ylabel(f"{about['contrast']}\n({about['units']})")
         called = f"{100 * about['ci_prob']:.3g}% {about['ci_kind']} interval"
         ax.set_title(f"{about['learner']} - {about['baseline']} along training; mean and {called}", fontsize=9)

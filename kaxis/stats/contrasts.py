@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -119,7 +120,14 @@ def _row(table: xr.DataArray, weights: xr.DataArray, interval: str, prob: float)
 
 
 def slope_steps(
-    cube: xr.Dataset, *, learner: str, baseline: str, scale: str = "pp", interval: str = "t", prob: float = 0.95
+    cube: xr.Dataset,
+    *,
+    learner: str,
+    baseline: str,
+    by: Literal["step", "epoch"] = "step",
+    scale: str = "pp",
+    interval: str = "t",
+    prob: float = 0.95,
 ) -> xr.Dataset:
     """The slope on ln K after each number of training steps at which the same cells were looked at: length is a factor,
     not a detail.
@@ -129,26 +137,32 @@ def slope_steps(
     cube : Dataset
         With learning curves.
     learner, baseline : str
+    by : {"step", "epoch"}
+        What is equal at every K: steps, or passes through the training images, for cells that train by epochs and take
+        more steps where there are more images. An epoch is known to a hundredth of the training.
     scale, interval, prob
         As in `contrast`.
 
     Returns
     -------
     Dataset
-        Over (source, step): ``effect``, ``ci``, ``p``, ``n_seeds``; ``per_seed`` (source, step, seed). NaN (and 0
+        Over (source, `by`): ``effect``, ``ci``, ``p``, ``n_seeds``; ``per_seed`` (source, `by`, seed). NaN (and 0
         seeds) where a source was not looked at after that many steps in every cell; the start is left out.
 
     Raises
     ------
     KaxisError
-        If no source has curves and complete seeds at two values of K.
+        If `by` is neither, or no source has curves and complete seeds at two values of K.
     """
     check_pair(cube, learner, baseline)
+    if by not in ("step", "epoch"):
+        raise KaxisError(f"by = {by}: step or epoch")
     if "test_accuracy_curve" not in cube:
         raise KaxisError("no learning curves here: load the cube with them")
     columns, refusals = [], []
     for source in map(str, cube.source.values):
         one = cube.sel(source=[source])
+        one = _at_epochs(one) if by == "epoch" else one
         wanted = asked(one, learner, baseline).isel(source=0)
         for step in one.step.values[one.step.values > 0]:
             at = one.assign(test_accuracy=one.test_accuracy_curve.sel(step=step, drop=True))
@@ -160,7 +174,7 @@ def slope_steps(
             except KaxisError as refusal:
                 refusals.append(str(refusal))
                 continue
-            columns.append(made[["effect", "ci", "p", "n_seeds", "per_seed"]].expand_dims(step=[int(step)]))
+            columns.append(made[["effect", "ci", "p", "n_seeds", "per_seed"]].expand_dims({by: [step]}))
     if not columns:
         raise KaxisError(refusals[0] if refusals else f"no source has learning curves of {learner} and {baseline}")
     out = xr.combine_by_coords([c.drop_attrs() for c in columns], join="outer", combine_attrs="drop")
@@ -172,10 +186,25 @@ def slope_steps(
         "contrast": SHAPES["slope"][0],
         "quantity": "",
         "units": scaled(cube, scale, (learner, baseline))[1] + SHAPES["slope"][1],
-        "family": "one per source and number of steps",
+        "family": f"one per source and number of {by}s",
         "refused": refusals,
     }
     return out
+
+
+def _at_epochs(one: xr.Dataset) -> xr.Dataset:
+    """Each K looked at after epochs in the place of steps. An epoch's last batch may be short, so steps of it are no
+    whole number: what differs by less than a hundredth of the training is one look.
+    """
+    parts = []
+    for K in one.K.values:
+        at = one.sel(K=[K])
+        at = at.isel(step=np.flatnonzero(at.test_accuracy_curve.notnull().any(("source", "K", "learner", "seed"))))
+        if at.sizes["step"]:
+            share = np.round(at.step.values / at.step.values[-1], 2)
+            at = at.assign_coords(step=np.round(np.round(float(at.epochs.max()), 1) * share, 2))
+        parts.append(at.drop_duplicates("step", keep="last"))
+    return xr.concat(parts, "K", join="outer", data_vars="all")
 
 
 def slope_checks(

@@ -33,6 +33,32 @@ def test_the_slope_after_each_number_of_steps_is_the_contrast_there(fill: Fill) 
         slope_steps(load_cube(fill(noisy()), curves=False), learner="dtg_ff", baseline="bp_deepsup")
 
 
+def test_the_slope_after_each_epoch_where_larger_K_take_more_steps(fill: Fill, tmp_path: Path, cli: Cli) -> None:
+    """As with all images of every class: both K are looked at after the same epochs, and after other steps."""
+    store, rng = fill(noisy(), K=(3, 5)), np.random.default_rng(0)
+    for record in list(store.records()):
+        steps, epochs = ([0, 235, 469, 4688], 120.0128) if record["config"]["K"] == 3 else ([0, 469, 938, 9375], 120.0)
+        rising = sorted(rng.uniform(0.2, 0.9, 4))
+        record["metrics"] |= {"test_accuracy": rising[-1], "train_accuracy": rising[-1]}
+        record["data"] |= {"epochs": epochs}
+        record["curves"] = {"step": steps, **{k: rising for k in record["curves"] if k != "step"}}
+        record["metrics"] |= {"test_loss": rising[-1], "train_loss": rising[-1]}
+        store.write(Cell(record["config"]), record)
+    cube, pair = load_cube(store), {"learner": "dtg_ff", "baseline": "bp_deepsup"}
+    assert slope_steps(cube, **pair).step.values.tolist() == [469]  # twelve epochs beside six
+    with pytest.raises(KaxisError, match="by = week: step or epoch"):
+        slope_steps(cube, **pair, by="week")  # type: ignore[arg-type]
+    out = slope_steps(cube, **pair, by="epoch")
+    assert out.epoch.values.tolist() == [6, 12, 120]
+    looks = [cube.sel(K=K).test_accuracy_curve.sel(step=step) for K, step in ((3, 235), (5, 469))]
+    apart = [100 * (c.sel(learner="dtg_ff") - c.sel(learner="bp_deepsup")) for c in looks]
+    expected = (apart[1] - apart[0]) / np.log(5 / 3)
+    assert out.per_seed.sel(epoch=6).values.ravel() == pytest.approx(expected.values.ravel())
+    assert out.effect.sel(epoch=120).values == pytest.approx(contrast(cube, **pair).effect.values)
+    assert cli("figure", "slope-steps", "--by", "epoch", "--store", store.path, "--out", tmp_path)[0] == 0
+    assert "digits,12.0," in (tmp_path / "slope_steps.csv").read_text()
+
+
 def test_sources_looked_at_after_other_steps_stand_side_by_side(fill: Fill, tmp_path: Path, cli: Cli) -> None:
     store = fill(noisy())
     fill(noisy(), source="synthetic")
