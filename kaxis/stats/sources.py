@@ -186,7 +186,8 @@ def differential(
     -------
     Dataset
         ``effect`` (a seed's effect on `of` minus its effect on `against`), ``ci``, ``bootstrap_ci``, ``p``, ``wins``,
-        ``n_seeds``; ``per_seed`` (seed,); ``K_of``, ``K_against``.
+        ``n_seeds``; ``per_seed`` (seed,); ``K_of``, ``K_against`` (0 for a slope), and every K that went into either
+        side as text: ``used_K_of``, ``used_K_against``.
 
     Raises
     ------
@@ -220,8 +221,8 @@ def _columns(
     sources: tuple[str, str],
     K: tuple[int | None, int | None] | None,
     scale: str,
-) -> tuple[list[xr.DataArray], list[int], str]:
-    """Of either source one number a seed, at its K, or (None) the slope; the values of K; units."""
+) -> tuple[list[xr.DataArray], list[list[int]], str]:
+    """Of either source one number a seed, at its K, or (None) the slope; the values of K of either; units."""
     check_pair(cube, learner, baseline)
     accuracy, units = scaled(cube, scale, (learner, baseline))
     effects = difference(accuracy, learner, baseline)
@@ -231,11 +232,12 @@ def _columns(
         return *_at(effects, sources, K), units
     tables = _tables(cube, effects, learner, baseline, sources, False)
     slopes = [xr.dot(table, log_weights(table.K.values), dim="K") for table in tables]
-    return slopes, [0, 0], f"{units} per unit of ln K"
+    return slopes, [table.K.values.tolist() for table in tables], f"{units} per unit of ln K"
 
 
-def _one(per_seed: xr.DataArray, d: np.ndarray, K: list[int], interval: str, prob: float) -> xr.Dataset:
+def _one(per_seed: xr.DataArray, d: np.ndarray, K: list[list[int]], interval: str, prob: float) -> xr.Dataset:
     e = estimate(d, prob, interval)
+    sides = dict(zip(("of", "against"), K, strict=True))
     return xr.Dataset(
         {
             "effect": e.mean,
@@ -245,8 +247,8 @@ def _one(per_seed: xr.DataArray, d: np.ndarray, K: list[int], interval: str, pro
             "wins": e.wins,
             "n_seeds": e.n,
             "per_seed": per_seed.drop_vars(["source", "K"], errors="ignore"),
-            "K_of": K[0],
-            "K_against": K[1],
+            **{f"K_{side}": used[0] if len(used) == 1 else 0 for side, used in sides.items()},
+            **{f"used_K_{side}": " ".join(map(str, used)) for side, used in sides.items()},
         },
         coords={"ci_bound": ["lower", "upper"]},
     )
@@ -254,7 +256,7 @@ def _one(per_seed: xr.DataArray, d: np.ndarray, K: list[int], interval: str, pro
 
 def _at(
     effects: xr.DataArray, sources: tuple[str, str], K: tuple[int | None, int | None]
-) -> tuple[list[xr.DataArray], list[int]]:
+) -> tuple[list[xr.DataArray], list[list[int]]]:
     """Effects of either source at its K."""
     columns, chosen = [], []
     for source, k in zip(sources, K, strict=True):
@@ -266,7 +268,7 @@ def _at(
         if k not in values:
             raise KaxisError(f"{source} has no K = {k}; it has {', '.join(map(str, values))}")
         columns.append(own.sel(K=k, drop=True))
-        chosen.append(k)
+        chosen.append([k])
     return columns, chosen
 
 

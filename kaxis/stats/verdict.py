@@ -33,8 +33,8 @@ def verdicts(result: xr.Dataset) -> list[str]:
         row |= {"n_seeds": result.n_seeds, "p": result.p}
         what = f"{pair} on {about['of']} minus that on {about['against']}"
         one = verdict({k: float(v) for k, v in row.items()}, quantity=what, **options)
-        used = [int(result.K_of)] if int(result.K_of) else []  # a slope has no K of its own
-        return [one, *(population(about[s], used, about["origin"]) for s in ("of", "against"))]
+        sides = [(s, [int(k) for k in result[f"used_K_{s}"].item().split()]) for s in ("of", "against")]
+        return [one, *(population(about[s], K, about["origin"]) for s, K in sides)]
     by_source: dict[str, list[dict[str, Any]]] = {}
     for r in rows(result):
         by_source.setdefault(r["source"], []).append(r)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from kaxis.stats.verdict import conflict_verdict, population, verdict
-from tests.stats.tables import row
+from kaxis.stats.sources import differential
+from kaxis.stats.verdict import conflict_verdict, population, verdict, verdicts
+from tests.stats.tables import AB, legs, row, wobble
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,17 @@ def test_populations_say_what_seeds_vary() -> None:
         assert "sample of training images" in population(sampled, [100])
     assert "grouping of classes" in population("synthetic/merge:10/teacher_classes:50", [10])
     assert "the table does not say" in population("synthetic", [5], "table")
+
+
+@pytest.mark.parametrize(
+    ("question", "drawn"),
+    [({"slope": True}, (True, True)), ({"K": (20, 100)}, (False, False)), ({"K": (20, 20)}, (False, True))],
+)
+def test_either_side_of_a_difference_says_what_its_own_seeds_vary(
+    question: dict[str, Any], drawn: tuple[bool, bool]
+) -> None:
+    """Coarse labels have 20 classes, fine ones 100: below that a seed draws which."""
+    effects = {"cifar100/coarse": wobble, "cifar100": lambda s, k: wobble(s + 9, k)}
+    cube = legs(effects, {"cifar100/coarse": 4, "cifar100": 4}, (10, 20, 100)).assign_attrs(origin="store")
+    _, *populations = verdicts(differential(cube, of="cifar100/coarse", against="cifar100", **question, **AB))
+    assert tuple("class subset" in said for said in populations) == drawn
