@@ -107,6 +107,12 @@ for baseline in (BASELINE, *OTHERS):
                     f"slope on ln K after 120 epochs over K = {seen}, {unit}: {interval(c.isel(source=0), form)}, n = {leg.sizes['seed']}"
                 )
                 print(*kaxis.verdicts(c), sep="\n")
+                if {50, 100} <= set(leg.K.values.tolist()):
+                    top = kaxis.contrast(leg, learner=LEARNER, baseline=baseline, low=[50], high=[100], scale=scale)
+                    n = leg.sizes["seed"]
+                    print(
+                        f"K = 100 minus K = 50 after 120 epochs, {unit}: {interval(top.isel(source=0), form)}, n = {n}"
+                    )
 
 # %% [markdown]
 # ## Along training: the slope after each look, from the same cells' curves, after as many epochs at every K
