@@ -31,6 +31,7 @@ __all__ = [
     "Table",
     "Where",
     "conditions",
+    "name_skipped",
     "open_cube",
     "open_store",
     "over",
@@ -133,8 +134,6 @@ def open_cube(
     path: Path | None, where: list[str] | None, table: Path | None = None, *, curves: bool = False
 ) -> xr.Dataset:
     """The cube of a store that exists, or of a CSV file; records that were skipped are named on stderr."""
-    import warnings
-
     if table is not None:
         from kaxis.stats.tables import read_csv
 
@@ -147,6 +146,13 @@ def open_cube(
     if not store.path.is_dir():
         raise KaxisError(f"no store at {store.path}; fill one with, for example: kaxis run digits --K 3 5 10")
     cube = load_cube(store, conditions(where), curves=curves)
-    for problem in cube.attrs["problems"]:
-        warnings.warn(problem, stacklevel=2)
+    name_skipped(store)
     return cube
+
+
+def name_skipped(store: Store) -> None:
+    """Files that the store's last reading passed over, on stderr."""
+    import warnings
+
+    for problem in store.problems:
+        warnings.warn(problem, stacklevel=3)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from kaxis.cli.common import Json, StorePath, Where, conditions, open_store
+from kaxis.cli.common import Json, StorePath, Where, conditions, name_skipped, open_store
 from kaxis.cli.report import Column, Report
 from kaxis.errors import KaxisError
 from kaxis.io import file_name
@@ -54,6 +54,7 @@ def diagnose(
     results = inside.diagnose(
         target, where=conditions(where), data=data, temperatures="temperatures" in wanted, estimators=estimators
     )
+    name_skipped(target)
     rows = [row for one in results for row in inside.diagnose_rows(one, prob)]
     attrs: dict[str, Any] = {
         "ci_kind": "t",

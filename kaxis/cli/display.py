@@ -133,7 +133,7 @@ def progress(json: bool, jobs: int | None, device: str) -> Iterator[Callable[[Pr
 
         def show(p: Progress) -> None:
             seconds = time.monotonic() - started
-            rate = p.network_steps_done / seconds if seconds > 0 else 0.0
+            rate = p.rate(seconds)
             left = p.seconds_left(seconds) or 0.0
             shown: dict[str, Any] = {
                 "cells": f"{p.cells_done}/{p.cells} cells",

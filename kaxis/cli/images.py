@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Output, conditions, open_store
+from kaxis.cli.common import PLAIN, Output, conditions, name_skipped, open_store
 from kaxis.cli.report import Column, Report, interval, number
 
 __all__ = ["images"]
@@ -43,8 +42,7 @@ def images(
     place, where = open_store(out.store), conditions(out.where)
     options: dict[str, Any] = {"learner": learner, "baseline": baseline, "where": where, "data": data, "prob": prob}
     found = over.per_class(place, **options) if per_class else over.over_images(place, **options)
-    for problem in place.problems:
-        warnings.warn(problem, stacklevel=2)
+    name_skipped(place)
     rows = plain(found)
     for row in rows if not per_class else ():
         part = found.part.sel(source=row["source"], K=row["K"])

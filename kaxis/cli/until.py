@@ -52,7 +52,7 @@ class Until:
 
     def check(self, study: Study) -> None:
         """KaxisError where that cannot be asked, before anything trains."""
-        from kaxis.stats.sequential import fewest
+        from kaxis.stats.sequential import PILOTS, fewest
 
         plan = self.plan(study)
         if len({sweep.seeds for sweep in study.sweeps}) > 1:
@@ -65,9 +65,11 @@ class Until:
                 raise KaxisError(
                     f"--until-clear: a contrast along K needs two values of K or more, {source} has {len(K)}"
                 )
-        least = max(fewest(), len(study.sweeps[0].seeds))
-        if plan.max_seeds is not None and plan.max_seeds < least:
-            raise KaxisError(f"--max-seeds {plan.max_seeds}: {least} or more")
+        counted, asked = fewest() + (0 if plan.spread else PILOTS), len(study.sweeps[0].seeds)
+        if plan.max_seeds is not None and plan.max_seeds < max(counted, asked):
+            why = f"fewer cannot decide{'' if plan.spread else f', since {PILOTS} give the spread'}"
+            why = why if counted >= asked else f"{asked} seeds are asked for"
+            raise KaxisError(f"--max-seeds {plan.max_seeds}: {max(counted, asked)} or more; {why}")
 
 
 def until_clear(study: Study, store: Store, until: Until, train: Callable[[Study], int], json: bool) -> int:

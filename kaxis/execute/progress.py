@@ -36,6 +36,9 @@ class Progress:
     """Of those that are finished, what another run has trained."""
     network_steps_done: int = 0
     flops_done: float = 0.0
+    spared_steps: int = 0
+    """Network-steps done that this run did not train: of a checkpoint, of another run, after a divergence."""
+    spared_flops: float = 0.0
     images_done: int = 0
     note: str = ""
     workers: dict[str, list[Any]] = field(default_factory=dict)
@@ -47,14 +50,30 @@ class Progress:
 
     def seconds_left(self, seconds: float) -> float | None:
         """Of work, after so many seconds of it; None where nothing can be said yet."""
-        return seconds * (self.flops / self.flops_done - 1) if self.flops_done else None
+        worked = self.flops_done - self.spared_flops
+        return seconds * (self.flops - self.flops_done) / worked if worked > 0 else None
 
-    def advance(self, network_steps: int, images: int = 0, note: str = "", flops: float = 0.0, who: str = "") -> None:
-        """Steps of networks that are done since the last call, how many images those were (0 for an MLP), where a
-        stack stands, what they cost, and who trains it.
+    def rate(self, seconds: float) -> float:
+        """Network-steps a second that this run trains, after so many seconds; 0 where nothing can be said yet."""
+        return (self.network_steps_done - self.spared_steps) / seconds if seconds > 0 else 0.0
+
+    def advance(
+        self,
+        network_steps: int,
+        images: int = 0,
+        note: str = "",
+        flops: float = 0.0,
+        spared: int = 0,
+        *,
+        who: str = "",
+    ) -> None:
+        """Steps of one stack's networks that are done since the last call, how many images those were (0 for an MLP),
+        where the stack stands, what they cost, how many of them this run did not train, and who trains it.
         """
         self.network_steps_done += network_steps
         self.flops_done += flops
+        self.spared_steps += spared
+        self.spared_flops += flops * spared / max(1, network_steps)
         self.images_done += images
         self.note = note or self.note
         if who:

@@ -80,7 +80,8 @@ def _left(stacks: Sequence[list[Cell]], job: Job, progress: Progress) -> list[li
         if there and (done := [c for c in there if not job.lacks(job.place(c), c)]):
             others, open_ = open_, [c for c in open_ if c not in done]
             spared = networks(others) - networks(open_)
-            progress.advance(spared * steps_of(stack[0]), flops=stack_flops(others) * spared / networks(others))
+            steps = spared * steps_of(stack[0])
+            progress.advance(steps, flops=stack_flops(others) * spared / networks(others), spared=steps)
             progress.find(cell.id for cell in done)
         if open_:
             left.append(open_)

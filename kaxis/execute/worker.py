@@ -59,14 +59,14 @@ class Job:
         return self.weights and record["status"] == "done" and not store.weights(cell).exists()
 
 
-def work(job: Job, stack: list[Cell], advance: Callable[[int, int, str, float], None]) -> list[str]:
+def work(job: Job, stack: list[Cell], advance: Callable[[int, int, str, float, int], None]) -> list[str]:
     """Train a stack and keep its records; returns the ids of the cells that were trained here. Cells that another run
     has finished or is training are left to it.
     """
     each = stack_flops(stack) / max(1, networks(stack) * steps_of(stack[0]))
 
-    def tick(network_steps: int, images: int, note: str) -> None:
-        advance(network_steps, images, note, network_steps * each)
+    def tick(network_steps: int, images: int, note: str, spared: int) -> None:
+        advance(network_steps, images, note, network_steps * each, spared)
 
     load_rules(job.rules)  # a worker starts with the package's own table
     if job.force:
@@ -81,7 +81,7 @@ def work(job: Job, stack: list[Cell], advance: Callable[[int, int, str, float], 
     return [cell.id for cell in own]
 
 
-def _train(job: Job, todo: list[Cell], tick: Callable[[int, int, str], None]) -> None:
+def _train(job: Job, todo: list[Cell], tick: Callable[[int, int, str, int], None]) -> None:
     if not todo:
         return
     import torch

@@ -47,9 +47,9 @@ def stack_of(cells: Sequence[Cell], networks: Sequence[tuple[int, int]], tasks: 
     return (RuleStack if cells[0].rule else kind)(cells, networks, tasks, device)
 
 
-Tick = Callable[[int, int, str], None]
-"""Told the network-steps done since the last call, how many images those were (0 for an MLP), and where the stack
-stands.
+Tick = Callable[[int, int, str, int], None]
+"""Told the network-steps done since the last call, how many images those were (0 for an MLP), where the stack stands,
+and how many of those steps were not trained now: a checkpoint had them, or every network of the stack has diverged.
 """
 
 
@@ -58,7 +58,7 @@ def train(
     *,
     data: Path | None = None,
     device: str = "cpu",
-    tick: Tick = lambda network_steps, images, note: None,
+    tick: Tick = lambda network_steps, images, note, spared: None,
     keep: Path | None = None,
     keep_every: float = 60.0,
     made_by: Mapping[str, Any] | None = None,
@@ -146,7 +146,8 @@ def _train(
     ranks.check_same(start, "step")
     evaluate_at = set(batches.evaluate_at())
     if start:
-        tick(len(networks) * start, 0, batches.note(start, stack.loss))
+        there = len(networks) * start
+        tick(there, 0, batches.note(start, stack.loss), there)
     else:
         _evaluate(stack, tasks, results, 0)
     done = ticked = start
@@ -160,12 +161,13 @@ def _train(
         if often or done == batches.steps or done % TICK == 0:
             told = time.monotonic()
             images = len(networks) * (done - ticked) * batches.batch if conv else 0
-            tick(len(networks) * (done - ticked), images, batches.note(done, stack.loss))
+            tick(len(networks) * (done - ticked), images, batches.note(done, stack.loss), 0)
             ticked = done
         if done in evaluate_at:
             _evaluate(stack, tasks, results, done)
             if all(r.reason for r in results):
-                tick(len(networks) * (batches.steps - done), 0, batches.note(done, stack.loss))
+                rest = len(networks) * (batches.steps - done)
+                tick(rest, 0, batches.note(done, stack.loss), rest)
                 break
         ending = ranks.agreed(stop())
         if not ranks.rank():

@@ -32,3 +32,13 @@ def test_what_is_left_is_by_arithmetic() -> None:
     assert progress.seconds_left(5) is None
     progress.advance(200, flops=25.0)
     assert progress.seconds_left(5) == pytest.approx(15)
+
+
+def test_steps_of_a_checkpoint_are_done_but_no_rate() -> None:
+    """A run that goes on would otherwise promise to be as fast as reading a file."""
+    progress = Progress(2, 300, 100.0)
+    progress.advance(150, flops=50.0, spared=150)
+    assert progress.seconds_left(5) is None
+    progress.advance(30, flops=10.0)
+    assert (progress.network_steps_done, progress.rate(5)) == (180, 6)
+    assert progress.seconds_left(5) == pytest.approx(20)

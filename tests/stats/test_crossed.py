@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,16 @@ def test_classes_add_up_to_the_whole(store: Store) -> None:
     weighted = (own.effect * own.n_samples).sum() / own.n_samples.sum()
     assert float(weighted) == pytest.approx(float(whole.effect.sel(at)))
     assert sorted(own["class"].values.tolist()) == list("0123456789")
+
+
+@pytest.mark.parametrize("words", ["analyze images", "analyze images --per-class", "figure per-class"])
+def test_a_damaged_record_is_named(words: str, store: Store, tmp_path: Path, cli: Cli) -> None:
+    shutil.copytree(store.path, tmp_path / "s")
+    short = next((tmp_path / "s" / "cells").glob("*.json"))
+    short.write_bytes(short.read_bytes()[:100])
+    out = ["--out", tmp_path] if words.startswith("figure") else []
+    with pytest.warns(UserWarning, match=f"{short.name}.*skipped"):
+        assert cli(*words.split(), "--store", tmp_path / "s", *out)[0] == 0
 
 
 def test_the_verb_and_what_it_refuses(store: Store, tmp_path: Path, cli: Cli) -> None:

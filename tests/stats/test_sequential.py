@@ -203,11 +203,14 @@ def test_a_run_until_clear_looks_at_whole_blocks_of_its_own_seeds(tmp_path: Path
 def test_what_does_not_go_together_is_refused(tmp_path: Path, cli: Cli) -> None:
     for more, said in (
         (["--max-seeds", "14"], "--max-seeds goes with --until-clear"),
-        (["--until-clear", "--max-seeds", "4"], "--max-seeds 4: 6 or more"),
+        (["--until-clear", "--max-seeds", "8"], "--max-seeds 8: 9 or more; fewer cannot decide, since 3"),
+        (["--until-clear", "--max-seeds", "5", "--spread", "1"], "--max-seeds 5: 6 or more; fewer cannot decide"),
+        (["--until-clear", "--max-seeds", "9", "--seeds", "0-11"], "--max-seeds 9: 12 or more; 12 seeds are asked for"),
         (["--until-clear", "--effect", "-1"], "plan: effect = -1.0"),
         (["--until-clear", "--shard", "1/2"], "leave out --shard"),
     ):
-        code, _, err = cli(*RUN, "--seeds", "0-5", *more, "--store", tmp_path / "s")
+        seeds = [] if "--seeds" in more else ["--seeds", "0-5"]
+        code, _, err = cli(*RUN, *seeds, *more, "--store", tmp_path / "s")
         assert (code, said in err) == (2, True), err
     code, _, err = cli(
         "run", "digits", "--K", "3", "--learners", "bp_deepsup", "dtg_ff", "--until-clear", "--store", tmp_path / "s"

@@ -90,7 +90,7 @@ class Cut(Exception):
 def cut_after(steps: int) -> Any:
     seen = 0
 
-    def tick(network_steps: int, images: int, note: str) -> None:
+    def tick(network_steps: int, images: int, note: str, spared: int) -> None:
         nonlocal seen
         seen += 1
         if seen > steps:
@@ -109,7 +109,11 @@ def test_a_run_cut_twice_in_mid_epoch_ends_as_if_it_had_not_been(learner: str, s
         with pytest.raises(Cut):
             train(of, keep=kept, keep_every=0.0, tick=cut_after(steps))
     assert len(list(kept.glob("*.pt"))) == 1
-    again = results(of, keep=kept, keep_every=0.0)[0]
+    ticks = list[tuple[int, int, str, int]]()
+    again = results(of, keep=kept, keep_every=0.0, tick=lambda *said: ticks.append(said))[0]
+    assert ticks[0][0] == ticks[0][3] > 0
+    assert sum(steps for steps, *_ in ticks) == 6
+    assert not any(spared for *_, spared in ticks[1:])
     assert json.dumps({k: again[k] for k in ("metrics", "curves", "data")}) == json.dumps(
         {k: whole[k] for k in ("metrics", "curves", "data")}
     )

@@ -58,7 +58,7 @@ def over(client: Client, job: Job, stacks: Sequence[list[Cell]], progress: Progr
     rules = tuple(os.path.abspath(file) for file in job.rules)
     job = replace(job, store=job.store.absolute(), data=data, rules=rules)
     client.register_plugin(_Leaver(), name="kaxis")
-    client.subscribe_topic(topic, lambda event: progress.advance(*event[1]))
+    client.subscribe_topic(topic, lambda event: progress.advance(*event[1][:-1], who=event[1][-1]))
     futures = [client.submit(_there, job, stack, topic, _versions(), pure=False, retries=0) for stack in stacks]
     try:
         for future in as_completed(futures):
@@ -129,14 +129,15 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
     worker = get_worker()
     if wrong := [f"{n} {v}, here {versions[n]}" for n, v in _versions().items() if v != versions[n]]:
         raise KaxisError(f"worker {worker.address} has {', '.join(wrong)}: records of one study are of one version")
-    steps, images, flops, since = 0, 0, 0.0, 0.0
+    steps, images, flops, spared, since = 0, 0, 0.0, 0, 0.0
 
-    def tick(more_steps: int, more_images: int, note: str, more_flops: float) -> None:
-        nonlocal steps, images, flops, since
+    def tick(more_steps: int, more_images: int, note: str, more_flops: float, more_spared: int) -> None:
+        nonlocal steps, images, flops, spared, since
         steps, images, flops = steps + more_steps, images + more_images, flops + more_flops
+        spared += more_spared
         if time.monotonic() - since > TELL:
-            worker.log_event(topic, (steps, images, note, flops, worker.address))
-            steps, images, flops, since = 0, 0, 0.0, time.monotonic()
+            worker.log_event(topic, (steps, images, note, flops, spared, worker.address))
+            steps, images, flops, spared, since = 0, 0, 0.0, 0, time.monotonic()
 
     with ALONE:
         if topic in ENDED:

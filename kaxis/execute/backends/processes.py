@@ -76,8 +76,7 @@ def run(job: Job, stacks: Sequence[list[Cell]], progress: Progress, *, jobs: int
                 worker = workers[pipe]
                 for kind, what in _said(worker):
                     if kind == "steps":
-                        steps, images, note, flops = what
-                        progress.advance(steps, images, note, flops, f"process {worker.process.pid}")
+                        progress.advance(*what, who=f"process {worker.process.pid}")
                     elif kind == "cells":
                         progress.finish(what)
                         if not worker.give(next(waiting, None)):
