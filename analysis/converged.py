@@ -115,6 +115,26 @@ for baseline in (BASELINE, *OTHERS):
                     )
 
 # %% [markdown]
+# ## Locality alone: the same cross-entropy on every layer, its gradient kept inside the layer or not
+
+# %%
+LOCAL = "local_ce[lr=0.008]"
+for source in map(str, cube.source.values):
+    leg = whole(cube.sel(source=[source]), LEARNER, BASELINE, LOCAL)
+    if leg.sizes["K"] < 2:
+        continue
+    alone = kaxis.paired(leg, learner=LOCAL, baseline=BASELINE).isel(source=0)
+    print(f"{source}: {LOCAL} - {BASELINE}")
+    print(*(f"at K = {int(K)}: {interval(alone.sel(K=K))} pp, n = {int(alone.n_seeds.sel(K=K))}" for K in leg.K), sep="; ")
+    for scale, unit, form in (("pp", "pp", "+.2f"), ("logit", "log odds", "+.3f")):
+        c = kaxis.contrast(leg, learner=LOCAL, baseline=BASELINE, scale=scale)
+        seen = ", ".join(map(str, leg.K.values))
+        print(
+            f"slope on ln K after 120 epochs over K = {seen}, {unit}: {interval(c.isel(source=0), form)}, n = {leg.sizes['seed']}"
+        )
+        print(*kaxis.verdicts(c), sep="\n")
+
+# %% [markdown]
 # ## Along training: the slope after each look, from the same cells' curves, after as many epochs at every K
 
 # %%

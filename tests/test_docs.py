@@ -52,8 +52,8 @@ def test_public_names_exist() -> None:
 def test_table_rows_and_intervals_of_the_findings_come_from_the_analyses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each table row and each interval of docs/findings.md and docs/audit.md is printed by a script of analysis/ over
-    the committed records.
+    """Each table row and each interval of the findings and of docs/audit.md is printed by a script of analysis/ over the
+    committed records.
     """
     from kaxis import plots
 
@@ -65,14 +65,15 @@ def test_table_rows_and_intervals_of_the_findings_come_from_the_analyses(
             runpy.run_path(str(file))
     printed = capsys.readouterr().out
     assert saved
-    text = "\n".join((ROOT / "docs" / name).read_text() for name in ("findings.md", "audit.md"))
+    pages = [ROOT / "docs" / "findings.md", ROOT / "docs" / "audit.md", *(ROOT / "docs" / "findings").glob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
     heads = {
         line for line, below in zip(text.split("\n"), text.split("\n")[1:], strict=False) if below.startswith("|---")
     }
     rows = [
         line for line in text.split("\n") if line.startswith("|") and not line.startswith("|---") and line not in heads
     ]
-    assert len(rows) > 50
+    assert len(rows) > 400
     assert [row for row in rows if row not in printed] == []
     intervals = re.findall(r"[+-]\d+\.\d+ \[[+-]\d+\.\d+, [+-]\d+\.\d+\]", text)
     assert [i for i in intervals if i not in printed] == []
