@@ -125,7 +125,9 @@ for source in map(str, cube.source.values):
         continue
     alone = kaxis.paired(leg, learner=LOCAL, baseline=BASELINE).isel(source=0)
     print(f"{source}: {LOCAL} - {BASELINE}")
-    print(*(f"at K = {int(K)}: {interval(alone.sel(K=K))} pp, n = {int(alone.n_seeds.sel(K=K))}" for K in leg.K), sep="; ")
+    print(
+        *(f"at K = {int(K)}: {interval(alone.sel(K=K))} pp, n = {int(alone.n_seeds.sel(K=K))}" for K in leg.K), sep="; "
+    )
     for scale, unit, form in (("pp", "pp", "+.2f"), ("logit", "log odds", "+.3f")):
         c = kaxis.contrast(leg, learner=LOCAL, baseline=BASELINE, scale=scale)
         seen = ", ".join(map(str, leg.K.values))

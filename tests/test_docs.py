@@ -52,8 +52,8 @@ def test_public_names_exist() -> None:
 def test_table_rows_and_intervals_of_the_findings_come_from_the_analyses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each table row and each interval of the findings and of docs/audit.md is printed by a script of analysis/ over the
-    committed records.
+    """Each table row and each interval of the findings and of docs/audit.md is printed by a script of analysis/, over
+    the committed records.
     """
     from kaxis import plots
 
