@@ -71,6 +71,12 @@ for activation in ("relu", "tanh"):
                 for k in Ks
             ]
             print(f"\n{name} - bp_deepsup, pp: {', '.join(at)}")
+        for name, other in (("cwcomp", "dtg_ff"), ("deeperforward", "dtg_ff"), ("fa", "dfa")):
+            if {name, other} <= set(there):
+                s = kaxis.contrast(one, learner=name, baseline=other).isel(source=0)
+                print(
+                    f"\n{name} - {other}, slope on ln K, pp: {float(s.effect):+.2f} [{float(s.ci[0]):+.2f}, {float(s.ci[1]):+.2f}]"
+                )
         ends = at_the_ends(source, activation)
         if named := [
             f"{n} ({low} lowest, {high} highest)"

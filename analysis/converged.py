@@ -1,7 +1,8 @@
 # %% [markdown]
-# # Conv nets trained until they settle: does the difference between DTG-FF and backprop widen with K?
-# VGG8 at 16 px and an eighth of its width, CIFAR-100, nested classes, 120 epochs, each learner at its own chosen learning rate. The plan stands in
-# `studies/converged.toml`. Only what is done is shown: a leg without two whole values of K has no slope yet.
+# # Conv nets trained for 120 epochs: does the difference between DTG-FF and backprop widen with K?
+# VGG8 at 16 px and an eighth of its width, CIFAR-100, nested classes, each learner at its own chosen learning rate. The plan stands in
+# `studies/converged.toml`: primary are the slopes on ln K, in pp, of DTG-FF minus BP-DeepSup, one for all images and one for 5,000 in all. Everything else here
+# is secondary, and differences between single K were chosen after curves were seen. Only what is done is shown.
 
 # %%
 import sys
@@ -12,148 +13,160 @@ import xarray as xr
 
 import kaxis
 from kaxis import plots
+from kaxis.stats.intervals import t_interval
 
 ROOT = Path(__file__).parent.parent
-STORE = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "studies/results/converged"
-MOVE = 0.5  # pp: how far a mean over seeds may move over the last fifth of the cosine
-cube = kaxis.load_cube(kaxis.Store(STORE), {"epochs": "120"})
-LEARNER, BASELINE = "dtg_ff[lr=0.004]", "bp_deepsup[lr=0.008]"
+STORE = kaxis.Store(sys.argv[1] if len(sys.argv) > 1 else ROOT / "studies/results/converged")
+MOVE, DOUBLE = 0.5, 1.0  # pp: over the last fifth of the cosine, means over seeds; at twice the length, one seed
+cube = kaxis.load_cube(STORE, {"epochs": "120"})
+twice = kaxis.load_cube(STORE, {"epochs": "240"}, curves=False)
+LEARNER, BASELINE, LOCAL = "dtg_ff[lr=0.004]", "bp_deepsup[lr=0.008]", "local_ce[lr=0.008]"
+ALL, TOTAL, COARSE, MERGE = (
+    f"cifar100{view}" for view in ("/size:16", "/size:16/total:5000", "/coarse/size:16", "/merge:20/size:16")
+)
 OTHERS = [n for n in map(str, cube.learner.values) if n not in (LEARNER, BASELINE)]
+SCALES = (("pp", "pp", "+.2f"), ("normalised", "% of headroom", "+.2f"), ("logit", "log odds", "+.3f"))
+
+
+def ends(effect: float, low: float, high: float, form: str = "+.2f") -> str:
+    return f"{effect:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def interval(one: xr.Dataset, form: str = "+.2f") -> str:
-    return f"{float(one.effect):{form}} [{float(one.ci[0]):{form}}, {float(one.ci[1]):{form}}]"
+    return ends(float(one.effect), *map(float, one.ci), form)
+
+
+def done(leg: xr.Dataset, *learners: str) -> xr.DataArray:
+    """Over (K, seed): where all these have a record."""
+    return (leg.status.isel(source=0).sel(learner=list(learners)) == "done").all("learner").transpose("K", "seed")
 
 
 def whole(leg: xr.Dataset, *learners: str) -> xr.Dataset:
     """The values of K that the same seeds, two or more, have for all these learners: an unfinished leg has a slope over these."""
-    done = (
-        (leg.status.isel(source=0).sel(learner=list(learners)) == "done").all("learner").transpose("K", "seed").values
-    )
-    kept = done.sum(1) == done.sum(1).max()
-    seeds = done[kept].all(0)
-    return leg.isel(K=np.flatnonzero(kept if seeds.sum() > 1 else []), seed=np.flatnonzero(seeds))
+    there = done(leg, *learners).values
+    kept = there.sum(1) == there.sum(1).max()
+    seeds = there[kept].all(0)
+    kept = kept if seeds.sum() > 1 else np.zeros_like(kept)
+    if left := [
+        f"K = {K} ({n} seeds)" for K, n, k in zip(leg.K.values, there.sum(1), kept, strict=True) if n and not k
+    ]:
+        print(f"{leg.source.item()}, {learners[0]} - {learners[1]}: without {', '.join(left)}, which are not whole")
+    return leg.isel(K=np.flatnonzero(kept), seed=np.flatnonzero(seeds))
 
 
 # %% [markdown]
-# ## Which cells have settled? Stated before the runs: means over seeds move by less than 0.5 pp, training and test, over the last fifth of the cosine
+# ## Which cells have settled?
+# Stated before the runs: means over seeds move by less than 0.5 pp, training and test, over the last fifth of the cosine; at twice the length test accuracy
+# changes by less than 1 pp on one seed.
 
 # %%
-print("| source | K | learner | seeds | train, pp | test, pp | settled |\n" + "|---" * 7 + "|")
-failed = []
+print(
+    "| source | K | learner | seeds | train, pp | test, pp | at twice the length, pp | settled |\n" + "|---" * 8 + "|"
+)
+verdicts: dict[str, list[str]] = {"yes": [], "no": [], "not known": []}
 for source in map(str, cube.source.values):
     for K in map(int, cube.K.values):
         for learner in map(str, cube.learner.values):
-            cell = cube.sel(source=source, K=K, learner=learner)
-            train, test = cell.train_accuracy_curve, cell.test_accuracy_curve
-            n = int(np.isfinite(cell.test_accuracy).sum())
-            if not n:
+            at = {"source": source, "K": K, "learner": learner}
+            cell = cube.sel(at).isel(seed=np.flatnonzero(np.isfinite(cube.sel(at).test_accuracy)))
+            if not cell.sizes["seed"]:
                 continue
             # training images are looked at twice: at the start of the last fifth and at the end
-            last = [
-                np.flatnonzero(np.isfinite(row))[-2:] for row in train.values[np.isfinite(cell.test_accuracy.values)]
-            ]
-            rows = [i for i in range(cell.sizes["seed"]) if np.isfinite(float(cell.test_accuracy[i]))]
+            looks = [np.flatnonzero(np.isfinite(row))[-2:] for row in cell.train_accuracy_curve.values]
             moves = [
-                float(np.mean([100 * (c.values[r, b] - c.values[r, a]) for r, (a, b) in zip(rows, last, strict=True)]))
-                for c in (train, test)
+                [100 * (row[b] - row[a]) for row, (a, b) in zip(curve.values, looks, strict=True)]
+                for curve in (cell.train_accuracy_curve, cell.test_accuracy_curve)
             ]
-            settled = all(abs(move) < MOVE for move in moves)
-            failed += [] if settled else [f"{source} K={K} {learner}"]
-            print(
-                f"| {source} | {K} | {learner} | {n} | {moves[0]:+.2f} | {moves[1]:+.2f} | {'yes' if settled else 'no'} |"
-            )
-print(f"Not settled: {', '.join(failed) or 'none'}.")
+            still = all(abs(np.mean(move)) < MOVE for move in moves)
+            longer = twice.sel(at, drop=True) if all(v in twice[d] for d, v in at.items()) else None
+            more = 100 * float((longer.test_accuracy - cell.test_accuracy).mean()) if longer is not None else np.nan
+            verdict = "no" if not still or abs(more) >= DOUBLE else "yes" if abs(more) < DOUBLE else "not known"
+            verdicts[verdict].append(f"{source} K={K} {learner}")
+            shown = " | ".join(ends(float(np.mean(move)), *t_interval(move)) for move in moves)
+            doubled = f"{more:+.2f}" if np.isfinite(more) else "-"
+            print(f"| {source} | {K} | {learner} | {cell.sizes['seed']} | {shown} | {doubled} | {verdict} |")
+for verdict, which in verdicts.items():
+    print(f"Settled, {verdict}: {len(which)} of {sum(map(len, verdicts.values()))}: {', '.join(which) or 'none'}.")
 
 # %% [markdown]
 # ## Effects, train and test, leg by leg
 
 # %%
-for baseline in (BASELINE, *OTHERS):
-    effect, gaps = (f(cube, learner=LEARNER, baseline=baseline) for f in (kaxis.paired, kaxis.gap))
-    for source in map(str, cube.source.values):
-        n_seeds = effect.n_seeds.sel(source=source)
-        for K in map(int, cube.K.values[n_seeds.values == 1]):
-            one = float(effect.effect.sel(source=source, K=K))
-            print(f"{source}, K = {K}: {LEARNER} - {baseline} {one:+.2f} pp after 120 epochs, one seed, no interval")
-        shown = [int(K) for K in cube.K.values if int(n_seeds.sel(K=K)) > 1]
-        if not shown:
-            continue
-        print(f"\n{source}: {LEARNER} - {baseline}")
+
+
+def table(source: str, learner: str, baseline: str) -> None:
+    """Effects at each K that has two seeds or more; accuracies are of these seeds."""
+    leg = cube.sel(source=[source])
+    effect, gaps = (f(leg, learner=learner, baseline=baseline).isel(source=0) for f in (kaxis.paired, kaxis.gap))
+    for K in map(int, leg.K.values[effect.n_seeds.values == 1]):
         print(
-            "| K | seeds | baseline, % | dtg_ff, % | effect, pp [95% t] | wins | % of headroom | train effect, pp | gap difference, pp |\n"
-            + "|---" * 9
-            + "|"
+            f"{source}, K = {K}: {learner} - {baseline} {float(effect.effect.sel(K=K)):+.2f} pp after 120 epochs, one seed, no interval"
         )
-        for K in shown:
-            e, g, cell = (d.sel(source=source, K=K) for d in (effect, gaps, cube))
-            means = " | ".join(
-                f"{100 * float(cell.test_accuracy.sel(learner=n).mean()):.1f}" for n in (baseline, LEARNER)
-            )
-            rest = f"{float(e.effect_normalised):+.2f} | {float(g.train_effect):+.2f} | {float(g.effect):+.2f}"
-            print(f"| {K} | {int(e.n_seeds)} | {means} | {interval(e)} | {int(e.wins)}/{int(e.n_seeds)} | {rest} |")
-        odds = [f"{float(effect.effect_logit.sel(source=source, K=K)):+.2f} at K = {K}" for K in shown]
-        print(f"in log odds: {', '.join(odds)}")
-        leg = whole(cube.sel(source=[source]), LEARNER, baseline)
-        if leg.sizes["K"] > 1:
-            for scale, unit, form in (
-                ("pp", "pp", "+.2f"),
-                ("normalised", "% of headroom", "+.2f"),
-                ("logit", "log odds", "+.3f"),
-            ):
-                c = kaxis.contrast(leg, learner=LEARNER, baseline=baseline, scale=scale)
-                seen = ", ".join(map(str, leg.K.values))
-                print(
-                    f"slope on ln K after 120 epochs over K = {seen}, {unit}: {interval(c.isel(source=0), form)}, n = {leg.sizes['seed']}"
-                )
-                print(*kaxis.verdicts(c), sep="\n")
-                if {50, 100} <= set(leg.K.values.tolist()):
-                    top = kaxis.contrast(leg, learner=LEARNER, baseline=baseline, low=[50], high=[100], scale=scale)
-                    n = leg.sizes["seed"]
-                    print(
-                        f"K = 100 minus K = 50 after 120 epochs, {unit}: {interval(top.isel(source=0), form)}, n = {n}"
-                    )
-
-# %% [markdown]
-# ## Locality alone: the same cross-entropy on every layer, its gradient kept inside the layer or not
-
-# %%
-LOCAL = "local_ce[lr=0.008]"
-for source in map(str, cube.source.values):
-    leg = whole(cube.sel(source=[source]), LEARNER, BASELINE, LOCAL)
-    if leg.sizes["K"] < 2:
-        continue
-    alone = kaxis.paired(leg, learner=LOCAL, baseline=BASELINE).isel(source=0)
-    print(f"{source}: {LOCAL} - {BASELINE}")
+    shown = [int(K) for K in leg.K.values if int(effect.n_seeds.sel(K=K)) > 1]
+    if not shown:
+        return
+    names = f"{baseline.partition('[')[0]}, % | {learner.partition('[')[0]}, %"
+    print(f"\n{source}: {learner} - {baseline}")
     print(
-        *(f"at K = {int(K)}: {interval(alone.sel(K=K))} pp, n = {int(alone.n_seeds.sel(K=K))}" for K in leg.K), sep="; "
+        f"| K | seeds | {names} | effect, pp [95% t] | wins | % of headroom | train effect, pp [95% t] | gap difference, pp [95% t] |\n"
+        + "|---" * 9
+        + "|"
     )
-    for scale, unit, form in (("pp", "pp", "+.2f"), ("logit", "log odds", "+.3f")):
-        c = kaxis.contrast(leg, learner=LOCAL, baseline=BASELINE, scale=scale)
-        seen = ", ".join(map(str, leg.K.values))
-        print(
-            f"slope on ln K after 120 epochs over K = {seen}, {unit}: {interval(c.isel(source=0), form)}, n = {leg.sizes['seed']}"
-        )
-        print(*kaxis.verdicts(c), sep="\n")
+    both = done(leg, learner, baseline)
+    for K in shown:
+        e, g = effect.sel(K=K), gaps.sel(K=K)
+        cell = leg.sel(K=K).isel(source=0, seed=np.flatnonzero(both.sel(K=K)))
+        means = " | ".join(f"{100 * float(cell.test_accuracy.sel(learner=n).mean()):.1f}" for n in (baseline, learner))
+        train = ends(float(g.train_effect), *map(float, g.train_effect_ci))
+        rest = f"{float(e.effect_normalised):+.2f} | {train} | {interval(g)}"
+        print(f"| {K} | {int(e.n_seeds)} | {means} | {interval(e)} | {int(e.wins)}/{int(e.n_seeds)} | {rest} |")
+    odds = [f"{float(effect.effect_logit.sel(K=K)):+.2f} at K = {K}" for K in shown]
+    print(f"in log odds: {', '.join(odds)}")
+
+
+def along(source: str, learner: str, baseline: str) -> None:
+    """Slopes over the values of K that are whole, and over those up to 50; differences between single K."""
+    leg = whole(cube.sel(source=[source]), learner, baseline)
+    n, pair = leg.sizes["seed"], {"learner": learner, "baseline": baseline}
+    for scale, unit, form in SCALES if leg.sizes["K"] > 1 else ():
+        for part in (leg, leg.sel(K=leg.K <= 50)) if 50 in leg.K and leg.K.max() > 50 else (leg,):
+            c = kaxis.contrast(part, **pair, scale=scale)
+            over = f"slope on ln K after 120 epochs over K = {', '.join(map(str, part.K.values))}, {unit}"
+            print(f"{over}: {interval(c.isel(source=0), form)}, n = {n}")
+            if part is leg:
+                print(*kaxis.verdicts(c), sep="\n")
+        for low, high in ((10, 20), (10, 50), (10, 100), (50, 100)):
+            if {low, high} <= set(leg.K.values.tolist()):
+                c = kaxis.contrast(leg, **pair, low=[low], high=[high], scale=scale).isel(source=0)
+                print(f"K = {high} minus K = {low} after 120 epochs, {unit}: {interval(c, form)}, n = {n}")
+
+
+for pair in ((LEARNER, BASELINE), *((LEARNER, other) for other in OTHERS), *((BASELINE, o) for o in OTHERS)):
+    learner, baseline = pair[::-1] if LOCAL in pair and BASELINE in pair else pair
+    for source in map(str, cube.source.values):
+        if bool(done(cube.sel(source=[source]), learner, baseline).any()):
+            table(source, learner, baseline)
+            along(source, learner, baseline)
 
 # %% [markdown]
 # ## Along training: the slope after each look, from the same cells' curves, after as many epochs at every K
+# Looks within one cosine of 120 epochs: before its end the learning rate is still high.
 
 # %%
 AB = {"learner": LEARNER, "baseline": BASELINE}
-ALL, TOTAL, COARSE, MERGE = (
-    f"cifar100{view}" for view in ("/size:16", "/size:16/total:5000", "/coarse/size:16", "/merge:20/size:16")
-)
 have = {s: whole(cube.sel(source=[s]), LEARNER, BASELINE) for s in map(str, cube.source.values)}
 both = [s for s in (ALL, TOTAL) if have[s].sizes["K"] > 1]
 # each leg over its own whole values of K and seeds: joined only to be drawn
-along = [kaxis.slope_steps(have[s], **AB, by="epoch") for s in both]
+legs = [leg for s in both for leg in (have[s], have[s].sel(K=have[s].K <= 50))]
+along_epochs = [kaxis.slope_steps(leg, **AB, by="epoch") for leg in legs]
 print("| epochs | 6 | 12 | 30 | 60 | 90 | 120 |\n" + "|---" * 7 + "|")
-for source, one in zip(both, along, strict=True):
+for leg, one in zip(legs, along_epochs, strict=True):
     looks = (interval(one.isel(source=0).sel(epoch=e)) for e in (6, 12, 30, 60, 90, 120))
-    print(f"| {source}, K = {', '.join(map(str, have[source].K.values))} | {' | '.join(looks)} |")
-if along:
-    drawn = xr.concat(along, "source", join="outer", combine_attrs="override")
+    print(f"| {leg.source.item()}, K = {', '.join(map(str, leg.K.values))} | {' | '.join(looks)} |")
+    grown = (one.per_seed.sel(epoch=120) - one.per_seed.sel(epoch=12)).values.ravel()
+    print(f"after 120 minus after 12 epochs: {ends(float(grown.mean()), *t_interval(grown))}, n = {grown.size}")
+if along_epochs:
+    drawn = xr.concat(along_epochs[::2], "source", join="outer", combine_attrs="override")
     plots.save(*plots.slope_steps(drawn), ROOT / "figures", "converged_slope_epochs")
 
 # %% [markdown]
@@ -167,6 +180,14 @@ if len(both) == 2:
         f"slope, all images minus 5,000 in all, K = {', '.join(map(str, at['K']))}: {interval(apart)}, n = {int(apart.n_seeds)}"
     )
     print(*kaxis.verdicts(apart), sep="\n")
+    steps = [(low, high) for low, high in ((10, 20), (10, 50), (10, 100), (50, 100)) if {low, high} <= set(at["K"])]
+    print("| | all images, pp | 5,000 in all, pp |\n" + "|---" * 3 + "|")
+    for low, high in steps:
+        grown = [kaxis.contrast(cube.sel(at | {"source": [s]}), **AB, low=[low], high=[high]) for s in (ALL, TOTAL)]
+        print(f"| K = {high} minus K = {low} | {' | '.join(interval(c.isel(source=0)) for c in grown)} |")
+    for K in map(int, at["K"]):
+        one = kaxis.differential(cube.sel(at), **AB, of=ALL, against=TOTAL, K=(K, K))
+        print(f"effect, all images minus 5,000 in all, at K = {K}: {interval(one)} pp, n = {int(one.n_seeds)}")
 for a, b, what in (
     (COARSE, ALL, "K and meaning together"),
     (MERGE, ALL, "K without meaning"),
@@ -211,7 +232,8 @@ for source in both:
         real=f"conv: {source}",
         drop_incomplete=True,
     )
-    sides = f"{source} after 120 epochs minus synthetic after 8,000 steps, slopes on ln K over their common K"
+    over = ", ".join(map(str, across.K.values))
+    sides = f"{source} after 120 epochs minus synthetic after 8,000 steps, slopes on ln K over K = {over}"
     kind = f"{100 * across.attrs['ci_prob']:.3g} % {across.attrs['ci_kind']} interval"
     print(f"{sides}: {interval(across.rename(difference='effect'))} pp, {kind}")
     print(*kaxis.verdicts(across), sep="\n")

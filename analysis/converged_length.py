@@ -15,7 +15,7 @@ for record in kaxis.Store(ROOT / "studies/results/converged").records():
     cell, curves = kaxis.Cell(record["config"]), record["curves"]
     looked = [i for i, value in enumerate(curves["train_accuracy"]) if value is not None]
     train, test = ([100 * curves[f"{split}_accuracy"][i] for i in looked[-2:]] for split in ("train", "test"))
-    if cell.seed == 0:
+    if cell.seed == 0 and cell.learner.partition("[")[0] in ("bp_deepsup", "dtg_ff"):
         own = runs.setdefault((cell.source, cell.K, cell.learner), {})
         own[cell.training.epochs] = train[1] - train[0], test[1] - test[0], test[1]
 
@@ -41,3 +41,15 @@ for (source, K, learner), lengths in sorted(runs.items()):
             f"| {source} | {K} | {learner} | {epochs:g} | {train:+.2f} | {test:+.2f} | {final:.1f} | "
             f"{'-' if gain is None else f'{gain:+.2f}'} | {verdict} |"
         )
+
+# %% [markdown]
+# ## The difference itself, at each length (one seed: no interval)
+
+# %%
+names = sorted({learner for _, _, learner in runs})
+if len(names) == 2:
+    for source, K in sorted({(source, K) for source, K, _ in runs}):
+        base, own = (runs.get((source, K, name), {}) for name in names)
+        said = [f"{own[e][2] - base[e][2]:+.2f} after {e:g}" for e in sorted(base.keys() & own.keys())]
+        if len(said) > 1:
+            print(f"{source}, K = {K}: {names[1]} - {names[0]}, pp: {', '.join(said)} epochs")

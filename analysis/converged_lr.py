@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Which learning rate for which learner where conv nets converge
+# # Which learning rate for which learner at the setting of the converged study
 # VGG8 at 16 px and an eighth of its width, CIFAR-100, K = 20, 60 epochs, one seed, a tenth of the training images held out. The
 # choice is made on the held-out images, never on the test set; each best rate lies inside its grid, or is not chosen.
 
