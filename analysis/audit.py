@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What a step costs, and what reaches what
 # The committed audit (`kaxis audit studies/audit.toml --json > studies/results/audit.json`): memory and arithmetic are predicted from shapes; times
-# are of two CPU cores, at the sizes that say so.
+# are of one CPU core, at the sizes that say so.
 
 # %%
 import json
@@ -45,6 +45,12 @@ for place in dict.fromkeys(map(shape, rows)):
             cells += [f"{r['step_ms']:.3g} ({r['step_ms_low']:.3g}-{r['step_ms_high']:.3g})"]
             cells += [f"{r['images_per_second']:.0f}", f"{100 * r['floor_share']:.0f} %", f"{r['predict_us']:.3g}"]
         print("| " + " | ".join(cells) + " |")
+
+# On the MLP, dtg_ff over bp: peak and arithmetic of a step
+for K in (10, 50, 200):
+    own = {r["configuration"]: r for r in rows if r["net"] == "mlp" and r["K"] == K}
+    shares = [100 * own["dtg_ff"][k] / own["bp"][k] for k in ("peak", "flops_step")]
+    print(f"mlp, K = {K}: dtg_ff needs {shares[0]:.0f} % of bp's peak and {shares[1]:.0f} % of its arithmetic")
 
 # %% [markdown]
 # ## In as many parts

@@ -78,6 +78,13 @@ print(
 )
 print(*kaxis.verdicts(d), sep="\n")
 d = kaxis.differential(cube, **AB, of=LEVELS["400 a class"], against=LEVELS["all"], slope=True)
+more = [(a, b, None) for a, b in (("matched", "all"), ("matched", "easy half"))]
+for a, b, at in [*more, *(("400 a class", "all", k) for k in (5, 20))]:
+    one = {"slope": True} if at is None else {"K": (at, at)}
+    apart = kaxis.differential(cube, **AB, of=LEVELS[a], against=LEVELS[b], **one)
+    print(
+        f"{a} minus {b}, {'slopes' if at is None else f'effects at K = {at}'}: {interval(apart.effect, apart.ci)}, p = {float(apart.p):.3g}"
+    )
 print(f"400 a class minus 20,000 in all, slopes: {interval(d.effect, d.ci)} pp per unit of ln K, p = {float(d.p):.3g}")
 
 # %% [markdown]

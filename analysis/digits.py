@@ -30,6 +30,13 @@ for source, split in (("digits", "by writer"), ("digits/interleaved", "interleav
     print(
         f"slope on ln K, {split}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}], p = {float(c.p):.3g}"
     )
+for K in cube.K.values:
+    d = (effect.difference.sel(source="digits/interleaved", K=K) - effect.difference.sel(source="digits", K=K)).values
+    e = kaxis.estimate(d)
+    print(f"K = {K}, effect interleaved minus by writer: {e.mean:+.2f} [{e.lower:+.2f}, {e.upper:+.2f}]")
+test = 100 * cube.test_accuracy.sel(K=10, learner="bp_deepsup")
+e = kaxis.estimate((test.sel(source="digits/interleaved") - test.sel(source="digits")).values)
+print(f"K = 10, bp_deepsup, test accuracy interleaved minus by writer: {e.mean:+.2f} [{e.lower:+.2f}, {e.upper:+.2f}]")
 print(*kaxis.verdicts(effect), *kaxis.verdicts(slopes), sep="\n")
 
 # %%

@@ -36,13 +36,19 @@ print(*kaxis.verdicts(kaxis.paired(cube, **AB)), *kaxis.verdicts(slope), sep="\n
 # ## The step that was chosen, the slope after the last step of the same cells, and the difference of the two, paired within the seed
 
 # %%
-chosen: dict[tuple[str, int], list[int]] = {}
+chosen: dict[tuple[str, int], dict[int, int]] = {}
 for r in store.records():
-    chosen.setdefault((r["config"]["learner"]["name"], r["config"]["K"]), []).append(r["metrics"]["selected_step"])
-for (name, K), steps in sorted(chosen.items()):
+    own = chosen.setdefault((r["config"]["learner"]["name"], r["config"]["K"]), {})
+    own[r["config"]["seed"]] = r["metrics"]["selected_step"]
+for (name, K), by_seed in sorted(chosen.items()):
+    steps = by_seed.values()
     print(
         f"{name}, K = {K}: best look after {sum(steps) / len(steps):,.0f} steps in the mean ({min(steps):,} to {max(steps):,})"
     )
+later = kaxis.estimate([chosen["dtg_ff", 50][s] - chosen["bp_deepsup", 50][s] for s in sorted(chosen["dtg_ff", 50])])
+print(
+    f"K = 50, dtg_ff minus bp_deepsup: {later.mean:+.0f} [{later.lower:+.0f}, {later.upper:+.0f}] steps, p = {later.p:.3g}"
+)
 last = cube.assign(test_accuracy=cube.test_accuracy_curve.sel(step=8000, drop=True))
 late = kaxis.contrast(last, **AB)
 for label, c in (("best look", slope.isel(source=0)), ("last step", late.isel(source=0))):

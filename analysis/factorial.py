@@ -44,6 +44,8 @@ for source in map(str, result.source.values):
     for term in sorted(terms, key=lambda t: -abs(float(at.effect.sel(term=t))))[:4]:
         e = at.sel(term=term)
         print(f"{source}, K = 50, {term}: {cell(e.effect, e.ci, e.p_holm)}")
+        if term.count(" x ") == 1:  # a term is half of what both bring together beyond the sum of each
+            print(f"  both together minus the sum of both: {cell(2 * e.effect, 2 * e.ci, 1)}")
 
 # %% [markdown]
 # ## Train-test gap and training accuracy of the corners, and BP-DeepSup with torch's own start beside them

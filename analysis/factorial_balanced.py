@@ -6,10 +6,13 @@
 # %%
 from pathlib import Path
 
+import xarray as xr
+
 import kaxis
 
 ROOT = Path(__file__).parent.parent
-cube = kaxis.load_cube(kaxis.Store(ROOT / "studies/results/factorial"))
+store = kaxis.Store(ROOT / "studies/results/factorial")
+cube = kaxis.load_cube(store)
 
 # %%
 for source in ("synthetic", "synthetic/balance:uniform"):
@@ -22,3 +25,39 @@ for source in ("synthetic", "synthetic/balance:uniform"):
         print(f"{source} K = {k}: {float(at.effect):+.2f} [{low:+.2f}, {high:+.2f}]")
     low, high = slope.ci.isel(source=0).values
     print(f"{source} slope on ln K: {float(slope.effect.isel(source=0)):+.2f} [{low:+.2f}, {high:+.2f}]")
+
+# %% [markdown]
+# ## Do the slopes of the gradient, of the readout and of the corners differ between the tasks? Ours, not planned
+# A factor's main effect is the mean of the eight learners that have it minus that of the eight that do not.
+
+# %%
+ON = {"gradient": "local", "readout": "fixed"}
+levels = {r["config"]["learner"]["name"]: r["config"]["learner"] for r in store.records(curves=False, outcomes=False)}
+KEEP = ["test_accuracy", "chance", "status", "reason", "asked", "finished"]
+
+
+def halves(factor: str) -> xr.Dataset:
+    """Two learners, `on` and `off`: the means over those that have the factor and those that have it not."""
+    sixteen = [n for n in map(str, cube.learner.values) if n != "bp_deepsup"]
+    parts = []
+    for name in ("on", "off"):
+        own = [n for n in sixteen if (levels[n][factor] == ON[factor]) == (name == "on")]
+        assert len(own) == 8
+        mean = cube[KEEP].sel(learner=[own[0]]).assign_coords(learner=[name])
+        parts.append(
+            mean.assign(test_accuracy=cube.test_accuracy.sel(learner=own).mean("learner").expand_dims(learner=[name]))
+        )
+    return xr.concat(parts, "learner").assign_attrs(cube.attrs)
+
+
+PLAIN, BALANCED, REAL = "synthetic", "synthetic/balance:uniform", "cifar100/pca:32"
+ASKED = {factor: (halves(factor), {"learner": "on", "baseline": "off"}) for factor in ON}
+ALL_OFF = kaxis.factorial(cube).attrs["baseline"]
+ASKED["corners"] = cube, {"learner": "dtg_ff", "baseline": ALL_OFF}
+for what, (one, pair) in ASKED.items():
+    for a, b in ((PLAIN, BALANCED), (BALANCED, REAL), (PLAIN, REAL)):
+        d = kaxis.conflict(one, **pair, synthetic=a, real=b)
+        low, high = d.ci.values
+        print(
+            f"{what}, slope on {b} minus that on {a}: {float(d.difference):+.2f} [{low:+.2f}, {high:+.2f}], {d.attrs['ci_kind']}"
+        )

@@ -104,6 +104,38 @@ for baseline in ("bp_deepsup", "bp_deepsup, early stopping"):
         + ", ".join(f"K = {k} {interval(g.effect.sel(K=k), g.ci.sel(K=k))}" for k in g.K.values)
     )
 
+# Gaps against every regularised baseline, and with the same regulariser on both sides (ours, not planned)
+print(
+    "\n| gap of | minus that of | "
+    + " | ".join(f"K = {k}: pp [95% t]" for k in cube.K.values)
+    + " |\n"
+    + "|---" * 5
+    + "|"
+)
+STOPPED, DECAYED = "{}, early stopping", "{}[weight_decay=1]"
+GAPS = [("dtg_ff", baseline) for baseline in BASELINES if "tuned" not in baseline]
+GAPS += [tuple(form.format(name) for name in ("dtg_ff", "bp_deepsup")) for form in (STOPPED, DECAYED)]
+for learner, baseline in GAPS:
+    g = kaxis.gap(joined, learner=learner, baseline=baseline).isel(source=0)
+    cells = [interval(g.effect.sel(K=k), g.ci.sel(K=k)) for k in g.K.values]
+    print(f"| {learner} | {baseline} | {' | '.join(cells)} |")
+print(
+    "\n| regularised | minus bp_deepsup | "
+    + " | ".join(f"K = {k}: pp [95% t]" for k in cube.K.values)
+    + " |\n"
+    + "|---" * 5
+    + "|"
+)
+for name in BASELINES[2:]:
+    e = kaxis.paired(joined, learner=name, baseline="bp_deepsup").isel(source=0)
+    print(f"| {name} | bp_deepsup | {' | '.join(interval(e.effect.sel(K=k), e.ci.sel(K=k)) for k in e.K.values)} |")
+s = kaxis.contrast(joined, learner="bp_deepsup[label_smoothing=0.1]", baseline="bp_deepsup[weight_decay=1]").isel(
+    source=0
+)
+print(
+    f"slope on ln K of smoothed labels minus weight decay 1, which a comparison with either moves by: {interval(s.effect, s.ci)}"
+)
+
 apart = {b: kaxis.gap(joined, learner="dtg_ff", baseline=b).isel(source=0).difference for b in BASELINES[::2][:2]}
 late, early = (apart[b] for b in ("bp_deepsup", "bp_deepsup, early stopping"))
 for K in map(int, cube.K.values):

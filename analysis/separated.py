@@ -63,6 +63,12 @@ for baseline in ("bp_deepsup", "bp"):
             f"dtg_ff - {baseline}, {a} minus {b}: {interval(d.effect, d.ci)} pp, p = {float(d.p):.3g}, n = {int(d.n_seeds)}"
         )
         print(*kaxis.verdicts(d), sep="\n")
+d = kaxis.differential(
+    cube, learner="bp_deepsup", baseline="bp", of=NAMED["coarse"], against=NAMED["merge:20"], K=(20, 20)
+)
+print(
+    f"bp_deepsup - bp, coarse minus merge:20: {interval(d.effect, d.ci)} pp, p = {float(d.p):.3g}, n = {int(d.n_seeds)}"
+)
 
 # %%
 figure, rows = plots.forest(rows, "difference in test accuracy (pp), mean and 95% t interval over 8 seeds")

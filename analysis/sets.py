@@ -25,6 +25,13 @@ print(
 )
 print(f"tau {float(found.tau):.2f}, {float(found.I2):.0%} of the variance, p of none {float(found.Q_p):.2g}")
 
+for source, mean, (low, high), p in zip(
+    found.source.values,
+    *(kaxis.contrast(cube, **AB)[v].sel(source=found.source).values for v in ("effect", "ci", "p")),
+    strict=True,
+):
+    print(f"{source}: slope {mean:+.2f} [{low:+.2f}, {high:+.2f}], p = {p:.3g}")
+
 # %% [markdown]
 # ## At each K
 

@@ -91,6 +91,24 @@ for K in cube.K.values:
     print(f"| {K} | " + " | ".join(cells) + " |")
 print(*kaxis.verdicts(by_layer), sep="\n")
 
+gain = cube.assign(test_accuracy=cube.test_accuracy - cube.layer_test_accuracy.isel(layer=-1, drop=True))
+last = cube.assign(test_accuracy=cube.layer_test_accuracy.isel(layer=-1, drop=True))
+for what, one in (("the sum minus its last layer alone", gain), ("the last layer alone", last)):
+    c = kaxis.contrast(one.sel(learner=["dtg_ff", "bp_deepsup"]), learner="dtg_ff", baseline="bp_deepsup").isel(
+        source=0
+    )
+    print(
+        f"slope on ln K of dtg_ff - bp_deepsup, {what}: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}]"
+    )
+gaps = kaxis.gap(cube, learner="dtg_ff", baseline="bp_deepsup")
+slopes = cube.assign(test_accuracy=cube.train_accuracy - cube.test_accuracy)
+c = kaxis.contrast(slopes, learner="dtg_ff", baseline="bp_deepsup").isel(source=0)
+told = [published[K, "dtg_ff"]["gap"] - published[K, "bp_deepsup"]["gap"] for K in cube.K.values]
+print(
+    f"slope on ln K of the gap difference: {float(c.effect):+.2f} [{float(c.ci[0]):+.2f}, {float(c.ci[1]):+.2f}]; "
+    f"from the published means {np.polyfit(np.log(cube.K.values), told, 1)[0]:+.2f}"
+)
+
 # %% [markdown]
 # ## The order of the four learners
 
@@ -111,6 +129,11 @@ for step in along.step.values:
     e = along.sel(step=step)
     print(
         f"{step} steps: slope {float(e.effect):+.2f} [{float(e.ci[0]):+.2f}, {float(e.ci[1]):+.2f}], p = {float(e.p):.3g}"
+    )
+for step in (1000, 3000):
+    moved = kaxis.estimate((along.per_seed.sel(step=8000) - along.per_seed.sel(step=step)).values)
+    print(
+        f"slope after 8,000 minus after {step:,} steps: {moved.mean:+.2f} [{moved.lower:+.2f}, {moved.upper:+.2f}], p = {moved.p:.3g}"
     )
 curve = 100 * cube.test_accuracy_curve.sel(source="synthetic", K=50)
 for name in ("dtg_ff", "bp_deepsup"):
