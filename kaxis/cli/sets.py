@@ -72,6 +72,7 @@ def sets(
     ]
     if k <= 5:
         remarks.append(f"{k} sets carry little: their t interval is {_wider(k, prob):.1f} times as wide as of many.")
+    remarks += [f"Left out: {why}" for why in found.attrs["refused"]]
     remarks += effect_rows.unused(found.attrs["notes"])
     attrs = found.attrs | {k: float(found[k]) for k in ("tau", "I2", "Q_p")}
     out.show(Report("sets", f"Over sets: {attrs['contrast']}, {attrs['units']}", attrs, rows, columns, remarks))

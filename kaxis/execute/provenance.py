@@ -24,6 +24,8 @@ def cores() -> list[int]:
 
 def device_of(name: str) -> str:
     """``cpu`` or ``cuda`` for a name as typed; ``auto`` takes a GPU if there is one."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise KaxisError(f"device {name}: auto, cpu or cuda")
     if name == "cpu" or (name == "auto" and _no_gpu()):
         return "cpu"
     import torch

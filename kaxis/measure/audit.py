@@ -57,6 +57,10 @@ def audit(asked: Asked | None = None, *, device: str = "cpu", **options: Any) ->
     >>> [row["peak"] < rows[1]["peak"] for row in rows]
     [True, False, True]
     """
+    if asked and options:
+        raise KaxisError(f"audit: {next(iter(options))} beside options that are made already")
+    if device not in ("cpu", "cuda"):
+        raise KaxisError(f"device {device}: cpu or cuda")
     own = asked or Asked.of(options)
     steps = own.steps if own.steps is not None else GPU_STEPS if device == "cuda" else 0
     allowed = bytes_of(own.budget) if own.budget else None

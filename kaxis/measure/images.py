@@ -165,12 +165,12 @@ def _outcomes(
     records, asked = select(store, where)
     cube = build_cube(records, asked)
     check_pair(cube, learner, baseline)
-    kept: dict[tuple[str, int], dict[int, dict[str, tuple[Cell, NDArray[np.bool_]]]]] = {}
+    kept: dict[tuple[str, int], dict[int, dict[str, tuple[Mapping[str, Any], NDArray[np.bool_]]]]] = {}
     for record in records:
         cell = Cell(record["config"])
         if cell.learner in (learner, baseline) and record["status"] == "done" and "test_right" in record:
             right = unpack(record["test_right"], record["data"]["n_test"])
-            kept.setdefault((cell.source, cell.K), {}).setdefault(cell.seed, {})[cell.learner] = cell, right
+            kept.setdefault((cell.source, cell.K), {}).setdefault(cell.seed, {})[cell.learner] = record, right
     places = {}
     for (source, K), seeds in sorted(kept.items()):
         parts = [
@@ -186,9 +186,12 @@ def _outcomes(
     return cube, places
 
 
-def _samples(cell: Cell, data: Path | None) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+def _samples(record: Mapping[str, Any], data: Path | None) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
     """Which sample of the set each test sample is, and its class."""
+    cell = Cell(record["config"])
     task = load_task(cell.data, cell.K, cell.seed, data, pixels=cell.conv)
+    if task.facts.get("checksums") != record["data"].get("checksums"):
+        raise KaxisError(f"{cell} was trained on other files than are here now: which sample is which is not known")
     own = isinstance(cell.data, TeacherSpec)  # samples of the seed's own: no other has them
     ids = (cell.seed << 32) + task.test_rows if own else task.test_rows
     names = np.array(task.facts.get("classes") or [str(k) for k in range(cell.K)])

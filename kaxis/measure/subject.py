@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kaxis.errors import KaxisError
 from kaxis.measure.options import Asked
 from kaxis.spec.cell import Cell
 from kaxis.spec.learner import DIRECT, TableLearner
@@ -138,6 +139,8 @@ def subject(**options: Any) -> Subject:
     'dtg_ff'
     """
     own = Asked.of(options)
+    if not own.learners:
+        raise KaxisError("subject: name a learner")
     return _subject(own, own.K[0], own.learners[0], {})
 
 

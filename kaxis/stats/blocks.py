@@ -19,6 +19,7 @@ __all__ = [
     "asked",
     "attributes",
     "block",
+    "check_dims",
     "check_pair",
     "check_there",
     "difference",
@@ -154,11 +155,12 @@ def block(
     effects: xr.DataArray, wanted: xr.DataArray, source: str, only_K: Sequence[int], drop_incomplete: bool
 ) -> xr.DataArray:
     """Effects of one source as a full table, K by seed; incomplete seeds are refused by name, or dropped when asked."""
-    table = effects.isel(K=np.flatnonzero(wanted.any("seed")), seed=np.flatnonzero(wanted.any("K")))
+    table = effects.isel(K=np.flatnonzero(wanted.any("seed")))
     there = [int(k) for k in table.K.values]
     if absent := [k for k in only_K if k not in there]:
         raise KaxisError(f"{source} has no K = {absent[0]}; it has {', '.join(map(str, there)) or 'none'}")
     table = table.sel(K=list(only_K)) if only_K else table
+    table = table.isel(seed=np.flatnonzero(wanted.sel(K=table.K).any("K")))
     if table.sizes["K"] < 2:
         raise KaxisError(f"{source}: a contrast along K needs two values of K or more, there is {table.sizes['K']}")
     if not table.sizes["seed"]:
@@ -182,8 +184,15 @@ def block(
     return table.isel(seed=np.flatnonzero(complete))
 
 
+def check_dims(cube: xr.Dataset) -> None:
+    """KaxisError for a cube out of which one source, K, learner or seed was taken."""
+    if lost := [d for d in ("source", "K", "learner", "seed") if d not in cube.dims]:
+        raise KaxisError(f"the cube has no dim {lost[0]}: choose with a list, cube.sel({lost[0]}=[...])")
+
+
 def check_there(cube: xr.Dataset, name: str, role: str = "learner") -> None:
-    """KaxisError if no such learner (or, as its role, baseline or source) is in the cube."""
+    """KaxisError if no such learner (or, as its role, baseline or source) is in the cube, or it is no whole cube."""
+    check_dims(cube)
     there = [str(n) for n in cube["source" if role == "source" else "learner"].values]
     if name not in there:
         place = cube.attrs.get("origin", "store")

@@ -11,7 +11,16 @@ import xarray as xr
 from kaxis.errors import KaxisError, hint
 from kaxis.spec.study import check_split
 from kaxis.stats.arrays import as_published, seed_correlation
-from kaxis.stats.blocks import asked, attributes, block, check_pair, difference, estimates, without_common_seed
+from kaxis.stats.blocks import (
+    asked,
+    attributes,
+    block,
+    check_pair,
+    check_there,
+    difference,
+    estimates,
+    without_common_seed,
+)
 from kaxis.stats.intervals import check_interval
 from kaxis.stats.models import crv3_slope, mixed_slope
 from kaxis.stats.scales import SHAPES, log_weights, scaled
@@ -95,6 +104,8 @@ def _check_contrast(
 ) -> None:
     """KaxisError for learners without a seed in common, or a contrast that is none."""
     check_pair(cube, learner, baseline)
+    if isinstance(low, int) or isinstance(high, int):
+        raise KaxisError(f"low = {low}, high = {high}: values of K as lists, e.g. low=[5], high=[50]")
     if unpaired := without_common_seed(cube, learner, baseline):
         raise KaxisError(unpaired)
     if bool(low) != bool(high):
@@ -159,8 +170,9 @@ def slope_steps(
         raise KaxisError(f"by = {by}: step or epoch")
     if "test_accuracy_curve" not in cube:
         raise KaxisError("no learning curves here: load the cube with them")
-    columns, refusals = [], []
+    parts, refusals = [], []
     for source in map(str, cube.source.values):
+        looks = []
         one = cube.sel(source=[source])
         one = _at_epochs(one) if by == "epoch" else one
         wanted = asked(one, learner, baseline).isel(source=0)
@@ -174,12 +186,11 @@ def slope_steps(
             except KaxisError as refusal:
                 refusals.append(str(refusal))
                 continue
-            columns.append(made[["effect", "ci", "p", "n_seeds", "per_seed"]].expand_dims({by: [step]}))
-    if not columns:
+            looks.append(made[["effect", "ci", "p", "n_seeds", "per_seed"]].expand_dims({by: [step]}).drop_attrs())
+        parts += [xr.concat(looks, by, join="outer")] if looks else []
+    if not parts:
         raise KaxisError(refusals[0] if refusals else f"no source has learning curves of {learner} and {baseline}")
-    out = xr.combine_by_coords([c.drop_attrs() for c in columns], join="outer", combine_attrs="drop")
-    assert isinstance(out, xr.Dataset)
-    out = out.sel(source=[s for s in cube.source.values if s in out.source.values])
+    out = xr.concat(parts, "source", join="outer").sortby(by).transpose("source", by, ...)
     out["n_seeds"] = out.n_seeds.fillna(0).astype(int)
     out.attrs |= {
         **attributes(cube, learner, baseline, kind=interval, prob=prob),
@@ -229,6 +240,8 @@ def slope_checks(
         ``{"CRV3": (slope, lower, upper), "MixedLM": ...}``
     """
     check_pair(cube, learner, baseline)
+    check_there(cube, source, "source")
+    check_interval("t", prob)
     apart = difference(scaled(cube, scale, (learner, baseline))[0], learner, baseline).sel(source=source)
     table = block(apart, asked(cube, learner, baseline).sel(source=source), source, [], drop_incomplete)
     table = table.transpose("seed", "K")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from kaxis.stats.intervals import t_interval
+from kaxis.stats.intervals import check_interval, t_interval
 
 __all__ = ["Crossed", "crossed"]
 
@@ -21,7 +21,7 @@ __all__ = ["Crossed", "crossed"]
 class Crossed(NamedTuple):
     """The mean with its interval over seeds x samples, that over seeds alone, and where its variance comes from.
 
-    `of_seeds`, `of_samples`, `of_rest`: parts of the variance of the mean, none below 0. NaN with one seed.
+    `of_seeds`, `of_samples`, `of_rest`: parts of the variance of the mean, none below 0. NaN with one seed or sample.
     """
 
     mean: float
@@ -57,6 +57,7 @@ def crossed(values: ArrayLike, seeds: ArrayLike, samples: ArrayLike, prob: float
     >>> c.mean, c.n_seeds, c.n_samples
     (0.5, 2, 4)
     """
+    check_interval("t", prob)
     d = np.asarray(values, dtype=np.float64)
     _, s = np.unique(np.asarray(seeds), return_inverse=True)
     _, i = np.unique(np.asarray(samples), return_inverse=True)
@@ -64,15 +65,18 @@ def crossed(values: ArrayLike, seeds: ArrayLike, samples: ArrayLike, prob: float
     S, M, mean = len(n_s), len(n_i), float(d.mean()) if len(d) else math.nan
     own = np.bincount(s, d) / n_s if n else np.empty(0)
     alone = t_interval(own, prob)
-    if S < 2:
+    if S < 2 or M < 2:
         return Crossed(mean, math.nan, math.nan, *alone, math.nan, math.nan, math.nan, S, M)
     by_seed, by_sample = _clusters(d - mean, s), _clusters(d - mean, i)
     if n == M:
         variance, freedom, parts = by_seed, S - 1.0, (by_seed, 0.0, 0.0)
+    elif n == S:  # one sample a seed: a seed's number is its sample's
+        variance, freedom, parts = by_sample, M - 1.0, (0.0, by_sample, 0.0)
     else:
         parts = _parts(d, s, i, n_s, n_i)
         variance = max(sum(parts), by_seed, by_sample)
-        freedom = variance**2 / (by_seed**2 / (S - 1) + by_sample**2 / (M - 1)) if variance else 1.0
+        known = by_seed**2 / (S - 1) + by_sample**2 / (M - 1)
+        freedom = variance**2 / known if known else (S - 1.0) * (M - 1.0)
     half = float(stdtrit(max(1.0, freedom), (1 + prob) / 2)) * math.sqrt(variance)
     ends = (mean - half, mean + half) if variance else (math.nan, math.nan)
     return Crossed(mean, *ends, *alone, *parts, S, M)
@@ -81,7 +85,7 @@ def crossed(values: ArrayLike, seeds: ArrayLike, samples: ArrayLike, prob: float
 def _clusters(e: NDArray[np.float64], group: NDArray[np.int64]) -> float:
     """Variance of the mean of deviations that hang together in groups."""
     sums = np.bincount(group, e)
-    return float((sums**2).sum() / len(e) ** 2 * len(sums) / (len(sums) - 1)) if len(sums) > 1 else math.inf
+    return float((sums**2).sum() / len(e) ** 2 * len(sums) / (len(sums) - 1))
 
 
 def _parts(

@@ -99,7 +99,7 @@ def gap(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t", p
     parts = {
         "gap_learner": gaps.sel(learner=learner, drop=True).where(both),
         "gap_baseline": gaps.sel(learner=baseline, drop=True).where(both),
-        "train_effect": 100 * difference(cube.train_accuracy, learner, baseline),
+        "train_effect": (100 * difference(cube.train_accuracy, learner, baseline)).where(both),
         "test_effect": test,
     }
     for name, values in parts.items():

@@ -140,6 +140,9 @@ def find_design(cube: xr.Dataset, factors: Sequence[str]) -> Design:
 
 
 def _given(cube: xr.Dataset, factors: Sequence[str], design: Mapping[str, Mapping[str, int]]) -> Design:
+    for name, levels in design.items():
+        if wrong := [f for f in factors if levels.get(f) not in (0, 1)]:
+            raise KaxisError(f"design: {name} has {wrong[0]} = {levels.get(wrong[0])}: 0 or 1")
     runs = {tuple(int(levels[f]) for f in factors): name for name, levels in design.items()}
     wanted = set(itertools.product((0, 1), repeat=len(factors)))
     if set(runs) != wanted or len(design) != len(wanted):
@@ -188,9 +191,7 @@ def _slopes(numbers: xr.DataArray, wanted: xr.DataArray, kind: xr.DataArray, int
             whole = own.notnull().all("K")
             per_seed = xr.dot(own.fillna(0), log_weights(own.K.values), dim="K").where(whole)
         else:
-            per_seed = (
-                own.max("K") * np.nan if own.sizes["K"] else xr.full_like(numbers.sel(source=source).isel(K=0), np.nan)
-            )
+            per_seed = xr.full_like(numbers.sel(source=source).isel(K=0), np.nan)
         rows.append(estimates(per_seed.drop_vars(["source", "K"], errors="ignore"), interval, prob))
     out = xr.concat(rows, xr.IndexVariable("source", numbers.source.values))
     named = {"effect": "slope", "ci": "slope_ci", "p": "slope_p", "n_seeds": "slope_n"}

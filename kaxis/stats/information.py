@@ -81,7 +81,7 @@ def fano_bound(error: float, K: int, entropy: float) -> float:
     """
     e = min(max(error, 0.0), 1.0)
     h = 0.0 if e in (0.0, 1.0) else -e * np.log2(e) - (1 - e) * np.log2(1 - e)
-    return max(0.0, float(entropy - h - e * np.log2(K - 1))) if K > 2 else max(0.0, float(entropy - h))
+    return max(0.0, float(entropy - h - e * np.log2(K - 1)))
 
 
 def probe_error(x: Floats, y: Labels, K: int, *, seed: int = 42, epochs: int = 50, lr: float = 0.01) -> float:

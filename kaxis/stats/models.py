@@ -24,7 +24,6 @@ class Equivalence(NamedTuple):
     p: float
     lower: float
     upper: float
-    margin: float
     n: int
 
 
@@ -39,15 +38,17 @@ def equivalence(d: ArrayLike, margin: float, alpha: float = 0.05) -> Equivalence
     """
     if not margin > 0 or not math.isfinite(margin):
         raise KaxisError(f"margin {margin}: a finite number above 0")
+    if not 0 < alpha < 0.5:
+        raise KaxisError(f"alpha {alpha}: above 0 and below .5")
     values = finite(d)
     n = len(values)
     if n < 2 or constant(values):  # a spread of 0 gives no interval, and no p
-        return Equivalence(math.nan, math.nan, math.nan, margin, n)
+        return Equivalence(math.nan, math.nan, math.nan, n)
     mean, se = values.mean(), values.std(ddof=1) / math.sqrt(n)
     below = stdtr(n - 1, -(mean + margin) / se)
     above = stdtr(n - 1, (mean - margin) / se)
     reach = stdtrit(n - 1, 1 - alpha) * se
-    return Equivalence(float(max(below, above)), float(mean - reach), float(mean + reach), margin, n)
+    return Equivalence(float(max(below, above)), float(mean - reach), float(mean + reach), n)
 
 
 class Welch(NamedTuple):
@@ -58,8 +59,6 @@ class Welch(NamedTuple):
     upper: float
     p: float
     df: float
-    n_a: int
-    n_b: int
 
 
 def welch(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> Welch:
@@ -76,12 +75,12 @@ def welch(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> Welch:
     x, y = finite(a), finite(b)
     difference = float(x.mean() - y.mean()) if len(x) and len(y) else math.nan
     if min(len(x), len(y)) < 2 or constant(x) or constant(y):
-        return Welch(difference, math.nan, math.nan, math.nan, math.nan, len(x), len(y))
+        return Welch(difference, math.nan, math.nan, math.nan, math.nan)
     from scipy.stats import ttest_ind  # half a second to import
 
     test = ttest_ind(x, y, equal_var=False)
     reach = test.confidence_interval(prob)
-    return Welch(difference, float(reach.low), float(reach.high), float(test.pvalue), float(test.df), len(x), len(y))
+    return Welch(difference, float(reach.low), float(reach.high), float(test.pvalue), float(test.df))
 
 
 def fieller(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> tuple[float, float, float]:

@@ -23,17 +23,22 @@ def numbers(
     Raises
     ------
     KaxisError
-        For learners or a K that are not there, or where no source has such numbers.
+        For learners or a K that are not there, a K with a shape, or where no source has such numbers.
     """
     check_pair(cube, learner, baseline)
+    if K is not None and shape:
+        raise KaxisError(f"K = {K} and {', '.join(shape)}: an effect at one K has no {next(iter(shape))}")
     if K is None:
         result = contrast(cube, learner=learner, baseline=baseline, drop_incomplete=True, **shape)
         return result.per_seed, dict(result.attrs)
     if K not in cube.K.values:
         raise KaxisError(f"K = {K} is not there; there is {', '.join(map(str, cube.K.values))}")
     apart = 100 * difference(cube.test_accuracy.where(cube.status == "done"), learner, baseline).sel(K=K, drop=True)
-    apart = apart.isel(source=np.flatnonzero(apart.notnull().any("seed").values))
+    there = apart.notnull().any("seed")
+    lost = [f"{s}: no seed has both {learner} and {baseline} at K = {K}" for s in apart.source.values[~there.values]]
+    apart = apart.isel(source=np.flatnonzero(there.values))
     if not apart.sizes["source"]:
         raise KaxisError(f"K = {K}: no seed has both {learner} and {baseline} done")
     about = attributes(cube, learner, baseline, kind="", prob=0.95) | {"contrast": f"effect at K = {K}", "units": "pp"}
+    about["refused"] = lost
     return apart.transpose("source", "seed"), about

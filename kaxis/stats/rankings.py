@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError
 from kaxis.stats.best import first_share, places
-from kaxis.stats.blocks import estimates, incomplete
+from kaxis.stats.blocks import check_dims, estimates, incomplete
+from kaxis.stats.intervals import check_interval
 
 __all__ = ["rankings"]
 
@@ -34,15 +35,18 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
     Dataset
         Over (source, K, learner): ``rank`` with ``rank_ci``, ``first`` (seeds in which it has the best rank, alone or
         with others), ``best`` (share of resampled studies in which its mean is the highest), ``place_ci`` (interval of
-        its place by true mean accuracy), ``change`` (a seed's rank at this K minus that at the source's smallest) with
-        ``change_ci``. Over (source, K): ``agreement``, mean over seeds of Kendall's tau-b between a seed's order at
-        this K and at the smallest, with ``agreement_ci``; ``n_seeds``. NaN for learners that a source does not have.
+        its place by true mean accuracy), ``change`` (a seed's rank at this K minus that at the smallest K at which the
+        source has a whole seed) with ``change_ci``. Over (source, K): ``agreement``, mean over seeds of Kendall's tau-b
+        between a seed's order at this K and at that smallest, with ``agreement_ci``; ``n_seeds``. NaN for learners that
+        a source does not have.
 
     Raises
     ------
     KaxisError
         If no source has two learners.
     """
+    check_dims(cube)
+    check_interval(interval, prob)
     done = (cube.status == "done").transpose("source", "K", "learner", "seed")
     has = done.any(("K", "seed"))
     if not (has.sum("learner") > 1).any():

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from kaxis.errors import KaxisError
+
 __all__ = ["rows"]
 
 PLACES = ("source", "K", "layer", "class")
@@ -18,7 +20,7 @@ def rows(result: xr.Dataset) -> list[dict[str, Any]]:
     Parameters
     ----------
     result : Dataset
-        From `paired`, `gap`, `layers` or `contrast`.
+        From `paired`, `gap`, `layers`, `contrast`, `equivalence`, `shrunk`, `over_images` or `per_class`.
 
     Returns
     -------
@@ -27,13 +29,16 @@ def rows(result: xr.Dataset) -> list[dict[str, Any]]:
         ``effect``, ``ci_lower``, ``ci_upper``, and every other variable by its name; an interval ``x_ci`` as
         ``x_lower``, ``x_upper``. Each seed's own numbers stay in the Dataset.
     """
+    places = set(result.effect.dims) if "effect" in result else set()
+    if "source" not in places or not places <= set(PLACES) or not {"n_seeds", "ci"} <= set(result):
+        raise KaxisError("rows: of a result with an effect at each source; this one has none, or further dims")
     dims = [d for d in PLACES if d in result.effect.dims]
     shape = tuple(result.sizes[d] for d in dims)
     columns: dict[str, np.ndarray] = {}
     for name, variable in result.data_vars.items():
         if set(variable.dims) <= {*dims}:
             columns[str(name)] = np.broadcast_to(variable.broadcast_like(result.effect).transpose(*dims).values, shape)
-        elif set(variable.dims) <= {*dims, "ci_bound"}:
+        elif set(variable.dims) == {*dims, "ci_bound"}:
             values = variable.transpose("ci_bound", *dims).values
             stem = str(name) if name == "ci" else str(name).removesuffix("_ci")
             columns |= {f"{stem}_{bound}": values[i] for i, bound in enumerate(("lower", "upper"))}

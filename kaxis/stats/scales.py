@@ -56,7 +56,8 @@ def scaled(cube: xr.Dataset, scale: str, learners: Sequence[str]) -> tuple[xr.Da
     1).
 
     On the second a seed's numbers are divided by the mean headroom of all seeds at their K, corrected to first order
-    for the seed's own, so that their mean is a ratio of means: a seed with almost no headroom cannot rule it.
+    for the seed's own, so that their mean is a ratio of means: a seed with almost no headroom cannot rule it. These
+    means are of all seeds at that K, also of those that a contrast then leaves out.
 
     Parameters
     ----------

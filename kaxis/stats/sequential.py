@@ -229,4 +229,4 @@ def _one(d: xr.DataArray, spread: float | None, pilot: int, margin: float | None
         more = np.concatenate([x, np.full(1000 - len(x), x.mean())]) if len(x) < 1000 else x
         crossed = np.flatnonzero(evidence(more, spread) >= 1 / (1 - prob))
         ahead = int(crossed[0]) + 1 if len(crossed) else 0
-    return made.assign(spread=spread, decided=decided, decided_n=n, n_seeds=len(x), next_n=ahead)
+    return made.assign(spread=spread, decided=decided, decided_n=n, n_seeds=len(x), next_n=ahead and ahead + pilot)

@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from kaxis.errors import KaxisError
 from kaxis.stats.blocks import check_there
-from kaxis.stats.intervals import constant
+from kaxis.stats.intervals import check_interval, constant
 from kaxis.stats.per_seed import numbers
 
 __all__ = ["FEWEST", "over_sets"]
@@ -69,7 +69,11 @@ def over_sets(
         of.setdefault(_set(name), []).append(name)
     if twice := [legs for legs in of.values() if len(legs) > 1]:
         raise KaxisError(f"sets: {' and '.join(twice[0][:3])} are one set; choose with --source")
+    check_interval("t", prob)
     d, about = numbers(cube.sel(source=names), learner, baseline, K, shape)
+    if lost := [name for name in sources or () if name not in d.source.values]:
+        why = next((r for r in about.get("refused", []) if r.startswith(f"{lost[0]}:")), f"{lost[0]}: no such number")
+        raise KaxisError(f"sets: {why}")
     if d.sizes["source"] < FEWEST:
         raise KaxisError(
             f"sets: {FEWEST} or more are needed, there is {d.sizes['source']}: {', '.join(map(str, d.source.values))}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError, hint
 from kaxis.stats.arrays import as_published
-from kaxis.stats.intervals import KINDS, bootstrap_interval
+from kaxis.stats.intervals import KINDS, bootstrap_interval, check_interval
 
 __all__ = ["NEAR", "SHAPES", "advised", "coverage", "sample"]
 
@@ -20,6 +20,8 @@ SHAPES = ("normal", "exponential", "contaminated")
 """Of a seed's number around its mean, all with standard deviation 1: normal; exponential (skewness 2); one seed in ten
 three times as wide.
 """
+
+QUESTIONS = ("effect", "contrast", "slope", "gap", "mean")
 
 NEAR = 0.015
 """How far from what it says an interval may cover and still be advised."""
@@ -58,6 +60,8 @@ def _check(kind: str, n: int, K: int, draws: int, icc: float, tilt: float, shrin
             "K or more, "
             "shares from 0 that add up to 1 at most, spread from 0"
         )
+    if question not in QUESTIONS:
+        raise KaxisError(f"question '{question}' is not {hint(question, QUESTIONS)}")
     if kind == "as-published" and question not in ("contrast", "mean"):
         raise KaxisError(f"as-published answers contrast and mean, not '{question}'")
 
@@ -141,6 +145,7 @@ def coverage(
     Raises `KaxisError` for a value that there is not, or a question that the interval does not answer.
     """
     _check(kind, n, K, draws, icc, tilt, shrink, question)
+    check_interval("t", prob)
     rng = np.random.default_rng(seed)
     effects, level = _effects(shape, (draws, n, K), icc, tilt, shrink, rng)
     numbers = effects @ _weights(question, K)

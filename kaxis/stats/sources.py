@@ -57,8 +57,9 @@ def conflict(
     Returns
     -------
     Dataset
-        ``slope`` with ``slope_ci`` over (leg,), ``difference`` of the slopes (real - synthetic) with ``ci`` and ``p``
-        of the kind in attrs (``n_pairs``: seeds that were paired, else 0);
+        ``slope`` with ``slope_ci`` over (leg,), ``difference`` of the slopes (real - synthetic) with ``ci`` of the kind
+        in attrs, and ``p``: Welch's, or of pairs the exact sign-flip test's (``n_pairs`` seeds that were paired, else
+        0);
         ``effect_difference`` with ``effect_ci``, ``effect_p`` and Holm's ``effect_p_holm`` over (K,);
         ``reversal``: whether both slopes' intervals exclude 0 on opposite sides. Units in attrs.
 
@@ -224,6 +225,8 @@ def _columns(
 ) -> tuple[list[xr.DataArray], list[list[int]], str]:
     """Of either source one number a seed, at its K, or (None) the slope; the values of K of either; units."""
     check_pair(cube, learner, baseline)
+    if K is not None and (isinstance(K, int) or len(K) != 2):
+        raise KaxisError(f"K = {K}: two values, of either source, e.g. K=(20, 100)")
     accuracy, units = scaled(cube, scale, (learner, baseline))
     effects = difference(accuracy, learner, baseline)
     for source in sources:

@@ -129,8 +129,6 @@ def _cube(rows: Sequence[Mapping[str, Any]], places: Sequence[str], name: str) -
             numbers[k][at] = row[k]
         status[at], asked[at] = "failed" if math.isnan(row["test_accuracy"]) else "done", True
     dims = ("source", "K", "learner", "seed")
-    # A run of a grid that one learner has and another lacks was asked for of both.
-    asked |= asked.any(axis=2, keepdims=True)
     return xr.Dataset(
         {k: (dims, v) for k, v in numbers.items()}
         | {"status": (dims, status.astype(str)), "asked": (dims, asked)}

@@ -48,8 +48,9 @@ def tuned(cube: xr.Dataset, grids: Mapping[str, Sequence[str]]) -> xr.Dataset:
             check_there(cube, n)
         own = cube.sel(learner=list(grid))
         done = own.status == "done"
-        if "held_accuracy" not in own or not own.held_accuracy.where(done).notnull().any():
-            raise KaxisError(f"{name}: no held-out accuracy to choose by; run with --holdout 0.1")
+        held = own.held_accuracy.where(done).notnull() if "held_accuracy" in own else xr.zeros_like(done)
+        if lost := [n for n in grid if (done & own.asked).sel(learner=n).any() and not held.sel(learner=n).any()]:
+            raise KaxisError(f"{name}: no held-out accuracy to choose by, of {lost[0]}; run with --holdout 0.1")
         whole = (done & own.held_accuracy.notnull()).all("learner")
         best = own.held_accuracy.fillna(-np.inf).argmax("learner")
         one = own[["test_accuracy", "train_accuracy", "chance", "finished"]].isel(learner=best).drop_vars("learner")

@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from kaxis.errors import KaxisError
 from kaxis.spec.catalog import CATALOG
 from kaxis.stats.arrays import flips_named
 from kaxis.stats.rows import rows
@@ -22,10 +23,18 @@ def verdicts(result: xr.Dataset) -> list[str]:
     ----------
     result : Dataset
         From `paired`, `gap`, `layers`, `contrast`, `differential` or `conflict`.
+
+    Raises
+    ------
+    KaxisError
+        For another result, whose intervals say something else.
     """
     about = result.attrs
     if "synthetic" in about:
         return _of_conflict(result)
+    other = "effect" not in result or not set(result.effect.dims) <= {"source", "K", "layer"}
+    if other or "quantity" not in about or "margin" in about or "new_ci" in result:
+        raise KaxisError("verdicts: of paired, gap, layers, contrast, differential or conflict; this is another result")
     pair = f"{about['quantity']}{about['learner']} - {about['baseline']}"
     options = {"units": about["units"], "prob": about["ci_prob"], "kind": about["ci_kind"]}
     if "against" in about:
@@ -150,6 +159,8 @@ def _outcome(row: Mapping[str, Any], prob: float, kind: str) -> tuple[str, str]:
     if not math.isfinite(low) or not math.isfinite(high):
         if not math.isfinite(row["effect"]):
             return UNDEFINED, ""
+        if math.isinf(low) or math.isinf(high):  # studentized, of two or three seeds
+            return OPEN if low <= 0 <= high else UNDEFINED, ""
         # Only BCa is undefined for seeds that differ (ties); the percentile interval beside it tells.
         return (UNDEFINED if kind == "bca" and math.isfinite(row.get("bootstrap_lower", math.nan)) else CONSTANT), ""
     if low <= 0 <= high:

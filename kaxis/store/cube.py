@@ -72,7 +72,7 @@ def select(
     """Records that have these values, and cells with them that somebody asked for; a damaged record's cell is one of
     these.
 
-    Raises as `load_cube`, also where two configurations share a place in the cube.
+    Raises as `load_cube`, but where two configurations share a place in the cube: that is `build_cube`'s.
     """
     chosen, asked = _select(store, where, curves=curves, outcomes=curves)
     return [record for record, _ in chosen], asked
@@ -137,7 +137,7 @@ def build_cube(
         machine it was trained: cells of one kind are bitwise what they would be beside any others.
         Accuracies are fractions, losses nats, NaN where a cell is not done. Where records have their curves,
         ``*_curve`` variables with a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim
-        ``layer``.
+        ``layer``, which counts heads: of a learner with one head, at its last layer, it is 0.
     """
     there = list(records)
     chosen: Chosen = list(zip(there, flats(r["config"] for r in there), strict=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from kaxis.sources.images import load_images
 from kaxis.spec.study import Study
 from kaxis.store.records import Store
 from tests.helpers import kaxis, write_folder, write_npz
@@ -31,6 +32,20 @@ def test_run_and_analyze_a_set_of_your_own(tmp_path: Path, capsys: pytest.Captur
     assert kaxis("analyze", "paired", "--baseline", "bp_deepsup", "--json", *store) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [(r["source"], r["K"], r["n_seeds"]) for r in rows] == [("npz:mine.npz", 2, 2), ("npz:mine.npz", 3, 2)]
+
+
+def test_outcomes_are_not_read_beside_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which test image was right means nothing once the images are others."""
+    line = ["run", "npz:mine.npz", "--K", "3", *NET, "--learners", "dtg_ff", "bp_deepsup", "--data", tmp_path]
+    write_npz(tmp_path / "mine.npz")
+    assert kaxis(*line, "--store", tmp_path / "store") == 0
+    ask = ["analyze", "images", "--per-class", "--store", tmp_path / "store", "--data", tmp_path]
+    assert kaxis(*ask) == 0
+    write_npz(tmp_path / "mine.npz", seed=1)
+    load_images.cache_clear()
+    capsys.readouterr()
+    assert kaxis(*ask) == 2
+    assert "was trained on other files than are here now" in capsys.readouterr().err
 
 
 def test_switches_and_lists_of_conv_nets_are_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
