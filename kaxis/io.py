@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 __all__ = [
+    "DAY",
     "PART",
     "file_digest",
     "file_name",

@@ -116,7 +116,7 @@ class MLPStack:
     def temperature(self, layer: int) -> Tensor:
         """T of one layer, shape (E, 1, 1)."""
         low, high = self.learner.t_min, self.learner.t_max
-        return low + (high - low) * torch.sigmoid(self.p[f"alpha{layer}"])
+        return low + (high - low) * _sigmoid(self.p[f"alpha{layer}"])
 
     def _layer(self, layer: int, h_EDB: Tensor) -> Tensor:
         out = self._out(f"a{layer}", self.width, h_EDB.shape[2])
@@ -248,7 +248,7 @@ class MLPStack:
                 self.g[f"R{layer}"] /= self.temperature(layer)
         if self.learned_t:
             # d loss / dT = -sum(d * R g / T) / T, and R g / T is logits - bias.
-            s = torch.sigmoid(self.p[f"alpha{layer}"])
+            s = _sigmoid(self.p[f"alpha{layer}"])
             span = self.learner.t_max - self.learner.t_min
             logits.sub_(bias).mul_(d)
             d_t = -logits.sum((1, 2), keepdim=True) / self.temperature(layer)
@@ -282,10 +282,16 @@ class MLPStack:
             group = [self.g[f"{name}{layer}"] for name in ("W", "b", "R", "c", "alpha") if f"{name}{layer}" in self.g]
             if not group:
                 continue
-            norm = torch.stack([g.flatten(1).square().sum(1) for g in group]).sum(0).sqrt()
+            # One after the other: torch adds five rows in an order that hangs on how many networks there are.
+            norm = sum((g.flatten(1).square().sum(1) for g in group), torch.zeros(1, device=group[0].device)).sqrt()
             factor = (largest / (norm + 1e-6)).clamp(max=1.0)[:, None, None]
             for g in group:
                 g *= factor
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    """In parts of 16 networks: of 32 or more numbers torch rounds some otherwise."""
+    return torch.cat([torch.sigmoid(part) for part in x.split(16)]) if len(x) > 16 else torch.sigmoid(x)
 
 
 def _padded(size: tuple[int, ...]) -> int:

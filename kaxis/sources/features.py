@@ -37,7 +37,7 @@ def features(images: Images, kind: str, cache: Path | None) -> NDArray[np.float3
     Raises
     ------
     KaxisError
-        If D exceeds the number of pixels or of training images.
+        If D exceeds the number of pixels or of training images, or of components that vary.
     """
     if kind.startswith("pca:"):
         most = min(images.pixels[0].size, images.n_train)
@@ -45,7 +45,7 @@ def features(images: Images, kind: str, cache: Path | None) -> NDArray[np.float3
             raise KaxisError(f"features '{kind}': these images have at most {most} components")
     if cache is None or not images.checksums:
         return _compute(images, kind)
-    identity = (kind, images.pixels.shape, sorted(images.checksums.items()))
+    identity = (kind, images.pixels.shape, sorted(images.checksums.items()), *([images.stamp] if images.stamp else []))
     key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
     path = cache / "features" / f"{key}.npy"
     if not as_written(path):
@@ -74,6 +74,11 @@ def _compute(images: Images, kind: str) -> NDArray[np.float32]:
             x = pca.transform(x).astype(np.float32)
     train = x[: images.n_train]
     std = train.std(axis=0, dtype=np.float64)
+    if kind != "raw" and std.min() < 1e-6 * std.max():  # rounding, blown up to 1, differs from machine to machine
+        varying = int((std >= 1e-6 * std.max()).sum())
+        raise KaxisError(
+            f"features '{kind}': {varying} components of these training images vary, the others are rounding"
+        )
     std[std == 0] = 1.0
     x -= train.mean(axis=0, dtype=np.float64).astype(np.float32)
     x /= std.astype(np.float32)

@@ -25,6 +25,8 @@ class Images:
         Class names of each view.
     checksums : dict of str to str
         MD5 of each file that was read; empty for embedded data.
+    stamp : str
+        Of what the checksums do not tell apart: of folders of images, when each was changed.
     """
 
     pixels: NDArray[np.uint8]
@@ -32,6 +34,7 @@ class Images:
     labels: dict[str, NDArray[np.int64]]
     names: dict[str, tuple[str, ...]]
     checksums: dict[str, str]
+    stamp: str = ""
 
     @property
     def flat(self) -> NDArray[np.uint8]:

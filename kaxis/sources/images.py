@@ -46,7 +46,7 @@ def load_images(name: str, folder: Path, size: int | None = None) -> Images:
         return load_own(name, folder, size or 224)
     made = image_set(name.split("/")[0])
     if made.load:
-        return made.load(name, folder, size)
+        return _checked(made.load(name, folder, size), name)
     archive = ARCHIVES[name]
     if missing := missing_files(name, folder):
         if archive.md5 and len(missing) < len(archive.files):  # never over files that somebody put there
@@ -58,15 +58,22 @@ def load_images(name: str, folder: Path, size: int | None = None) -> Images:
     assert made.read is not None
     pixels, labels, n_train, names = made.read(folder, archive)
     checksums = _checksums(archive, folder)
-    for view, y in labels.items():
-        if y.min() < 0 or y.max() >= len(names[view]):
-            raise KaxisError(
-                f"{folder / archive.folder}: {view} label {y.max()} of {len(names[view])} classes; not a {name} file"
-            )
     wanted = made.info.size or 0
     if pixels.shape[1] < wanted:
         pixels = readers.bordered(pixels, wanted)
-    return Images(pixels, n_train, labels, names, checksums)
+    return _checked(Images(pixels, n_train, labels, names, checksums), name, f"{folder / archive.folder}: ")
+
+
+def _checked(images: Images, name: str, where: str = "") -> Images:
+    """Labels count from 0, pixels are bytes: also where a set's own reader made them."""
+    x = images.pixels
+    if x.dtype != np.uint8 or x.ndim != 4:
+        raise KaxisError(f"{where}{name}: pixels of {x.dtype} and shape {x.shape}; uint8 and (N, H, W, C) are wanted")
+    for view, y in images.labels.items():
+        if y.min() < 0 or y.max() >= len(images.names[view]):
+            wrong = y.min() if y.min() < 0 else y.max()
+            raise KaxisError(f"{where}{view} label {wrong} of {len(images.names[view])} classes; not a {name} file")
+    return images
 
 
 def _checksums(archive: Archive, folder: Path) -> dict[str, str]:
@@ -89,7 +96,9 @@ def square_pixels(name: str, folder: Path, size: int | None) -> NDArray[np.uint8
     images = load_images(name, folder, size)
     x = images.pixels
     if size and x.shape[1:3] != (size, size):
-        key = hashlib.sha256(repr((name, size, sorted(images.checksums.items()))).encode()).hexdigest()[:16]
+        # A set whose reader gives no checksums is known by its pixels alone.
+        content = sorted(images.checksums.items()) or hashlib.sha256(np.ascontiguousarray(x).data).hexdigest()
+        key = hashlib.sha256(repr((name, size, content)).encode()).hexdigest()[:16]
         shape = (len(x), size, size, x.shape[3])
         x = cached(f"{key}-{size}", shape, lambda out: _resize(images.pixels, out))
     if x.shape[1] != x.shape[2]:

@@ -137,7 +137,7 @@ def load_folder(
     content = hashlib.md5(repr([stamp[:2] for stamp in stamps]).encode(), usedforsecurity=False).hexdigest()
     pixels = cached(f"{key}-{size}", (len(files), size, size, 3), lambda out: _decode(files, out))
     y, sums = np.array(listing.labels, np.int64), {**(checksums or {}), "names and sizes": content}
-    return Images(pixels, listing.n_train, {"fine": y}, {"fine": names}, sums)
+    return Images(pixels, listing.n_train, {"fine": y}, {"fine": names}, sums, key)
 
 
 @dataclass

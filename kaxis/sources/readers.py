@@ -29,6 +29,7 @@ Labels = NDArray[np.int64]
 
 
 def _exact(path: Path, expected: int) -> bytes:
+    size = 0
     try:
         size = path.stat().st_size
         raw = read_bounded(path, expected)
@@ -209,13 +210,16 @@ def _zip(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
+    except KaxisError:
+        raise
     except (
         OSError,
         EOFError,
+        IndexError,
         KeyError,
         RuntimeError,
         NotImplementedError,
-        UnicodeDecodeError,
+        ValueError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

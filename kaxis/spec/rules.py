@@ -6,13 +6,16 @@ for one seed, the same records, pairing, resuming and figures. See docs/add_a_le
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import inspect
 import math
 import os
 import re
 import runpy
 import sys
 import traceback
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -55,9 +58,9 @@ class Rule:
     settings : mapping of str to float
         Names that may be set in brackets, with their defaults.
     code : str
-        Hash of the file and of those beside it that it imports: an edited rule is another learner.
+        Hash of the file and of those beside it that it imports, or of the script: an edited rule is another learner.
     file : str
-        Where it stands; empty for those of the package.
+        Where it stands; empty for those of the package and of a script or session.
     mlp : bool
         Whether it is for MLPs alone.
     grouped : bool
@@ -167,11 +170,22 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
         raise KaxisError(f"rule '{name}': the table has a learner of that name")
 
     def add(build: Callable[..., Any]) -> Callable[..., Any]:
-        file, code = _loading[-1] if _loading else ("", "")
+        file, code = _loading[-1] if _loading else ("", _session_code(build))
         _add(Rule(name, build, settings, code, file))
         return build
 
     return add
+
+
+def _session_code(build: Callable[..., Any]) -> str:
+    """Of a rule out of a script the hash of that file, of one typed in that of its own text; without either it is
+    another one in every session.
+    """
+    with contextlib.suppress(OSError, TypeError):
+        file = inspect.getsourcefile(build)
+        text = Path(file).read_bytes() if file and os.path.isfile(file) else inspect.getsource(build).encode()
+        return hashlib.sha256(text).hexdigest()[:16]
+    return uuid.uuid4().hex[:16]
 
 
 def _add(made: Rule) -> None:

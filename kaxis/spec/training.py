@@ -24,7 +24,7 @@ BATCH_SIZE = Option("samples a step", "the same", "mlp 256; vgg 128, from 64 px 
 Select = Annotated[
     Literal["last", "best"],
     Option(
-        "report the last step, or the best on held-out samples, of 20 looks (mlp) or each epoch (vgg)",
+        "report the last step, or the best on held-out samples, of 20 looks (mlp, or by steps) or each epoch (vgg)",
         "last step; `best` is ours",
     ),
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kaxis.errors import KaxisError
-from kaxis.io import PART, file_name, read_bounded, sweep, text_digest, write_text
+from kaxis.io import DAY, PART, file_name, read_bounded, sweep, text_digest, write_text
 from kaxis.spec.cell import FORMAT, Cell
 from kaxis.spec.study import Study
 from kaxis.store.claims import CLAIM
@@ -72,6 +72,7 @@ class Store:
             for name in FOLDERS:
                 sweep(self.path / name)
             sweep(self.path)
+            sweep(self.path / "checkpoints", 30 * DAY, "*.pt")  # of stacks that nobody goes on with
             sweep(self.path / "claims", name=f"*{CLAIM}")  # a living one's time is renewed
         except OSError as error:
             raise KaxisError(f"store {self.path} cannot be written: {error.strerror or error}") from None
@@ -108,11 +109,9 @@ class Store:
         A record that replaces another keeps the date of the first, which is what a plan of analysis is older than.
         """
         old = self.read(cell)
-        first = (
-            {"first_finished": old["provenance"].get("first_finished", old["provenance"].get("finished"))}
-            if old
-            else {}
-        )
+        before = old["provenance"] if old else {}
+        date = before.get("first_finished", before.get("finished"))
+        first = {"first_finished": date} if date is not None else {}
         made_by = {k: v for k, v in {**result["provenance"], **first}.items() if k != "digest"}
         text = json.dumps(
             {"config": cell.config, **result, "provenance": {**made_by, "digest": ""}}, indent=1, allow_nan=False

@@ -200,10 +200,10 @@ class Images(Batches):
 
     def evaluate_at(self) -> list[int]:
         """At most 20 evenly spaced ends of epochs (every one, where the best counts), or of a number of steps their
-        logarithmic grid.
+        logarithmic grid (20 evenly spaced ones, where the best counts).
         """
         if self.train.steps is not None:
-            return evaluation_steps(self.steps)
+            return evaluation_steps(self.steps, best=self.train.select == "best")
         return sorted({0, *self._epoch_ends()})
 
     def trains_at(self, step: int) -> bool:

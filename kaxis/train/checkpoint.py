@@ -33,7 +33,8 @@ class Checkpoint:
     every : float
         Seconds between writing.
     made_by : mapping
-        Versions, commit and device. A checkpoint that another version, device or other data made is not gone on from.
+        Versions, commit, device, backend. A checkpoint that another of these, other data or networks in another order
+        made is not gone on from.
     """
 
     def __init__(self, folder: Path | None, every: float, made_by: Mapping[str, Any] | None = None) -> None:
@@ -44,9 +45,9 @@ class Checkpoint:
         names = "".join(sorted(cell.id for cell in cells))
         return self.folder / f"{hashlib.sha256(names.encode()).hexdigest()[:20]}.pt"
 
-    def _stamp(self, tasks: Mapping[int, Any]) -> str:
+    def _stamp(self, stack: Stack, tasks: Mapping[int, Any]) -> str:
         facts = {seed: task.facts for seed, task in tasks.items()}
-        return json.dumps([self.made_by, facts], sort_keys=True, default=str)
+        return json.dumps([self.made_by, facts, list(stack.networks)], sort_keys=True, default=str)
 
     def restore(self, cells: Sequence[Cell], stack: Stack, results: Sequence[Any], tasks: Mapping[int, Any]) -> int:
         """Put back what was kept; returns the number of steps done. A file that is damaged, or does not fit, is passed
@@ -65,7 +66,7 @@ class Checkpoint:
             done, seen = kept["done"], [kept["results"][result.cell.id] for result in results]
             if any(one.keys() != result.state().keys() for one, result in zip(seen, results, strict=True)):
                 return 0  # an older version's
-            if kept["stamp"] != self._stamp(tasks) or not 0 < done < stack.batches.steps:
+            if kept["stamp"] != self._stamp(stack, tasks) or not 0 < done < stack.batches.steps:
                 return 0
             stack.load(kept["stack"])
         except Exception:  # damaged in whatever way: start anew
@@ -93,7 +94,7 @@ class Checkpoint:
         if state is None:
             return
         seen = {r.cell.id: r.state() for r in results}
-        kept = {"stamp": self._stamp(tasks), "done": done, "stack": state, "results": seen}
+        kept = {"stamp": self._stamp(stack, tasks), "done": done, "stack": state, "results": seen}
         try:
             _write(self._file(cells), kept)
         except (OSError, RuntimeError) as error:

@@ -112,7 +112,7 @@ class Loader:
     def chunks(self, split: str, size: int) -> Iterator[tuple[Tensor, list[NDArray[np.int64]]]]:
         """All rows of a split in chunks of a fixed size, so that no result hangs on who else is in the stack.
 
-        Yields rows of shape (E * size,), padded with each network's first row, and each network's labels unpadded.
+        Yields rows of shape (E * size,), padded with the chunk's own rows again, and each network's labels unpadded.
         """
         tasks = [self.tasks[seed] for seed, _ in self.networks]
         labels = [t.labels(split) for t in tasks]

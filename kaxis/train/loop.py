@@ -21,6 +21,8 @@ from kaxis.errors import KaxisError, out_of_memory
 from kaxis.sources.load import load_task
 from kaxis.sources.task import Task
 from kaxis.spec.cell import Cell
+from kaxis.spec.net import MLPSpec
+from kaxis.spec.teacher import TeacherSpec
 from kaxis.train import ranks
 from kaxis.train.checkpoint import Checkpoint, save_weights
 from kaxis.train.conv import ConvStack
@@ -77,7 +79,7 @@ def train(
     tick : callable
         See `Tick`.
     keep : Path, optional
-        File for the state of a long training; one that is there is gone on from, to the same numbers.
+        Folder for the state of a long training; one that is there is gone on from, to the same numbers.
     keep_every : float
         Seconds between writing it.
     made_by : mapping, optional
@@ -106,18 +108,33 @@ def train(
     KeyboardInterrupt
         If `stop` says so.
     """
-    state = Checkpoint(keep, keep_every, made_by)
+
+    def kept(backend: str) -> Checkpoint:
+        return Checkpoint(keep, keep_every, {**(made_by or {}), "backend": backend})
+
     try:
         if device == "cuda":
             torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
             torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-            return _train(cells, data, device, tick, state, weights, after_step, stop), "cuda"
-        with one_thread(), cpu_matmul() as backend:
-            return _train(cells, data, device, tick, state, weights, after_step, stop), backend
+            return _train(cells, data, device, tick, kept("cuda"), weights, after_step, stop), "cuda"
+        with one_thread(), cpu_matmul(_smallest(cells[0])) as backend:
+            return _train(cells, data, device, tick, kept(backend), weights, after_step, stop), backend
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, torch.OutOfMemoryError) or out_of_memory(error):
             raise KaxisError(f"{cells[0]}: {memory_advice(cells[0], device)}", exit_code=1) from None
         raise
+
+
+def _smallest(cell: Cell) -> int | None:
+    """Multiplications of the smallest product of an MLP's step; None for what trains no stack of MLPs."""
+    if cell.rule or not isinstance(cell.net, MLPSpec):
+        return None
+    if isinstance(cell.data, TeacherSpec):
+        inputs = cell.data.input_dim
+    else:
+        kind, _, components = cell.data.features.partition(":")
+        inputs = int(components) if kind == "pca" else cell.K
+    return cell.training.batch_size * cell.net.width * min(cell.K, cell.net.width, inputs)
 
 
 def _train(
@@ -230,7 +247,8 @@ def log_probability(heads_MKB: list[Tensor], headed: int, inference: str) -> Ten
     z = z.float()
     z = z - z.amax(1, keepdim=True)
     log_p = z - z.exp().sum(1, keepdim=True).log()
-    return log_p.logsumexp(0) - math.log(len(z)) if len(z) > 1 else log_p[0]
+    # No probability is above 1; the logarithm of seven certain ones is, by rounding.
+    return (log_p.logsumexp(0) - math.log(len(z))).clamp(max=0) if len(z) > 1 else log_p[0]
 
 
 def right_of(score_KB: Tensor, y: NDArray[np.int64]) -> NDArray[np.bool_]:

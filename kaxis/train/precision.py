@@ -20,18 +20,24 @@ def float32_error() -> float:
     return float(((a @ b) - exact).norm() / exact.norm())
 
 
+SMALL = 16**3
+"""Multiplications of a product up to which torch asks the whole stack's size whether oneDNN or MKL takes it."""
+
+
 @contextmanager
-def cpu_matmul() -> Iterator[str]:
+def cpu_matmul(smallest: int | None = None) -> Iterator[str]:
     """Route float32 products to oneDNN where that keeps float32; yields the name of the library for the record.
 
     The switch is spelt "bf16", which permits oneDNN to round to bfloat16. On a CPU without AMX it computes in float32
     all the same, and is faster than MKL (by 2 x on some CPUs, by a few per cent on others). So it is switched on only
-    where AMX is absent and a comparison with float64 shows that nothing was rounded.
+    where AMX is absent and a comparison with float64 shows that nothing was rounded; and not for a stack of networks
+    with a product of `smallest` multiplications or fewer, which would be another library's alone than beside others.
     """
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = setting.fp32_precision
     name = "mkl"
-    if torch.backends.mkldnn.is_available() and not torch.cpu._is_amx_tile_supported():
+    small = smallest is not None and smallest <= SMALL
+    if torch.backends.mkldnn.is_available() and not small and not torch.cpu._is_amx_tile_supported():
         setting.fp32_precision = "bf16"
         if float32_error() < 1e-6:
             name = "onednn"

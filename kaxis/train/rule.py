@@ -21,7 +21,7 @@ from kaxis.sources.task import Task
 from kaxis.spec.cell import Cell
 from kaxis.spec.learner import CodeLearner
 from kaxis.spec.net import VGGSpec
-from kaxis.spec.rules import RuleError, authors_code, find_rule
+from kaxis.spec.rules import BUILT_IN, RuleError, authors_code, find_rule
 from kaxis.streams import stream
 from kaxis.train.stack import Heads, Stack, adam
 
@@ -74,6 +74,7 @@ class RuleStack(Stack):
             self.optimizers = [[adam(group, self.learner) for group in self.groups]]
         self.headed = range(self._heads(made.name))
         self._plain = _plain(self.module)
+        self._own = made is BUILT_IN.get(made.name)  # the package's, which is known to keep nothing else
 
     def _start(self, seed: int, member: int) -> Start:
         inputs, steps = self.batches.loader.features.shape[1], self.batches.steps  # of an image its side
@@ -110,7 +111,7 @@ class RuleStack(Stack):
 
     def state(self) -> dict[str, Any] | None:
         """None for a module that keeps what a checkpoint would miss: it starts anew."""
-        if self.rule.file and _plain(self.module) != self._plain:
+        if not self._own and _plain(self.module) != self._plain:
             return None
         cuda = {"cuda": torch.cuda.get_rng_state()} if self.device == "cuda" else {}
         return {
@@ -232,6 +233,7 @@ def _plain(module: nn.Module) -> str:
         if type(part).get_extra_state is not nn.Module.get_extra_state:
             continue
         own = {k: v for k, v in vars(part).items() if k not in vars(_EMPTY)}
+        own |= {k: part._buffers[k] for k in sorted(part._non_persistent_buffers_set)}
         file = io.BytesIO()
         try:
             pickle.dump(own, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
@@ -20,6 +21,7 @@ from kaxis.spec.cell import Cell
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.store.records import Store
+from kaxis.train import loop
 from kaxis.train.checkpoint import Checkpoint, load_weights
 from kaxis.train.loop import train
 from tests.helpers import ROOT
@@ -65,6 +67,22 @@ def test_an_mlp_goes_on_in_mid_training_to_the_same_bits(learner: str, steps: in
     resumed = results(cells, keep=tmp_path, after_step=lambda: steps_done.append(1))
     assert len(steps_done) == 60 - steps
     assert resumed == results(cells)
+
+
+def test_seeds_in_another_order_do_not_take_each_others_weights(tmp_path: Path) -> None:
+    cells = small(learners=["bp"], seeds="0-2")
+    stopped_after(40, cells, tmp_path)
+    again = cells[::-1]
+    assert results(again, keep=tmp_path) == results(cells)[::-1]
+
+
+def test_another_backend_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = small(learners=["bp"])
+    stopped_after(40, cells, tmp_path)
+    steps_done: list[int] = []
+    monkeypatch.setattr(loop, "cpu_matmul", lambda _: contextlib.nullcontext("another"))
+    results(cells, keep=tmp_path, after_step=lambda: steps_done.append(1))
+    assert len(steps_done) == 60
 
 
 def test_a_rule_of_somebodys_goes_on_to_the_same_bits(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kaxis.execute.grouping import stacks_of
+from kaxis.nets import mlp
 from kaxis.sources.load import load_task
 from kaxis.spec.cell import Cell
 from kaxis.spec.net import MLPSpec
 from kaxis.spec.sweep import Sweep
 from kaxis.train.loader import Loader, Sampler
-from kaxis.train.loop import networks_of, train
+from kaxis.train.loop import log_probability, networks_of, train
 from kaxis.train.result import DIVERGED
 from kaxis.train.schedule import evaluation_steps
 from tests.nets.reference import PlainMLP
@@ -70,6 +72,36 @@ def test_bitwise_on_any_number_of_threads(threads: int) -> None:
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("learner", "options"),
+    [
+        ("bp", {"batch_size": 8}),  # a head's product is small enough for torch to choose the library by the stack
+        ("dtg_ff", {"batch_size": 32, "width": 16}),
+        ("bp_deepsup", {"input_dim": 2, "batch_size": 16}),
+        ("bp_deepsup[temperature=learned]", {"clip": 0.01}),  # five gradients of a layer are added up
+    ],
+)
+def test_bitwise_where_torch_would_do_otherwise_for_several(learner: str, options: dict[str, Any]) -> None:
+    together = cells(learner, 3, **options)
+    results, _ = train(together)
+    assert train([together[2]])[0][0] == results[2]
+
+
+def test_a_network_of_one_sample_a_step_has_its_stack_to_itself() -> None:
+    both = Sweep.of({**SMALL, "K": 3, "seeds": "0-1", "learners": ["bp", "bp_ensemble"], "batch_size": 1}).cells()
+    assert [len(stack) for stack in stacks_of(both, 8)] == [1] * 4
+
+
+@pytest.mark.parametrize("members", [7, 33])
+def test_ensembles_of_any_size_agree_with_themselves(members: int) -> None:
+    """Seven certain networks have a loss of 0, not below; more than 32 temperatures are rounded as fewer are."""
+    z = [torch.full((7, 2, 4), 0.0)]
+    z[0][:, 0] = 200.0
+    assert float(log_probability(z, 1, "softmax_mean").max()) == 0
+    alpha = torch.linspace(-3, 3, members)[:, None, None]
+    assert torch.equal(mlp._sigmoid(alpha), torch.stack([torch.sigmoid(a) for a in alpha]))
 
 
 def test_bp_is_the_first_member_of_the_ensemble() -> None:

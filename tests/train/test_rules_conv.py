@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ from typing import Any
 import pytest
 import torch
 
+import kaxis
 from kaxis.errors import KaxisError
 from kaxis.spec.cell import Cell
-from kaxis.spec.rules import RuleError, load_rules
+from kaxis.spec.rules import RULES, RuleError, load_rules
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
 from kaxis.store.cube import load_cube
@@ -178,6 +181,53 @@ def cut_after(steps: int) -> Callable[[], None]:
             raise Cut
 
     return after_step
+
+
+@pytest.mark.parametrize("kept", ["plain", "buffer"])
+def test_a_rule_of_this_session_starts_anew_too(kept: str, source: str, tmp_path: Path) -> None:
+    """What its module counts in an attribute, or in a buffer that is not kept."""
+
+    @kaxis.rule("here")
+    class Here(torch.nn.Module):
+        steps: torch.Tensor
+
+        def __init__(self, start: Any) -> None:
+            super().__init__()
+            self.hidden, self.read = start.hidden(0), start.read(0)
+            self.head = start.linear("head", start.features(0), start.K)
+            if kept == "buffer":
+                self.register_buffer("steps", torch.zeros(()), persistent=False)
+            else:
+                self.steps = torch.zeros(())
+
+        def logits(self, x: torch.Tensor) -> list[torch.Tensor]:
+            return [self.head(self.read(torch.relu(self.hidden(x))))]
+
+        def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            self.steps += 1
+            return self.steps * torch.nn.functional.cross_entropy(self.logits(x)[0], y)
+
+    of = Sweep.of({"source": source, "learners": ["here"], **SMALL}).cells()
+    whole = train(of)[0][0]
+    with pytest.raises(Cut):
+        train(of, keep=tmp_path / "kept", keep_every=0.0, after_step=cut_after(3))
+    assert train(of, keep=tmp_path / "kept", keep_every=0.0)[0][0]["metrics"] == whole["metrics"]
+
+
+def test_a_rule_of_a_script_that_is_edited_is_another_learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is typed in without a text is another in every session."""
+    file, codes = tmp_path / "script.py", []
+    for number in (1, 2):
+        file.write_text(f"import kaxis\n@kaxis.rule('typed')\nclass Typed:\n    number = {number}\n")
+        script = types.ModuleType("script")
+        script.__file__ = str(file)
+        monkeypatch.setitem(sys.modules, "script", script)
+        exec(file.read_text(), script.__dict__)
+        assert RULES["typed"].code == hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        codes.append(RULES["typed"].code)
+        kaxis.rule("nowhere")(type("Nowhere", (), {"__module__": "nowhere"}))
+        codes.append(RULES["nowhere"].code)
+    assert len(set(codes)) == 4
 
 
 def test_what_a_checkpoint_would_miss_starts_anew(source: str, tmp_path: Path) -> None:

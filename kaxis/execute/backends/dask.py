@@ -151,7 +151,7 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
             return []
         except KaxisError as error:
             raise KaxisError(f"worker {worker.address}: {error}", exit_code=error.exit_code) from None
-    worker.log_event(topic, (steps, images, "", flops, worker.address))
+    worker.log_event(topic, (steps, images, "", flops, spared, worker.address))
     return done
 
 

@@ -26,7 +26,10 @@ def _load(name: str, folder: Path, size: int | None) -> Images:
     root, chosen = folder / "imagenet", folder / "imagenet100.txt"
     if not root.is_dir() or not chosen.is_file():
         raise KaxisError(f"{TERMS} {folder}")
-    wanted = tuple(chosen.read_text("utf-8").split())
+    try:
+        wanted = tuple(chosen.read_text("utf-8").split())
+    except (OSError, ValueError) as error:
+        raise KaxisError(f"{chosen}: {error}") from None
     if len(set(wanted)) != 100:
         raise KaxisError(f"{chosen}: {len(set(wanted))} different WordNet ids, 100 expected")
     return load_folder(root, size or 224, wanted, {"imagenet100.txt": md5_of(chosen)})
