@@ -1,7 +1,7 @@
 """Every layer learns by itself, from a classifier with a hidden layer of its own: a rule for any net.
 
-kaxis run cifar100 --net vgg8 --size 16 --width 0.125 --epochs 2 --K 10 --rules examples/greedy.py --learners bp_deepsup
-greedy kaxis run digits --K 3 5 --steps 1000 --rules examples/greedy.py --learners bp_deepsup greedy
+kaxis run digits --K 3 5 --steps 1000 --rules examples/greedy.py --learners bp_deepsup greedy
+kaxis run cifar100 --net vgg8 --size 16 --width 0.125 --epochs 2 --K 10 --rules examples/greedy.py --learners greedy
 """
 
 from torch import Tensor, nn

@@ -30,7 +30,9 @@ __all__ = [
     "StorePath",
     "Table",
     "Where",
+    "check_output",
     "conditions",
+    "existing_store",
     "name_skipped",
     "open_cube",
     "open_store",
@@ -88,12 +90,16 @@ class Output:
     latex: Annotated[bool, Parameter(help="print it as LaTeX, with booktabs")] = False
 
     def cube(self, table: Path | None = None) -> xr.Dataset:
+        if self.csv is not None:
+            check_output(self.csv, (".csv",), table)
         return open_cube(self.store, self.where, table)  # no analysis reads curves
 
     def show(self, report: Report) -> None:
         forms = [name for name in ("json", "markdown", "latex") if getattr(self, name)]
         if len(forms) > 1:
             raise KaxisError(f"--{forms[0]} and --{forms[1]}: choose one")
+        if self.csv is not None:
+            check_output(self.csv, (".csv",))
         report.show(form="".join(forms), csv_file=self.csv)
 
 
@@ -104,6 +110,31 @@ def open_store(path: Path | None) -> Store:
     from kaxis.store.records import Store
 
     return Store(path or os.environ.get("KAXIS_STORE") or "runs")
+
+
+def check_output(file: Path, kinds: tuple[str, ...], *read: Path | None) -> None:
+    """KaxisError for a file to write that is read, or that is there and of another kind: it would be lost."""
+    if not file.is_file():
+        return
+    if any(one is not None and one.exists() and file.samefile(one) for one in read):
+        raise KaxisError(f"{file} is what is read; name another file to write")
+    if not file.name.lower().endswith(kinds):
+        raise KaxisError(f"{file} is there, and no {kinds[0]} file; name another file to write")
+
+
+def existing_store(path: Path | None) -> Store:
+    """A store that is there."""
+    store = open_store(path)
+    if not store.path.is_dir():
+        raise KaxisError(
+            f"no store at {store.path}; fill one with, for example: kaxis run digits --K 3 5 10 --store {store.path}"
+        )
+    if not any((store.path / name).is_dir() for name in ("cells", "studies")):
+        others = sorted(d.name for d in store.path.iterdir() if (d / "cells").is_dir())
+        inside = f"; stores in it: {', '.join(others)}" if others else ""
+        up = f"; {store.path.parent} is one" if store.path.name in ("cells", "studies") else ""
+        raise KaxisError(f"{store.path} is no store{inside}{up}")
+    return store
 
 
 def conditions(where: list[str] | None) -> dict[str, str]:
@@ -142,9 +173,7 @@ def open_cube(
         return read_csv(table)
     from kaxis.store.cube import load_cube
 
-    store = open_store(path)
-    if not store.path.is_dir():
-        raise KaxisError(f"no store at {store.path}; fill one with, for example: kaxis run digits --K 3 5 10")
+    store = existing_store(path)
     cube = load_cube(store, conditions(where), curves=curves)
     name_skipped(store)
     return cube

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kaxis.cli.common import StorePath, Where, open_cube
+from kaxis.cli.common import StorePath, Where, check_output, open_cube
 from kaxis.errors import KaxisError
 from kaxis.io import whole_file
 
@@ -21,6 +21,8 @@ def cube(*, store: StorePath = None, where: Where = None, out: Path | None = Non
     out
         A netCDF file to write.
     """
+    if out is not None:
+        check_output(out, (".nc",))
     data = open_cube(store, where, curves=True).drop_attrs(deep=False)
     if out is None:
         print(data)

@@ -52,7 +52,9 @@ def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[s
         raise KaxisError(f"--learner {twice[0]} is given twice")
     names = asked or [name for name in there if name != baseline]
     if not names:
-        raise KaxisError(f"the store holds no learner but '{baseline}'; run another, e.g. --learners {baseline} dtg_ff")
+        place = cube.attrs.get("origin", "store")
+        more = f"; run another, e.g. --learners {baseline} dtg_ff" if place == "store" else ""
+        raise KaxisError(f"the {place} holds no learner but '{baseline}'{more}")
     return names
 
 

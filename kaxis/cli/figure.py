@@ -218,14 +218,18 @@ def places(*, K: int | None = None, out: Path = Path("figures"), store: StorePat
     from kaxis import plots
     from kaxis.stats.rankings import rankings
 
-    result = rankings(cube)
+    result, lost = rankings(cube), list[str]()
     for source in map(str, result.source.values):
         there = result.K.values[(result.n_seeds.sel(source=source) > 0).values].tolist()
         if not there or (K is not None and K not in there):
-            print(f"{source}: no seed has every learner at K = {K or 'any'}", file=sys.stderr)
+            lost.append(f"{source}: no seed has every learner at {f'K = {K}' if K else 'any K'}")
             continue
         figure, rows = plots.places(result.sel(source=source, K=K or there[-1]))
         say(plots.save(figure, rows, out, f"places_{file_name(source)}"))
+    if len(lost) == result.sizes["source"]:
+        raise KaxisError("; ".join(lost))
+    for why in lost:
+        print(f"kaxis: left out: {why}", file=sys.stderr)
     return 0
 
 

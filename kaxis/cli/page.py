@@ -13,7 +13,17 @@ from cyclopts import Parameter
 
 from kaxis.cli import analyze, effect_rows, sources
 from kaxis.cli import page_facts as facts
-from kaxis.cli.common import Baseline, Learners, Output, Pair, StorePath, Where, conditions, open_cube
+from kaxis.cli.common import (
+    Baseline,
+    Learners,
+    Output,
+    Pair,
+    StorePath,
+    Where,
+    check_output,
+    conditions,
+    open_cube,
+)
 from kaxis.cli.common import Table as TablePath
 from kaxis.cli.report import LEFT, Report, interval, number
 from kaxis.errors import KaxisError, hint
@@ -51,6 +61,7 @@ def report(
     learner
         The first is the one that figures and verdict are about: dtg_ff if it is there.
     """
+    check_output(out, (".html", ".htm"), table)
     cube = open_cube(store, where, table, curves=True)
     there = [str(s) for s in cube.source.values]
     for name in source or ():
@@ -229,6 +240,8 @@ def _against(conflicts: Sequence[Report]) -> list[str]:
         n = f"{row['n_seeds']} pairs" if pairs else " and ".join(str(r["n_seeds"]) for r in one.rows[:2])
         kind = f"{100 * one.attrs['ci_prob']:.3g} % {one.attrs['ci_kind']} interval"
         found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])} ({kind}, n = {n})"
+        low, high = sorted(one.attrs.get("samples_seen", [1.0, 1.0]))
+        found += ", trained for another length" if high > 1.1 * low else ""
         by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(found)
     said = ". ".join(f"{what[0].upper()}{what[1:]} {'; '.join(names)}" for what, names in by.items())
     against = conflicts[0].attrs["synthetic"]

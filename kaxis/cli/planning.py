@@ -63,6 +63,7 @@ def equivalence(
         words,
         *_no_spread(still),
         "What is not shown to be small may be small or large: no difference shown is not no difference.",
+        *effect_rows.unused(list(dict.fromkeys(note for result in results for note in result.attrs["notes"]))),
     ]
     attrs = {k: v for k, v in results[-1].attrs.items() if k not in ("learner", "quantity")}
     out.show(Report("equivalence", f"Equivalence within {margin:g} pp", attrs, rows, columns, remarks))
@@ -90,11 +91,13 @@ def power(
         In pp at one K, or in pp per unit of ln K for the slope.
     """
     from kaxis.stats import planning
+    from kaxis.stats.blocks import incomplete
     from kaxis.stats.intervals import constant
 
     cube = out.cube(table)
     rows: list[dict[str, Any]] = []
-    for name in effect_rows.learners(cube, learner, baseline):
+    names = effect_rows.learners(cube, learner, baseline)
+    for name in names:
         for spread in planning.spreads(cube, learner=name, baseline=baseline):
             d = spread.pop("d")
             sd = float(d.std(ddof=1))
@@ -127,6 +130,7 @@ def power(
         f"The exact test can reject from {planning.exact_minimum()} seeds on, in a Holm family of 6 from "
         f"{planning.exact_minimum(family=6)}.",
     ]
+    remarks += effect_rows.unused(incomplete(cube, *dict.fromkeys([baseline, *names])))
     attrs = {"units": "pp", "alpha": 0.05, "target": target, "family": "each by itself"}
     out.show(Report("power", f"Seeds for an effect of {effect:g}", attrs, rows, columns, remarks))
     return 0 if rows else 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from cyclopts import Parameter
 
-from kaxis.cli.common import StorePath, open_store
+from kaxis.cli.common import StorePath, check_output, open_store
 from kaxis.cli.display import estimate, line, progress
 from kaxis.cli.until import Until, until_clear
 from kaxis.errors import KaxisError, hint, visible
@@ -158,6 +158,7 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
 
     trace = Profile(profile) if profile else None
     if trace:
+        check_output(trace.file, (".json",))
         trace.prove()
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the tracer's own chatter
     try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Baseline, Interval, Output, Scale, Table
 from kaxis.cli.report import Column, Report, number
@@ -171,7 +172,9 @@ def differential(
     words = verdicts(result)
     attrs = {**result.attrs, "verdict": words[0]}
     title = f"{learner} - {baseline}, paired within the seed"
-    out.show(Report("differential", title, attrs, [row], _differential_columns(result), words))
+    lost = [note for note in result.attrs["notes"] if note.startswith((f"{of} ", f"{against} "))]
+    remarks = [*words, *effect_rows.unused(lost)]
+    out.show(Report("differential", title, attrs, [row], _differential_columns(result), remarks))
     return 0
 
 

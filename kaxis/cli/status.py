@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from kaxis.cli.common import Json, StorePath, open_store
+from kaxis.cli.common import Json, StorePath, existing_store
 from kaxis.cli.report import console, show_table
-from kaxis.errors import KaxisError
 
 __all__ = ["status"]
 
@@ -18,9 +17,7 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
     """
     from kaxis.spec.cell import Cell
 
-    place = open_store(store)
-    if not place.path.is_dir():
-        raise KaxisError(f"no store at {place.path}; fill one with, for example: kaxis run digits --K 3 5 10")
+    place = existing_store(store)
     records = {Cell(r["config"]).id: r for r in place.records(curves=False, outcomes=False)}
     problems = list(place.problems)
     there = {str(Cell(r["config"])) for r in records.values()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from kaxis.cli.common import Json, StorePath, open_store
+from kaxis.cli.common import Json, StorePath, check_output, existing_store, open_store
 from kaxis.errors import KaxisError, visible
 
 __all__ = ["app"]
@@ -28,9 +28,7 @@ def check(*, store: StorePath = None, json: Json = False) -> int:
     from kaxis.store.records import Store
     from kaxis.store.schema import doubt
 
-    place = open_store(store)
-    if not place.path.is_dir():
-        raise KaxisError(f"no store at {place.path}; fill one with, for example: kaxis run digits --K 3 5 10")
+    place = existing_store(store)
     whole, problems, without = 0, list[str](), list[str]()
     for part in (Store(place.path / prefix) for prefix in PARTS):
         doubts = []
@@ -91,9 +89,8 @@ def pack(file: Path, /, *, store: StorePath = None) -> int:
     """
     from kaxis.store import merge as stores
 
-    place = open_store(store)
-    if not place.path.is_dir():
-        raise KaxisError(f"no store at {place.path}; fill one with, for example: kaxis run digits --K 3 5 10")
+    place = existing_store(store)
+    check_output(file, (".tar.gz", ".tgz"))
     print(f"{file}: {stores.pack(place, file)} records of {place.path}")
     return 0
 

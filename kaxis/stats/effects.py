@@ -117,7 +117,18 @@ def gap(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t", p
         "units": "pp",
         "family": EACH,
     }
+    out.attrs["notes"] = [*out.attrs["notes"], *_without_training(pair, apart.notnull())]
     return out
+
+
+def _without_training(pair: xr.Dataset, both: xr.DataArray) -> list[str]:
+    """Cells that are done for both learners and have no gap, by name."""
+    lost = ((pair.status == "done").all("learner") & ~both).transpose("source", "K", "seed")
+    places = zip(*np.nonzero(lost.values), strict=True)
+    return [
+        f"{lost.source.values[s]} K={lost.K.values[k]} seed {lost.seed.values[i]}: no training accuracy"
+        for s, k, i in places
+    ]
 
 
 def layers(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t", prob: float = 0.95) -> xr.Dataset:

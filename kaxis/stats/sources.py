@@ -61,7 +61,8 @@ def conflict(
         in attrs, and ``p``: Welch's, or of pairs the exact sign-flip test's (``n_pairs`` seeds that were paired, else
         0);
         ``effect_difference`` with ``effect_ci``, ``effect_p`` and Holm's ``effect_p_holm`` over (K,);
-        ``reversal``: whether both slopes' intervals exclude 0 on opposite sides. Units in attrs.
+        ``reversal``: whether both slopes' intervals exclude 0 on opposite sides. Units in attrs, and, where it is
+        known, the most samples that either source's training saw, each pass counted: ``samples_seen``.
 
     Raises
     ------
@@ -81,6 +82,10 @@ def conflict(
         "scale": scale,
         "family": f"one slope difference; {out.sizes['K']} effects at matched K, Holm",
     }
+    if {"epochs", "n_train"} <= set(cube):
+        seen = (cube.epochs * cube.n_train).sel(learner=[learner, baseline]).max(("K", "learner", "seed"))
+        if seen.sel(source=[synthetic, real]).notnull().all():
+            out.attrs["samples_seen"] = [float(seen.sel(source=s)) for s in (synthetic, real)]
     return out
 
 

@@ -68,7 +68,17 @@ def _of_conflict(result: xr.Dataset) -> list[str]:
     row |= {f"ci_{end}": float(result.ci[j]) for j, end in enumerate(ENDS)}
     row |= {k: about[k] for k in ("units", "ci_kind", "ci_prob")} | {"n_pairs": int(result.n_pairs)}
     K = result.K.values.tolist()
-    return [conflict_verdict(row), *(population(about[leg], K, about["origin"]) for leg in legs)]
+    said = [conflict_verdict(row), *_unequal_training(about)]
+    return said + [population(about[leg], K, about["origin"]) for leg in legs]
+
+
+def _unequal_training(about: Mapping[str, Any]) -> list[str]:
+    """What is to be said where the two sides of a conflict were not trained as long."""
+    seen = about.get("samples_seen", [1.0, 1.0])
+    if max(seen) <= 1.1 * min(seen):
+        return []
+    legs = " and ".join(f"{n:,.0f} samples ({about[leg]})" for leg, n in zip(("synthetic", "real"), seen, strict=True))
+    return [f"They were trained on up to {legs}, each pass counted: a slope moves with that too."]
 
 
 def _grouped(own: list[dict[str, Any]], quantity: str, about: Mapping[str, Any], options: dict[str, Any]) -> list[str]:

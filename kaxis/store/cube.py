@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,13 @@ COUNTS = ("parameters", "buffers", "flops_step", "flops_predict")
 
 
 def load_cube(
-    store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True, outcomes: bool = False
+    store: Store | str | Path, where: Mapping[str, str] | None = None, *, curves: bool = True, outcomes: bool = False
 ) -> xr.Dataset:
     """The cube of a store.
 
     Parameters
     ----------
-    store : Store
+    store : Store, or its folder
     where : mapping, optional
         Keeps the records whose configuration has these values, e.g. ``{"source": "digits", "lr": "0.001"}``.
     curves : bool
@@ -56,6 +57,7 @@ def load_cube(
     KaxisError
         If the store holds no such record, or records of different configurations for one place in the cube.
     """
+    store = store if isinstance(store, Store) else Store(store)
     chosen, asked = _select(store, where, curves=curves, outcomes=outcomes)
     wrong = {cell.id: str(store.damaged[cell.id]) for cell in asked if cell.id in store.damaged}
     cube = _build(chosen, asked, wrong)
