@@ -103,6 +103,9 @@ def _select(
     chosen: Chosen = [(r, values) for r, values in zip(records, all_flat, strict=True) if matches(values, where)]
     if not chosen:
         raise KaxisError(f"store {store.path}: none of {len(records)} records has {conditions_text(where)}")
+    done = {tuple(values[axis] for axis in AXES) for r, values in chosen if r["status"] == "done"}
+    # A cell that failed under other settings, and is done by now in the same place, is history.
+    chosen = [(r, v) for r, v in chosen if r["status"] == "done" or tuple(v[axis] for axis in AXES) not in done]
     refuse_mixtures(chosen)
     return chosen, [cell for cell in asked if matches(flat(cell), where)] if where else asked
 

@@ -114,9 +114,15 @@ def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]
     for (source, _, key), found in seen.items():
         if len(found) > 1:
             note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
+            dates = {
+                str(v[key]): r["provenance"].get("finished", "")
+                for r, v in chosen
+                if v["source"] == source and key in v
+            }
+            last = max(sorted(found), key=lambda value: dates.get(value, ""))
             raise KaxisError(
                 f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where "
-                f"{key}={sorted(found)[0]}{note}"
+                f"{key}={last} (trained last){note}"
             )
     for source, found in checksums.items():
         if len(found) > 1:
