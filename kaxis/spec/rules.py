@@ -107,11 +107,11 @@ def authors_code(made: Rule) -> Iterator[None]:
 
 def _told(error: BaseException, file: str, name: str) -> str:
     """An exception in one line, with the last place in the author's file, or in a file beside it."""
-    folder = os.path.dirname(os.path.abspath(file)) if file else ""
+    folder = os.path.dirname(os.path.realpath(file)) if file else ""
     frames = [
         f
         for f in traceback.extract_tb(error.__traceback__)
-        if folder and os.path.abspath(f.filename).startswith(folder + os.sep)
+        if folder and os.path.realpath(f.filename).startswith(folder + os.sep)
     ]
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{os.path.basename(error.filename)}, line {error.lineno}"

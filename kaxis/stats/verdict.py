@@ -206,7 +206,10 @@ def population(source: str, K: Sequence[int] = (), origin: str = "store") -> str
     'digits: seeds vary initial weights and batch order on one fixed set'
     """
     if origin != "store":
-        return f"{source}: what its seeds vary, so to what population these intervals speak, the table does not say."
+        unknown = (
+            "the table does not say what differs between its seeds, so it is not known what these intervals hold for"
+        )
+        return f"{source}: {unknown}."
     merged = "/merge:" in f"/{source}"
     if source.split("/")[0] == "synthetic":
         grouping = "grouping of classes, " if merged else ""
