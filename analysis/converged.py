@@ -20,11 +20,10 @@ STORE = kaxis.Store(sys.argv[1] if len(sys.argv) > 1 else ROOT / "studies/result
 MOVE, DOUBLE = 0.5, 1.0  # pp: over the last fifth of the cosine, means over seeds; at twice the length, one seed
 cube = kaxis.load_cube(STORE, {"epochs": "120"})
 twice = kaxis.load_cube(STORE, {"epochs": "240"}, curves=False)
-LEARNER, BASELINE, LOCAL = "dtg_ff[lr=0.004]", "bp_deepsup[lr=0.008]", "local_ce[lr=0.008]"
+LEARNER, BASELINE, LOCAL, SINGLE = "dtg_ff[lr=0.004]", "bp_deepsup[lr=0.008]", "local_ce[lr=0.008]", "bp[lr=0.001]"
 ALL, TOTAL, COARSE, MERGE = (
     f"cifar100{view}" for view in ("/size:16", "/size:16/total:5000", "/coarse/size:16", "/merge:20/size:16")
 )
-OTHERS = [n for n in map(str, cube.learner.values) if n not in (LEARNER, BASELINE)]
 SCALES = (("pp", "pp", "+.2f"), ("normalised", "% of headroom", "+.2f"), ("logit", "log odds", "+.3f"))
 
 
@@ -141,8 +140,13 @@ def along(source: str, learner: str, baseline: str) -> None:
                 print(f"K = {high} minus K = {low} after 120 epochs, {unit}: {interval(c, form)}, n = {n}")
 
 
-for pair in ((LEARNER, BASELINE), *((LEARNER, other) for other in OTHERS), *((BASELINE, o) for o in OTHERS)):
-    learner, baseline = pair[::-1] if LOCAL in pair and BASELINE in pair else pair
+for learner, baseline in (
+    (LEARNER, BASELINE),
+    (LEARNER, SINGLE),
+    (LEARNER, LOCAL),
+    (BASELINE, SINGLE),
+    (LOCAL, BASELINE),
+):
     for source in map(str, cube.source.values):
         if bool(done(cube.sel(source=[source]), learner, baseline).any()):
             table(source, learner, baseline)

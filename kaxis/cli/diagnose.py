@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from kaxis.cli.common import Json, StorePath, Where, conditions, name_skipped, open_store
+from kaxis.cli.common import Json, StorePath, Where, conditions, existing_store, name_skipped
 from kaxis.cli.report import Column, Report
-from kaxis.errors import KaxisError
 from kaxis.io import file_name
 
 if TYPE_CHECKING:
@@ -44,9 +43,7 @@ def diagnose(
     data
         Folder of image files; $KAXIS_DATA, else the user's cache.
     """
-    target = open_store(store)
-    if not target.path.is_dir():
-        raise KaxisError(f"no store at {target.path}; fill one with, for example: kaxis run digits --weights")
+    target = existing_store(store)
     from kaxis.measure import diagnose as inside
 
     wanted = show or ["accuracy", "information"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import StorePath, Where, conditions, name_skipped, open_cube, open_store
+from kaxis.cli.common import StorePath, Where, conditions, existing_store, name_skipped, open_cube
 from kaxis.errors import KaxisError
 from kaxis.io import file_name
 
@@ -194,7 +194,7 @@ def per_class(
     from kaxis import plots
     from kaxis.measure import images
 
-    place, only = open_store(store), conditions(where)
+    place, only = existing_store(store), conditions(where)
     result = images.per_class(place, learner=learner, baseline=baseline, where=only, data=data)
     name_skipped(place)
     for source in map(str, result.source.values):

@@ -219,12 +219,10 @@ def reproduction(*, out: Output = PLAIN) -> int:
 
     Example: kaxis analyze reproduction --store studies/results/main
     """
-    from kaxis.cli.common import open_store
+    from kaxis.cli.common import existing_store
     from kaxis.stats.reproduction import reproduction as compare
 
-    store = open_store(out.store)
-    if not store.path.is_dir():
-        raise KaxisError(f"no store at {store.path}; fill one with, for example: kaxis run synthetic")
+    store = existing_store(out.store)
     if out.where:
         raise KaxisError(
             "--where: reproduction takes the whole store; what differs from the paper is named in each row"

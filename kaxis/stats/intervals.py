@@ -106,9 +106,8 @@ def studentized_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float
     samples = values[_resamples(n)]
     shift, spread = samples.mean(1) - mean, samples.std(1, ddof=1) / math.sqrt(n)
     with np.errstate(divide="ignore", invalid="ignore"):
-        endless = np.where(
-            np.abs(shift) > 1e-12 * se, np.copysign(np.inf, shift), 0.0
-        )  # of a resample without a spread
+        # A resample without a spread is endlessly far from the mean, or at it.
+        endless = np.where(np.abs(shift) > 1e-12 * se, np.copysign(np.inf, shift), 0.0)
         t = np.where(spread > 1e-12 * se, shift / spread, endless)
     tail = (1 - prob) / 2
     low, high = np.quantile(t, [tail, 1 - tail], method="inverted_cdf")

@@ -13,7 +13,7 @@ from kaxis.spec.catalog import CATALOG
 from kaxis.stats.arrays import flips_named
 from kaxis.stats.rows import rows
 
-__all__ = ["conflict_verdict", "population", "verdict", "verdicts"]
+__all__ = ["conflict_verdict", "population", "unequal_training", "verdict", "verdicts"]
 
 
 def verdicts(result: xr.Dataset) -> list[str]:
@@ -68,11 +68,11 @@ def _of_conflict(result: xr.Dataset) -> list[str]:
     row |= {f"ci_{end}": float(result.ci[j]) for j, end in enumerate(ENDS)}
     row |= {k: about[k] for k in ("units", "ci_kind", "ci_prob")} | {"n_pairs": int(result.n_pairs)}
     K = result.K.values.tolist()
-    said = [conflict_verdict(row), *_unequal_training(about)]
+    said = [conflict_verdict(row), *unequal_training(about)]
     return said + [population(about[leg], K, about["origin"]) for leg in legs]
 
 
-def _unequal_training(about: Mapping[str, Any]) -> list[str]:
+def unequal_training(about: Mapping[str, Any]) -> list[str]:
     """What is to be said where the two sides of a conflict were not trained as long."""
     seen = about.get("samples_seen", [1.0, 1.0])
     if max(seen) <= 1.1 * min(seen):

@@ -114,12 +114,8 @@ def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]
     for (source, _, key), found in seen.items():
         if len(found) > 1:
             note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
-            dates = {
-                str(v[key]): r["provenance"].get("finished", "")
-                for r, v in chosen
-                if v["source"] == source and key in v
-            }
-            last = max(sorted(found), key=lambda value: dates.get(value, ""))
+            own = [(r, str(v[key])) for r, v in chosen if v["source"] == source and str(v.get(key)) in found]
+            _, last = max((r["provenance"].get("finished", ""), value) for r, value in own)
             raise KaxisError(
                 f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where "
                 f"{key}={last} (trained last){note}"

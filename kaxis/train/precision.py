@@ -30,8 +30,8 @@ def cpu_matmul(smallest: int | None = None) -> Iterator[str]:
 
     The switch is spelt "bf16", which permits oneDNN to round to bfloat16. On a CPU without AMX it computes in float32
     all the same, and is faster than MKL (by 2 x on some CPUs, by a few per cent on others). So it is switched on only
-    where AMX is absent and a comparison with float64 shows that nothing was rounded; and not for a stack of networks
-    with a product of `smallest` multiplications or fewer, which would be another library's alone than beside others.
+    where AMX is absent and a comparison with float64 shows that nothing was rounded; and not where the smallest product
+    of a network has `SMALL` multiplications or fewer: alone it would be another library's than beside other networks.
     """
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = setting.fp32_precision

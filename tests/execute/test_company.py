@@ -77,10 +77,10 @@ def test_two_runs_train_nothing_twice(tmp_path: Path) -> None:
 )
 def test_a_run_that_is_asked_to_end_leaves_a_checkpoint(name: str, jobs: int, tmp_path: Path) -> None:
     """Though none was due: the same command goes on from where it stood, to the same records."""
-    study = ["run", "digits", "--K", "3", "5", "--seeds", "0", "--learners", "bp", "--steps", "2000"]
+    study = ["run", "digits", "--K", "3", "5", "--seeds", "0", "--learners", "bp", "--steps", "4000"]
     assert ended(kaxis(*study, "--store", tmp_path / "whole", "--jobs", "2"))[0] == 0
-    for wait in (2, 4, 8, 16, 32):  # a busy machine may not have begun to train when it is asked
-        cut = tmp_path / f"cut{wait}"
+    for wait in (2, 3, 4.5, 7, 10, 15):  # a busy machine may not have begun to train when it is asked
+        cut = tmp_path / f"cut-{wait}"
         one = kaxis(*study, "--store", cut, "--jobs", str(jobs))
         deadline = time.monotonic() + 120
         claims = cut / "claims"
@@ -90,12 +90,12 @@ def test_a_run_that_is_asked_to_end_leaves_a_checkpoint(name: str, jobs: int, tm
         time.sleep(wait)
         os.kill(one.pid, getattr(signal, name))
         code, said = ended(one)
+        assert code == 130, said
+        assert "interrupted" in said
         assert not list(claims.iterdir())
         if kept := list((cut / "checkpoints").glob("*.pt")) or records(cut):
             break
     assert kept
-    assert code == 130 or len(records(cut)) == len(records(tmp_path / "whole")), said
-    assert "interrupted" in said or code == 0
     assert ended(kaxis(*study, "--store", cut))[0] == 0
     assert records(cut) == records(tmp_path / "whole")
     assert not list((cut / "checkpoints").glob("*.pt"))

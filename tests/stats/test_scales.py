@@ -217,7 +217,7 @@ def test_two_configurations_in_one_store_are_refused_by_name(fill: Any, capsys: 
     store = fill(noisy(), steps=20)
     assert kaxis("analyze", "paired", "--store", store.path) == 2
     error = capsys.readouterr().err
-    assert "steps = 10 and 20 for digits: choose with --where steps=" in error
+    assert "steps = 10 and 20 for digits: choose with --where steps=20 (trained last)" in error
     assert error.count("\n") == 1
 
 

@@ -78,7 +78,9 @@ def test_a_failure_of_before_that_is_done_by_now_is_history(fill: Fill) -> None:
 def test_two_configurations_are_refused_until_one_is_chosen(fill: Fill) -> None:
     fill(noisy())
     store = fill(noisy(), lr=0.01)
-    with pytest.raises(KaxisError, match=r"lr = 0\.001 and 0\.01 for digits: choose with --where lr="):
+    with pytest.raises(
+        KaxisError, match=r"lr = 0\.001 and 0\.01 for digits: choose with --where lr=0\.01 \(trained last\)"
+    ):
         load_cube(store)
     assert int((load_cube(store, {"lr": "0.01"}).status == "done").sum()) == 30
     assert int((load_cube(store, {"lr": "1e-3"}).status == "done").sum()) == 30
