@@ -23,6 +23,7 @@ from kaxis.cli import (
     figure,
     figure_planning,
     images,
+    learners,
     locality,
     page,
     planning,
@@ -60,7 +61,7 @@ app = App(
     default_parameter=Parameter(negative="", consume_multiple=True),
     suppress_keyboard_interrupt=False,
 )
-for command in (run.run, status.status, cube.cube, diagnose.diagnose, page.report):
+for command in (run.run, status.status, cube.cube, diagnose.diagnose, page.report, learners.learners):
     app.command(command)
 for group in (analyze.app, figure.app, audit.app, data.app, store.app):
     app.command(group)

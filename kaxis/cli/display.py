@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from kaxis.cli.report import counted
+
 if TYPE_CHECKING:
     from kaxis.execute.progress import Progress
 
@@ -86,7 +88,7 @@ def _estimated(jobs: int | None, device: str, say: Callable[[str], None]) -> Cal
             said.append(words)
             started = time.monotonic()
             if seconds >= SHORT:
-                say(f"{p.cells} cells to train: {words}")
+                say(f"{counted(p.cells, 'cell')} to train: {words}")
         seconds = time.monotonic() - started
         if len(said) == 1 and seconds >= SHORT and (left := p.seconds_left(seconds)) is not None:
             said.append(f"after {_long(seconds)} of work, by its own rate: {_long(seconds + left)} in all")

@@ -18,7 +18,7 @@ from kaxis.io import write_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Column", "Report", "console", "interval", "number", "show_table"]
+__all__ = ["Column", "Report", "console", "counted", "interval", "number", "show_table"]
 
 
 PIPE = 20_000
@@ -47,6 +47,11 @@ def console() -> Console:
     )
 
 
+def counted(n: int, noun: str) -> str:
+    """So many of something."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def number(value: float, form: str = "+.2f") -> str:
     return "-" if value is None or math.isnan(value) else format(value, form)
 
@@ -68,6 +73,8 @@ LEFT = (
     "loss of",
     "licence",
     "what it is",
+    "nets",
+    "brackets",
 )
 """Columns of words; the others are numbers, to the right."""
 

@@ -13,7 +13,8 @@ from cyclopts import Parameter
 
 from kaxis.cli.common import StorePath, check_output, open_store
 from kaxis.cli.display import estimate, line, progress
-from kaxis.cli.until import Until, until_clear
+from kaxis.cli.report import counted
+from kaxis.cli.until import Until, longest, until_clear
 from kaxis.errors import KaxisError, hint, visible
 from kaxis.spec.study import Study
 from kaxis.spec.table import OPTIONS, shown_default
@@ -122,7 +123,11 @@ def run(
     if dry_run:
         if ranks.rank():
             return 0
-        return _dry_run(study, target, jobs, device, shard) or (_job_script(study, target) if on == "slurm" else 0)
+        _dry_run(study, target, jobs, device, shard)
+        if until:
+            most = longest(study, until.plan(study))
+            print(f"If it is not clear before: {_left(most, target, jobs, device, '1/1')}")
+        return _job_script(study, target) if on == "slurm" else 0
     how = {
         "on": on,
         "jobs": jobs,
@@ -167,7 +172,7 @@ def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, 
     except KeyboardInterrupt:
         cells = share_of(study.cells(), *parsed(how["shard"]))
         kept = sum(map(target.has, cells))
-        raise KeyboardInterrupt(f"{kept} of {len(cells)} cells are kept in {target.path}") from None
+        raise KeyboardInterrupt(f"{kept} of {counted(len(cells), 'cell')} are kept in {target.path}") from None
     if ranks.rank():
         return 0  # the first one speaks for all
     if trace:
@@ -184,19 +189,25 @@ def _costliest(operations: list[dict[str, Any]]) -> None:
         print(f"{one['operation'][:48]:48} {one['calls']:6} {one['ms']:9.2f} {one['share']:6.1%}")
 
 
-def _dry_run(study: Study, store: Any, jobs: int | None, device: str, shard: str) -> int:
+def _dry_run(study: Study, store: Store, jobs: int | None, device: str, shard: str) -> None:
+    from kaxis.execute.shards import shard as parsed
+    from kaxis.execute.shards import share_of
+
+    for cell in share_of(study.cells(), *parsed(shard)):
+        print(f"{'done   ' if store.has(cell) else 'to do  '} {cell}")
+    print(_left(study, store, jobs, device, shard))
+
+
+def _left(study: Study, store: Store, jobs: int | None, device: str, shard: str) -> str:
+    """How many cells there are and how long those take that are to be trained."""
     from kaxis.execute.grouping import flops
     from kaxis.execute.shards import shard as parsed
     from kaxis.execute.shards import share_of
 
     cells = share_of(study.cells(), *parsed(shard))
-    done = [store.has(cell) for cell in cells]
-    for cell, is_done in zip(cells, done, strict=True):
-        print(f"{'done   ' if is_done else 'to do  '} {cell}")
-    left = sum(flops(cell) for cell, is_done in zip(cells, done, strict=True) if not is_done)
-    how_long = f": {estimate(left, jobs, device)[0]}" if left else ""
-    print(f"{len(cells)} cells, {len(cells) - sum(done)} to do{how_long}")
-    return 0
+    left = [cell for cell in cells if not store.has(cell)]
+    how_long = f": {estimate(sum(map(flops, left)), jobs, device)[0]}" if left else ""
+    return f"{counted(len(cells), 'cell')}, {len(left):,} to do{how_long}"
 
 
 def _job_script(study: Study, target: Store) -> int:
@@ -214,7 +225,7 @@ def _report(study: Study, path: Path, summary: Summary, json: bool) -> int:
     trained = f"{summary.trained} trained in {summary.seconds:.0f} s, {summary.found} there before"
     others = f", {summary.others} by other runs" if summary.others else ""
     failed = f", {len(summary.failed)} failed" if summary.failed else ""
-    print(f"{study.name}: {summary.asked} cells in {path}: {trained}{others}{failed}")
+    print(f"{study.name}: {counted(summary.asked, 'cell')} in {path}: {trained}{others}{failed}")
     for failure in summary.failed:
         print(visible(f"kaxis: failed: {failure}"), file=sys.stderr)
     return 1 if summary.failed else 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from kaxis.cli.display import line
-from kaxis.cli.report import interval, number
+from kaxis.cli.report import counted, interval, number
 from kaxis.errors import KaxisError
 from kaxis.spec.study import Plan, Study
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kaxis.store.records import Store
 
-__all__ = ["Until", "until_clear"]
+__all__ = ["Until", "longest", "until_clear"]
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Until:
                 raise KaxisError(
                     f"--until-clear: a contrast along K needs two values of K or more, {source} has {len(K)}"
                 )
-        counted, asked = fewest() + (0 if plan.spread else PILOTS), len(study.sweeps[0].seeds)
-        if plan.max_seeds is not None and plan.max_seeds < max(counted, asked):
+        needed, asked = fewest() + (0 if plan.spread else PILOTS), len(study.sweeps[0].seeds)
+        if plan.max_seeds is not None and plan.max_seeds < max(needed, asked):
             why = f"fewer cannot decide{'' if plan.spread else f', since {PILOTS} give the spread'}"
-            why = why if counted >= asked else f"{asked} seeds are asked for"
-            raise KaxisError(f"--max-seeds {plan.max_seeds}: {max(counted, asked)} or more; {why}")
+            why = why if needed >= asked else f"{asked} seeds are asked for"
+            raise KaxisError(f"--max-seeds {plan.max_seeds}: {max(needed, asked)} or more; {why}")
 
 
 def until_clear(study: Study, store: Store, until: Until, train: Callable[[Study], int], json: bool) -> int:
@@ -78,14 +78,24 @@ def until_clear(study: Study, store: Store, until: Until, train: Callable[[Study
     """
     plan, code = until.plan(study), 0
     for seeds in _blocks(study, plan):
-        grown = replace(study, plan=plan, sweeps=tuple(replace(sweep, seeds=seeds) for sweep in study.sweeps))
+        grown = _with_seeds(study, plan, seeds)
         code = max(code, train(grown))
         found = _looked_at(grown, store, plan)
         clear = _say(found, seeds, json)
         if clear:
             return code
-    print(f"The budget of {plan.max_seeds} seeds ends with that open.", file=sys.stderr)
+    print(f"The budget of {counted(plan.max_seeds or 0, 'seed')} ends with that open.", file=sys.stderr)
     return code
+
+
+def longest(study: Study, plan: Plan) -> Study:
+    """With every seed of the budget."""
+    *_, seeds = _blocks(study, plan)
+    return _with_seeds(study, plan, seeds)
+
+
+def _with_seeds(study: Study, plan: Plan, seeds: tuple[int, ...]) -> Study:
+    return replace(study, plan=plan, sweeps=tuple(replace(sweep, seeds=seeds) for sweep in study.sweeps))
 
 
 def _K_of(study: Study) -> dict[str, set[int]]:
@@ -137,9 +147,9 @@ def _say(found: xr.Dataset | None, seeds: tuple[int, ...], json: bool) -> bool:
         return False
     for source in map(str, found.source.values):
         one = found.sel(source=source)
-        counted = one.dropna("seed", subset=["e"])
+        looks = one.dropna("seed", subset=["e"])
         decided, n = str(one.decided.item()), int(one.n_seeds)
-        last = counted.isel(seed=-1) if n else None
+        last = looks.isel(seed=-1) if n else None
         ends = [float(v) for v in last.ci.values] if last is not None else [float("nan")] * 2
         most = float(last.e_max) if last is not None else float("nan")
         if json:
@@ -151,5 +161,5 @@ def _say(found: xr.Dataset | None, seeds: tuple[int, ...], json: bool) -> bool:
             decided
         ]
         what = f"{found.attrs['contrast']} {interval(*ends)} {found.attrs['units']} ({kind})"
-        print(f"{len(seeds)} seeds, {source}: {what}, largest E {number(most, '.1f')}: {words}")
+        print(f"{counted(len(seeds), 'seed')}, {source}: {what}, largest E {number(most, '.1f')}: {words}")
     return bool((found.decided != "open").all()) and not found.attrs["refused"]

@@ -93,5 +93,5 @@ class Progress:
 
     def wait(self, cells: int) -> None:
         """Other runs on the store are at this many cells."""
-        self.note = f"{cells} cells are another run's"
+        self.note = f"{cells} cell{'s are' if cells != 1 else ' is'} another run's"
         self.show(self)

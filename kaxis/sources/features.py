@@ -17,6 +17,9 @@ from kaxis.sources.image_set import Images
 
 __all__ = ["features"]
 
+RULES = 2
+"""Raised with each change of what is computed or refused: a matrix made before is not served."""
+
 
 def features(images: Images, kind: str, cache: Path | None) -> NDArray[np.float32]:
     """The feature matrix of a whole set, shared by every K, seed and learner.
@@ -45,7 +48,7 @@ def features(images: Images, kind: str, cache: Path | None) -> NDArray[np.float3
             raise KaxisError(f"features '{kind}': these images have at most {most} components")
     if cache is None or not images.checksums:
         return _compute(images, kind)
-    identity = (kind, images.pixels.shape, sorted(images.checksums.items()), *([images.stamp] if images.stamp else []))
+    identity = (RULES, kind, images.pixels.shape, sorted(images.checksums.items()), images.stamp)
     key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
     path = cache / "features" / f"{key}.npy"
     if not as_written(path):

@@ -68,7 +68,9 @@ def load_task(
         if pixels
         else (prepare(name, spec.features, folder, size), ((), ()))
     )
-    return Task(x, train_rows, y[train_rows], test_rows, y[test_rows], facts, held_rows, y[held_rows], statistics)
+    return Task(
+        x, train_rows, y[train_rows], test_rows, y[test_rows], facts, held_rows, y[held_rows], statistics, images.stamp
+    )
 
 
 def _choose(source: ImageSpec, images: Any, names: tuple[str, ...], K: int, seed: int) -> NDArray[np.int64]:

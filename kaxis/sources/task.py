@@ -29,6 +29,8 @@ class Task:
         Training images that were held out.
     statistics : tuple
         For images, mean and standard deviation of each channel.
+    stamp : str
+        What the facts do not tell apart: of folders of images, when each was changed.
     """
 
     features: NDArray[Any]
@@ -40,6 +42,7 @@ class Task:
     held_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     y_held: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     statistics: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    stamp: str = ""
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Rows of ``train``, ``test`` or ``held``."""

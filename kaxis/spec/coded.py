@@ -48,6 +48,8 @@ class Coded:
         Whether it is for MLPs alone.
     grouped : bool
         Whether it works in K groups of channels.
+    about : str
+        What it is, in a line.
     """
 
     place: str
@@ -56,6 +58,7 @@ class Coded:
     code: str = "kaxis"
     mlp: bool = True
     grouped: bool = False
+    about: str = ""
 
     @property
     def build(self) -> Callable[..., Any]:
@@ -68,22 +71,34 @@ class Coded:
         return built
 
 
-def _rung(settings: Mapping[str, Setting], **kind: Any) -> Coded:
+def _rung(about: str, settings: Mapping[str, Setting], **kind: Any) -> Coded:
     # What a threshold means and where ff_bn normalises changed with version 0.2.
     code = "kaxis-2" if "threshold" in settings else "kaxis"
-    return Coded("kaxis.learners.ladder:Ladder", settings, kind, code)
+    return Coded("kaxis.learners.ladder:Ladder", settings, kind, code, about=about)
 
 
 _PAPERS = {"learned": True, "mean": True}
 LADDER: dict[str, Coded] = {
-    "ff": _rung({"threshold": Setting(0.15)}),
-    "ff_bn": _rung({"threshold": Setting(0.15)}, everywhere=True),
-    "ff_mean": _rung({"threshold": Setting(0.15)}, mean=True),
-    "ff_symba": _rung({"alpha": Setting(4.0, least=1e-3)}, mean=True),
-    "ff_margin": _rung({}, **_PAPERS),
-    "ff_hybrid": _rung({"weight": Setting(1.0)}, **_PAPERS, classifier="plain"),
-    "ff_hybrid_ln": _rung({"weight": Setting(1.0)}, **_PAPERS, classifier="layernorm"),
-    "ff_hybrid_bn": _rung({"weight": Setting(1.0)}, **_PAPERS, classifier="batchnorm"),
+    "ff": _rung("Forward-Forward, sum(a^2) against a threshold", {"threshold": Setting(0.15)}),
+    "ff_bn": _rung("ff with BatchNorm everywhere", {"threshold": Setting(0.15)}, everywhere=True),
+    "ff_mean": _rung("ff with mean(a^2)", {"threshold": Setting(0.15)}, mean=True),
+    "ff_symba": _rung("ff_mean with SymBa's loss", {"alpha": Setting(4.0, least=1e-3)}, mean=True),
+    "ff_margin": _rung("ff_mean with a learned margin", {}, **_PAPERS),
+    "ff_hybrid": _rung(
+        "ff_margin with a classifier on all layers but the last",
+        {"weight": Setting(1.0)},
+        **_PAPERS,
+        classifier="plain",
+    ),
+    "ff_hybrid_ln": _rung(
+        "ff_hybrid with LayerNorm before the classifier", {"weight": Setting(1.0)}, **_PAPERS, classifier="layernorm"
+    ),
+    "ff_hybrid_bn": _rung(
+        "ff_hybrid with BatchNorm on the way to the classifier",
+        {"weight": Setting(1.0)},
+        **_PAPERS,
+        classifier="batchnorm",
+    ),
 }
 """The Forward-Forward MLPs (`kaxis.learners.ladder`). Each differs from the one that it is compared with in one thing:
 ff_bn and ff_mean from ff, ff_symba and ff_margin from ff_mean, ff_hybrid from ff_margin, the last two from
@@ -95,24 +110,30 @@ CODED: dict[str, Coded] = {
         "kaxis.learners.predsim:PredSim",
         {"beta": Setting(0.99, most=1), "batchnorm": Setting(1.0, most=1, whole=True)},
         mlp=False,
+        about="local similarity matching",
     ),
     "pepita": Coded(
-        "kaxis.learners.pepita:Pepita", {"scale": Setting(0.05), "first_error": Setting(0.0, most=1, whole=True)}
+        "kaxis.learners.pepita:Pepita",
+        {"scale": Setting(0.05), "first_error": Setting(0.0, most=1, whole=True)},
+        about="PEPITA",
     ),
     "predictive_coding": Coded(
         "kaxis.learners.predictive_coding:PredictiveCoding",
         {"settling": Setting(20.0, least=1, whole=True), "rate": Setting(0.1)},
+        about="predictive coding",
     ),
     "softhebb": Coded(
         "kaxis.learners.softhebb:SoftHebb",
         {"rate": Setting(1.0), "radius": Setting(25.0, least=1e-3), "share": Setting(0.5, most=0.99)},
         code="kaxis-2",  # before, it took a step on the two samples by which a rule's heads are counted
         mlp=False,
+        about="SoftHebb",
     ),
     "layerwise": Coded(
         "kaxis.learners.layerwise:Layerwise",
         {"auxiliary": Setting(1.0, most=2, whole=True), "units": Setting(128.0, least=1, whole=True)},
         mlp=False,
+        about="greedy layerwise training",
     ),
     "hcl_ff": Coded(
         "kaxis.learners.hcl_ff:HCLFF",
@@ -123,5 +144,6 @@ CODED: dict[str, Coded] = {
         },
         mlp=False,
         grouped=True,
+        about="HCL-FF",
     ),
 }

@@ -18,6 +18,7 @@ __all__ = [
     "UNSAID",
     "CodeLearner",
     "ConvSettings",
+    "Gradient",
     "LearnerSpec",
     "Settings",
     "Switches",

@@ -20,6 +20,7 @@ from kaxis.spec.learner import (
     SETTINGS,
     UNSAID,
     ConvSettings,
+    Gradient,
     Settings,
     Switches,
     TableLearner,
@@ -41,6 +42,8 @@ class Learner(Switches):
         Settings of the run (`SETTINGS`), or of its rule, that hold for this learner alone.
     rule : tuple of str or None
         For a learner that is code (`kaxis.spec.rules`): the names of its settings. Its switches mean nothing.
+    about : str
+        What it is, in a line (``kaxis learners``).
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Learner(Switches):
     name: str
     overrides: Mapping[str, str] = field(default_factory=dict)
     rule: tuple[str, ...] | None = None
+    about: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for switch, allowed in SWITCHES.items():
@@ -131,16 +135,39 @@ SWITCHES: dict[str, tuple[str, ...]] = {
 }
 """What each switch may be; `members` is a number."""
 
+SENT_BACK: dict[Gradient, str] = {
+    "fa": "feedback alignment",
+    "usf": "uniform sign feedback",
+    "dfa": "direct feedback alignment",
+    "sdfa": "sign DFA",
+    "drtp": "direct random target projection",
+}
+"""Published ways to send the last head's loss back that are rows of their own."""
+
 TABLE: dict[str, Learner] = {
     row.name: row
     for row in (
-        Learner("bp", heads="last", inference="last"),
-        Learner("bp_ensemble", heads="last", inference="softmax_mean", members=4),
-        Learner("bp_deepsup"),
-        Learner("dtg_ff", gradient="local", power="2", temperature="learned", readout="fixed", start="draw"),
-        Learner("local_ce", gradient="local"),
-        Learner("bp_concat", heads="concat", inference="concat"),
-        Learner("mono_forward", gradient="local", bias="no"),
+        Learner("bp", heads="last", inference="last", about="backprop, the loss at the last layer"),
+        Learner(
+            "bp_ensemble",
+            heads="last",
+            inference="softmax_mean",
+            members=4,
+            about="four nets of bp, their mean softmax",
+        ),
+        Learner("bp_deepsup", about="backprop, a head and a loss at every layer"),
+        Learner(
+            "dtg_ff",
+            gradient="local",
+            power="2",
+            temperature="learned",
+            readout="fixed",
+            start="draw",
+            about="DTG-FF: every layer on its own loss of a^2 / T through a fixed readout",
+        ),
+        Learner("local_ce", gradient="local", about="every layer on its own head's cross-entropy"),
+        Learner("bp_concat", heads="concat", inference="concat", about="backprop, one classifier on all layers"),
+        Learner("mono_forward", gradient="local", bias="no", about="Mono-Forward"),
         Learner(
             "asge",
             gradient="local",
@@ -148,13 +175,22 @@ TABLE: dict[str, Learner] = {
             readout="fixed",
             start="draw",
             overrides={"readout_scale": "rsqrt_K", "norm": "rmsnorm_sample"},
+            about="ASGE",
         ),
-        Learner("deeperforward", gradient="local", readout="groups", overrides={"norm": "groupnorm"}),
-        Learner("cwcomp", gradient="local", power="2", readout="groups", overrides={"norm": "groupnorm"}),
-        Learner("random_trunk", gradient="none"),
+        Learner(
+            "deeperforward",
+            gradient="local",
+            readout="groups",
+            overrides={"norm": "groupnorm"},
+            about="DeeperForward",
+        ),
+        Learner(
+            "cwcomp", gradient="local", power="2", readout="groups", overrides={"norm": "groupnorm"}, about="CwComp"
+        ),
+        Learner("random_trunk", gradient="none", about="untrained trunk (CaFo)"),
         *(
-            Learner(name, gradient=name, heads="last", inference="last")
-            for name in ("fa", "usf", "dfa", "sdfa", "drtp")
+            Learner(name, gradient=name, heads="last", inference="last", about=about)
+            for name, about in SENT_BACK.items()
         ),
     )
 }

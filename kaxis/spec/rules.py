@@ -67,6 +67,8 @@ class Rule:
         Whether it works in K groups of channels, of which there must be as many.
     ranges : mapping of str to Setting
         What its settings may be; one of yours says so itself.
+    about : str
+        What it is, in a line: of one of yours the first of its docstring.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Rule:
     mlp: bool = False
     grouped: bool = False
     ranges: Mapping[str, Setting] = field(default_factory=dict)
+    about: str = ""
 
 
 class RuleError(KaxisError):
@@ -128,7 +131,9 @@ def _told(error: BaseException, file: str, name: str) -> str:
 
 def _built_in(name: str, one: Coded) -> Rule:
     defaults = {key: setting.default for key, setting in one.settings.items()}
-    return Rule(name, one.build, defaults, one.code, mlp=one.mlp, grouped=one.grouped, ranges=one.settings)
+    return Rule(
+        name, one.build, defaults, one.code, mlp=one.mlp, grouped=one.grouped, ranges=one.settings, about=one.about
+    )
 
 
 BUILT_IN: dict[str, Rule] = {name: _built_in(name, one) for name, one in CODED.items()}
@@ -171,7 +176,8 @@ def rule(name: str, **settings: float) -> Callable[[Any], Any]:
 
     def add(build: Callable[..., Any]) -> Callable[..., Any]:
         file, code = _loading[-1] if _loading else ("", _session_code(build))
-        _add(Rule(name, build, settings, code, file))
+        about = (inspect.getdoc(build) or "").partition("\n")[0] if build.__doc__ else ""  # no doc of its bases
+        _add(Rule(name, build, settings, code, file, about=about))
         return build
 
     return add
@@ -191,7 +197,7 @@ def _session_code(build: Callable[..., Any]) -> str:
 def _add(made: Rule) -> None:
     RULES[made.name] = made
     own = BUILT_IN[made.name].settings if made.name in BUILT_IN else {}  # which goes on being known by its settings
-    register(Learner(made.name, rule=tuple(dict.fromkeys([*made.settings, *own]))))
+    register(Learner(made.name, rule=tuple(dict.fromkeys([*made.settings, *own])), about=made.about))
 
 
 for _made in BUILT_IN.values():

@@ -18,8 +18,13 @@ from kaxis.spec.learners import parse
 from kaxis.spec.options import integers, read_toml
 from kaxis.spec.rule_config import written_down
 from kaxis.spec.sweep import Sweep
+from kaxis.spec.table import OPTIONS
 
 __all__ = ["Plan", "Study", "check_split"]
+
+
+TABLES = ("sweep", "plan", "small", "cluster", "leg")
+"""Of a study file; sweeps were legs before version 0.2."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,8 @@ class Study:
             raise KaxisError(f"study file {path}: a file of audits, nothing to train; type: kaxis audit {path}")
         name, reduced, cluster = path.stem, options.pop("small", None), options.pop("cluster", {})
         try:
+            if unknown := [key for key in options if key not in (*OPTIONS, *TABLES)]:
+                raise KaxisError(f"'{unknown[0]}' is not {hint(unknown[0], [*TABLES[:4], *OPTIONS])}")
             tables = _tables(options)
             if small:
                 if not isinstance(reduced, dict):

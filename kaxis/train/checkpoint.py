@@ -46,7 +46,7 @@ class Checkpoint:
         return self.folder / f"{hashlib.sha256(names.encode()).hexdigest()[:20]}.pt"
 
     def _stamp(self, stack: Stack, tasks: Mapping[int, Any]) -> str:
-        facts = {seed: task.facts for seed, task in tasks.items()}
+        facts = {seed: [task.facts, task.stamp] for seed, task in tasks.items()}
         return json.dumps([self.made_by, facts, list(stack.networks)], sort_keys=True, default=str)
 
     def restore(self, cells: Sequence[Cell], stack: Stack, results: Sequence[Any], tasks: Mapping[int, Any]) -> int:

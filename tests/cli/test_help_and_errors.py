@@ -26,7 +26,7 @@ VERBS += [f"figure {v}" for v in ("band", "factorial", "power", "coverage")]
 VERBS += ["figure k-conflict", "figure paired", "figure curves", "data list", "data get", "data check", "data show"]
 
 
-VERBS += ["audit", "audit locality", "diagnose", "report"]
+VERBS += ["audit", "audit locality", "diagnose", "learners", "report"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -67,6 +67,8 @@ BAD = [
     ("run digits --store {file}/below", "cannot be written"),
     ("run cifar100 --K 5 --data {cifar}", "bytes, the official file has"),
     ("run {toml}", "did you mean 'steps'"),
+    ("run {sweeps}", "did you mean 'sweep'"),
+    ("learners --rules {none}/rule.py", "No such file"),
     ("analyze paired --store {none}", "no store at"),
     ("analyze paird", 'Did you mean "paired"'),
     ("status --store {none}", "no store at"),
@@ -82,6 +84,7 @@ def test_bad_input_is_one_line_and_exit_2(
 ) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "s.toml").write_text("source = 'digits'\nstepz = 3")
+    (tmp_path / "t.toml").write_text("source = 'digits'\n[[sweeps]]\nK = 3")
     (tmp_path / "cifar" / "cifar-100-binary").mkdir(parents=True)
     for name in ("train.bin", "test.bin"):
         (tmp_path / "cifar" / "cifar-100-binary" / name).write_bytes(b"short")
@@ -90,6 +93,7 @@ def test_bad_input_is_one_line_and_exit_2(
         "none": tmp_path / "none",
         "cifar": tmp_path / "cifar",
         "toml": tmp_path / "s.toml",
+        "sweeps": tmp_path / "t.toml",
     }
     assert kaxis(*line.format(**places).split()) == 2
     err = capsys.readouterr().err

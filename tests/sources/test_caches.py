@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from kaxis.errors import KaxisError
+from kaxis.sources import features as computed
 from kaxis.sources import images as module
 from kaxis.sources.features import features
 from kaxis.sources.image_set import Images
@@ -35,6 +36,16 @@ def test_features_of_rewritten_images_are_computed_anew(tmp_path: Path) -> None:
     other = load_folder(folder(tmp_path / "y", 2), 8)
     assert other.checksums == one.checksums, "names and sizes alone do not tell them apart"
     assert not np.array_equal(features(other, "raw", tmp_path / "cache"), before)
+
+
+def test_a_matrix_that_was_made_by_other_rules_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = load_folder(folder(tmp_path / "x", 1), 8)
+    monkeypatch.setattr(computed, "_compute", lambda *_: np.zeros((12, 3), np.float32))
+    assert not features(images, "raw", tmp_path / "cache").any()
+    monkeypatch.undo()
+    assert not features(images, "raw", tmp_path / "cache").any(), "it is kept"
+    monkeypatch.setattr(computed, "RULES", computed.RULES + 1)
+    assert features(images, "raw", tmp_path / "cache").any()
 
 
 def stripes(seed: int = 0, **change: Any) -> Images:

@@ -185,6 +185,17 @@ RUN = ["run", "digits", "--K", "3", "5", "--steps", "20", "--on", "serial", "--l
 CLEAR = [*RUN, "--seeds", "0-5", "--until-clear", "--max-seeds", "14", "--block", "4", "--effect", "2"]
 
 
+def test_a_dry_run_says_what_the_budget_could_cost(tmp_path: Path, cli: Cli) -> None:
+    code, said, err = cli(*CLEAR, "--store", tmp_path / "s", "--dry-run")
+    assert (code, err) == (0, "")
+    assert [line.partition(":")[0] for line in said.splitlines()[-2:]] == [
+        "24 cells, 24 to do",
+        "If it is not clear before",
+    ]
+    assert "56 cells, 56 to do" in said
+    assert not (tmp_path / "s" / "cells").exists()
+
+
 def test_a_run_until_clear_looks_at_whole_blocks_of_its_own_seeds(tmp_path: Path, cli: Cli) -> None:
     """Seeds that are there already are looked at no sooner than their block."""
     code, said, err = cli(*CLEAR, "--store", tmp_path / "one")

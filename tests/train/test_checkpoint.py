@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import math
 import os
 from pathlib import Path
@@ -12,11 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from kaxis.errors import KaxisError
 from kaxis.execute.runner import run
 from kaxis.io import seal, sweep, unseal
 from kaxis.measure.diagnose import diagnose
+from kaxis.sources.images import channel_statistics, load_images, square_pixels
+from kaxis.sources.load import prepare
 from kaxis.spec.cell import Cell
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
@@ -81,6 +85,27 @@ def test_another_backend_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
     stopped_after(40, cells, tmp_path)
     steps_done: list[int] = []
     monkeypatch.setattr(loop, "cpu_matmul", lambda _: contextlib.nullcontext("another"))
+    results(cells, keep=tmp_path, after_step=lambda: steps_done.append(1))
+    assert len(steps_done) == 60
+
+
+def test_rewritten_images_start_anew(tmp_path: Path) -> None:
+    """Others of the same names and sizes: facts of a record do not tell these apart."""
+
+    def draw(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for split, name in itertools.product(("train", "val"), "ab"):
+            file = tmp_path / "images" / split / name / "0.bmp"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)).save(file)
+        for cache in (load_images, square_pixels, channel_statistics, prepare):
+            cache.cache_clear()
+
+    draw(1)
+    cells = small(source=f"folder:{tmp_path / 'images'}", size=8, K=2, seeds=0, learners=["bp"])
+    stopped_after(40, cells, tmp_path)
+    draw(2)
+    steps_done: list[int] = []
     results(cells, keep=tmp_path, after_step=lambda: steps_done.append(1))
     assert len(steps_done) == 60
 
