@@ -38,7 +38,7 @@ def test_every_addition_is_seen_in_its_verbs(installed: Path, tmp_path: Path, cl
     code, out, err = cli("analyze", "spread", "--learner", "top_only", "--store", store)
     assert (code, err) == (0, "")
     assert out.count("stripes") == 2
-    code, _, err = cli("figure", "spread", "--learner", "top_only", "--to", tmp_path / "f", "--store", store)
+    code, _, err = cli("figure", "spread", "--learner", "top_only", "--out", tmp_path / "f", "--store", store)
     assert (code, err) == (0, "")
     assert (tmp_path / "f" / "spread.csv").read_text().count("stripes") == 2
     code, out, err = cli("analyze", "paired", "--learner", "top_only", "--store", store)

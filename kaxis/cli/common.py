@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,14 +14,19 @@ from kaxis.errors import KaxisError
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
     from kaxis.cli.report import Report
     from kaxis.store.records import Store
 
 __all__ = [
     "DEFAULT_PAIR",
+    "DRAWN",
+    "FIGURES",
     "PLAIN",
     "Baseline",
+    "Drawing",
+    "Folder",
     "Interval",
     "Json",
     "Learners",
@@ -37,12 +43,15 @@ __all__ = [
     "open_cube",
     "open_store",
     "over",
+    "saved",
 ]
 
 StorePath = Annotated[Path | None, Parameter(name="--store", help="folder of records; $KAXIS_STORE, else runs/")]
 Where = Annotated[
     list[str] | None, Parameter(name="--where", help="only records with these values: --where source=digits lr=0.001")
 ]
+Folder = Annotated[Path, Parameter(name="--out", help="folder to write to")]
+FIGURES = Path("figures")
 Json = Annotated[bool, Parameter(name="--json", help="one JSON object on stdout")]
 Baseline = Annotated[str, Parameter(name="--baseline", help="the learner that is subtracted")]
 Learners = Annotated[
@@ -104,6 +113,34 @@ class Output:
 
 
 PLAIN = Output()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Drawing:
+    """Where a figure's numbers come from, and where it goes."""
+
+    out: Folder = FIGURES
+    store: StorePath = None
+    where: Where = None
+
+    def cube(self, table: Path | None = None, *, curves: bool = False) -> xr.Dataset:
+        return open_cube(self.store, self.where, table, curves=curves)
+
+    def save(self, drawn: tuple[Figure, Sequence[Mapping[str, Any]]], name: str, table: Path | None = None) -> None:
+        check_output(self.out / f"{name}.csv", (".csv",), table)
+        saved(drawn, self.out, name)
+
+
+DRAWN = Drawing()
+
+
+def saved(drawn: tuple[Figure, Sequence[Mapping[str, Any]]], out: Path, name: str) -> None:
+    """Write a figure and its numbers, and say which files these are."""
+    from kaxis import plots
+
+    for file in plots.save(*drawn, out, name):
+        print(file)
 
 
 def open_store(path: Path | None) -> Store:

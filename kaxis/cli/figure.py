@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import StorePath, Where, conditions, existing_store, name_skipped, open_cube
+from kaxis.cli.common import DRAWN, Drawing, Table, conditions, existing_store, name_skipped
 from kaxis.errors import KaxisError
 from kaxis.io import file_name
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["app", "say"]
+__all__ = ["app"]
 
 app = App(
     name="figure",
@@ -26,14 +26,14 @@ app = App(
 
 @app.command
 def k_conflict(
+    table: Table = None,
+    /,
     *,
     learner: str = "dtg_ff",
     baseline: str = "bp_deepsup",
     paper: bool = False,
-    out: Path = Path("figures"),
     name: str = "k_conflict",
-    store: StorePath = None,
-    where: Where = None,
+    out: Drawing = DRAWN,
 ) -> int:
     """The difference between two learners along K, every source of the store on one logarithmic axis.
 
@@ -43,34 +43,31 @@ def k_conflict(
     ----------
     paper
         Overlay the published points, labelled as such.
-    out
-        Folder to write to.
     name
         Name of the files.
     """
-    _, result = _effects(store, where, learner, baseline)
+    _, result = _effects(out.cube(table), learner, baseline)
     from kaxis import plots
 
-    figure, rows = plots.k_conflict(result, paper=paper)
-    say(plots.save(figure, rows, out, name))
+    out.save(plots.k_conflict(result, paper=paper), name, table)
     return 0
 
 
 @app.command
 def paired(
+    table: Table = None,
+    /,
     *,
     learner: str = "dtg_ff",
     baseline: str = "bp_deepsup",
-    out: Path = Path("figures"),
-    store: StorePath = None,
-    where: Where = None,
+    out: Drawing = DRAWN,
 ) -> int:
     """Same-seed slopes from baseline to learner, every seed's difference along K, and the slope on log K; a file for
     each source.
 
     Example: kaxis figure paired --where source=digits --out figures
     """
-    cube, result = _effects(store, where, learner, baseline)
+    cube, result = _effects(out.cube(table), learner, baseline)
     from kaxis import plots
     from kaxis.stats.contrasts import contrast
 
@@ -79,29 +76,28 @@ def paired(
             slope = contrast(cube.sel(source=[source]), learner=learner, baseline=baseline)
         except KaxisError:  # one K, or incomplete seeds: the figure says what there is
             slope = None
-        figure, rows = plots.paired(cube, result, source, slope)
-        say(plots.save(figure, rows, out, f"paired_{file_name(source)}"))
+        out.save(plots.paired(cube, result, source, slope), f"paired_{file_name(source)}", table)
     return 0
 
 
 @app.command
 def band(
+    table: Table = None,
+    /,
     *,
     learner: str = "dtg_ff",
     baseline: str = "bp_deepsup",
-    out: Path = Path("figures"),
-    store: StorePath = None,
-    where: Where = None,
+    out: Drawing = DRAWN,
 ) -> int:
     """Effects along K with a band that holds all K at once; a file for each source whose seeds are complete.
 
     Example: kaxis figure band --where source=synthetic --out figures
     """
-    _, result = _effects(store, where, learner, baseline)
+    _, result = _effects(out.cube(table), learner, baseline)
     from kaxis import plots
 
     for source in _drawn(result):
-        say(plots.save(*plots.band(result, source), out, f"band_{file_name(source)}"))
+        out.save(plots.band(result, source), f"band_{file_name(source)}", table)
     return 0
 
 
@@ -110,11 +106,9 @@ def slope_steps(
     *,
     learner: str = "dtg_ff",
     baseline: str = "bp_deepsup",
-    out: Path = Path("figures"),
     name: str = "slope_steps",
     by: Literal["step", "epoch"] = "step",
-    store: StorePath = None,
-    where: Where = None,
+    out: Drawing = DRAWN,
 ) -> int:
     """The slope along K against training length, from the learning curves that a store has; nothing is trained.
 
@@ -127,48 +121,46 @@ def slope_steps(
     by
         What is equal at every K: steps, or epochs where cells train by epochs.
     """
-    cube = open_cube(store, where, curves=True)
     from kaxis import plots
     from kaxis.stats.contrasts import slope_steps as along
 
-    say(plots.save(*plots.slope_steps(along(cube, learner=learner, baseline=baseline, by=by)), out, name))
+    result = along(out.cube(curves=True), learner=learner, baseline=baseline, by=by)
+    out.save(plots.slope_steps(result), name)
     return 0
 
 
 @app.command
 def slopes(
+    table: Table = None,
+    /,
     *,
     learner: str = "dtg_ff",
     baseline: str = "bp_deepsup",
-    out: Path = Path("figures"),
-    store: StorePath = None,
-    where: Where = None,
+    out: Drawing = DRAWN,
 ) -> int:
     """The slope along K of every source, one below the other, with its training length.
 
     Example: kaxis figure slopes --store studies/results/main
     """
-    cube = open_cube(store, where, curves=True)
     from kaxis import plots
 
-    rows, called = effect_rows.slopes(cube, learner, baseline)
+    rows, called = effect_rows.slopes(out.cube(table, curves=True), learner, baseline)
     if not rows:
         raise KaxisError(f"no source has {learner} and {baseline} at several K in one seed")
-    say(plots.save(*plots.slopes(rows, called), out, "slopes"))
+    out.save(plots.slopes(rows, called), "slopes", table)
     return 0
 
 
 @app.command
-def factorial(*, out: Path = Path("figures"), store: StorePath = None, where: Where = None) -> int:
+def factorial(table: Table = None, /, *, out: Drawing = DRAWN) -> int:
     """What each switch carries of the difference between DTG-FF and BP-DeepSup along K, a panel for each source.
 
     Example: kaxis figure factorial --store studies/results/factorial --out figures
     """
-    cube = open_cube(store, where)
     from kaxis import plots
     from kaxis.stats.factorial import factorial as analyse
 
-    say(plots.save(*plots.factorial(analyse(cube)), out, "factorial"))
+    out.save(plots.factorial(analyse(out.cube(table))), "factorial", table)
     return 0
 
 
@@ -178,9 +170,7 @@ def per_class(
     learner: str = "dtg_ff",
     baseline: str = "bp_deepsup",
     data: Path | None = None,
-    out: Path = Path("figures"),
-    store: StorePath = None,
-    where: Where = None,
+    out: Drawing = DRAWN,
 ) -> int:
     """Effects class by class, a panel for each K, with intervals over seeds and test samples; a file for each source.
 
@@ -194,16 +184,16 @@ def per_class(
     from kaxis import plots
     from kaxis.measure import images
 
-    place, only = existing_store(store), conditions(where)
+    place, only = existing_store(out.store), conditions(out.where)
     result = images.per_class(place, learner=learner, baseline=baseline, where=only, data=data)
     name_skipped(place)
     for source in map(str, result.source.values):
-        say(plots.save(*plots.per_class(result, source), out, f"per_class_{file_name(source)}"))
+        out.save(plots.per_class(result, source), f"per_class_{file_name(source)}")
     return 0
 
 
 @app.command
-def places(*, K: int | None = None, out: Path = Path("figures"), store: StorePath = None, where: Where = None) -> int:
+def places(table: Table = None, /, *, K: int | None = None, out: Drawing = DRAWN) -> int:
     """The place of every learner by mean accuracy, with the interval that comparisons with all others leave it; a file
     for each source.
 
@@ -214,18 +204,16 @@ def places(*, K: int | None = None, out: Path = Path("figures"), store: StorePat
     K
         Number of classes; the largest of each source without it.
     """
-    cube = open_cube(store, where)
     from kaxis import plots
     from kaxis.stats.rankings import rankings
 
-    result, lost = rankings(cube), list[str]()
+    result, lost = rankings(out.cube(table)), list[str]()
     for source in map(str, result.source.values):
         there = result.K.values[(result.n_seeds.sel(source=source) > 0).values].tolist()
         if not there or (K is not None and K not in there):
             lost.append(f"{source}: no seed has every learner at {f'K = {K}' if K else 'any K'}")
             continue
-        figure, rows = plots.places(result.sel(source=source, K=K or there[-1]))
-        say(plots.save(figure, rows, out, f"places_{file_name(source)}"))
+        out.save(plots.places(result.sel(source=source, K=K or there[-1])), f"places_{file_name(source)}", table)
     if len(lost) == result.sizes["source"]:
         raise KaxisError("; ".join(lost))
     for why in lost:
@@ -234,16 +222,14 @@ def places(*, K: int | None = None, out: Path = Path("figures"), store: StorePat
 
 
 @app.command
-def curves(
-    *, learner: list[str] | None = None, out: Path = Path("figures"), store: StorePath = None, where: Where = None
-) -> int:
+def curves(*, learner: list[str] | None = None, out: Drawing = DRAWN) -> int:
     """Train and test accuracy along training, mean over seeds; a file for each source.
 
     Example: kaxis figure curves --where source=synthetic --learner dtg_ff bp_deepsup
     """
-    cube = open_cube(store, where, curves=True)
     from kaxis import plots
 
+    cube = out.cube(curves=True)
     names = learner or [str(name) for name in cube.learner.values]
     for name in names:
         if name not in cube.learner.values:
@@ -253,15 +239,13 @@ def curves(
     for source in cube.source.values:
         there = [n for n in names if (cube.status.sel(source=source, learner=n) == "done").any()]
         if there:
-            figure, rows = plots.curves(cube, str(source), there)
-            say(plots.save(figure, rows, out, f"curves_{file_name(str(source))}"))
+            out.save(plots.curves(cube, str(source), there), f"curves_{file_name(str(source))}")
     return 0
 
 
-def _effects(store: Path | None, where: list[str] | None, learner: str, baseline: str) -> tuple[xr.Dataset, xr.Dataset]:
+def _effects(cube: xr.Dataset, learner: str, baseline: str) -> tuple[xr.Dataset, xr.Dataset]:
     from kaxis.stats import effects
 
-    cube = open_cube(store, where)
     result = effects.paired(cube, learner=learner, baseline=baseline)
     if not int(result.n_seeds.sum()):
         raise KaxisError(f"no seed has both {learner} and {baseline} done")
@@ -270,8 +254,3 @@ def _effects(store: Path | None, where: list[str] | None, learner: str, baseline
 
 def _drawn(result: xr.Dataset) -> list[str]:
     return [str(s) for s in result.source.values if int(result.n_seeds.sel(source=s).sum())]
-
-
-def say(files: list[Path]) -> None:
-    for file in files:
-        print(file)

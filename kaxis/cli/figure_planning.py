@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from kaxis.cli.common import StorePath, Where, open_cube
-from kaxis.cli.figure import app, say
+from kaxis.cli.common import DRAWN, FIGURES, Drawing, Folder, Table, saved
+from kaxis.cli.figure import app
 from kaxis.errors import KaxisError
 
 __all__ = ["coverage", "power"]
@@ -14,15 +13,15 @@ __all__ = ["coverage", "power"]
 
 @app.command
 def power(
+    table: Table = None,
+    /,
     *,
     effect: float,
     learner: str = "dtg_ff",
     baseline: str = "bp_deepsup",
     target: float = 0.8,
     seeds: int = 20,
-    out: Path = Path("figures"),
-    store: StorePath = None,
-    where: Where = None,
+    out: Drawing = DRAWN,
 ) -> int:
     """Power against the number of seeds, with the spread that the store's own seeds show.
 
@@ -39,13 +38,12 @@ def power(
     """
     if not 2 <= seeds <= 10_000:
         raise KaxisError(f"--seeds {seeds}: 2 to 10,000")
-    cube = open_cube(store, where)
     from kaxis import plots
     from kaxis.stats import planning
 
     planning.seeds_needed(effect, abs(effect) or 1.0, target)  # refuses an effect or a power that there is not
     curves = {}
-    for spread in planning.spreads(cube, learner=learner, baseline=baseline):
+    for spread in planning.spreads(out.cube(table), learner=learner, baseline=baseline):
         what = "slope on ln K" if spread["K"] is None else f"K = {spread['K']}"
         sd = float(spread["d"].std(ddof=1))
         curves[f"{spread['source']}, {what} (spread {sd:.2f})"] = [
@@ -53,7 +51,7 @@ def power(
         ]
     if not curves:
         raise KaxisError(f"no source has two seeds with both {learner} and {baseline} done")
-    say(plots.save(*plots.power(curves, effect, target=target), out, "power"))
+    out.save(plots.power(curves, effect, target=target), "power", table)
     return 0
 
 
@@ -67,7 +65,7 @@ def coverage(
     tilt: float = 0.0,
     question: Literal["effect", "contrast", "slope", "gap", "mean"] = "effect",
     draws: int = 1_000,
-    out: Path = Path("figures"),
+    out: Folder = FIGURES,
 ) -> int:
     """What intervals that say 95 % cover, against the number of seeds, by simulation; a panel for each shape.
 
@@ -97,5 +95,5 @@ def coverage(
         for kind in intervals or ["t", "studentized", "percentile"]
         for k in n or [5, 8, 10, 15]
     ]
-    say(plots.save(*plots.coverage(rows), out, "coverage"))
+    saved(plots.coverage(rows), out, "coverage")
     return 0
