@@ -170,7 +170,7 @@ def gap(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = PLAI
 
 def _share(row: dict[str, Any]) -> str:
     if math.isnan(row["share_lower"]):
-        return "-"
+        return number(row["share"], ".2f")
     if row["share_unbounded"]:
         return "unbounded"
     return f"{number(row['share'], '.2f')} {interval(row['share_lower'], row['share_upper'])}"

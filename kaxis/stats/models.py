@@ -91,7 +91,7 @@ def fieller(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> tuple[float, floa
     -------
     ratio, lower, upper : float
         The bounds are infinite where mean(b) may be 0, since the set of ratios has no end then; NaN for fewer than two
-        seeds, or a spread of 0 in both.
+        seeds, a spread of 0 in both, or the same ratio in every seed.
 
     Examples
     --------
@@ -112,9 +112,9 @@ def fieller(a: ArrayLike, b: ArrayLike, prob: float = 0.95) -> tuple[float, floa
     p2 = y.mean() ** 2 - q * covariance[1, 1]
     if p2 <= 1e-12 * y.mean() ** 2:
         return ratio, -math.inf, math.inf
-    reach = math.sqrt(max(0.0, p1**2 - p0 * p2))
-    if reach <= 1e-9 * abs(p1) + 1e-300 and constant(x - ratio * y):  # every seed has the same ratio: no spread
+    if constant(x - ratio * y):  # every seed has the same ratio
         return ratio, math.nan, math.nan
+    reach = math.sqrt(max(0.0, p1**2 - p0 * p2))
     return ratio, float((p1 - reach) / p2), float((p1 + reach) / p2)
 
 

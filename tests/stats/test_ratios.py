@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kaxis.reference import published
 from kaxis.stats.effects import equivalence, gap
 from kaxis.stats.intervals import interval
+from kaxis.stats.models import fieller
 from tests.helpers import Cli
 from tests.stats.cubes import AB, as_file, table
 
@@ -24,6 +27,16 @@ def test_a_share_without_an_end_is_called_unbounded(tmp_path: Path, cli: Cli) ->
     assert code == 0
     assert "unbounded" in out
     assert gap(cube, **AB).share_unbounded.any()
+
+
+@given(st.lists(st.integers(1, 9), min_size=3, max_size=8), st.integers(1, 4), st.floats(0.01, 100))
+def test_the_same_ratio_in_every_seed_has_no_interval_however_it_is_rounded(
+    values: list[int], times: int, unit: float
+) -> None:
+    below = unit * (np.array(values) / 640 + 1.0)
+    above = times * below + unit * 3e-15 * np.arange(len(values))
+    ratio, low, high = fieller(above, below)
+    assert (ratio == pytest.approx(times), math.isnan(low), math.isnan(high)) == (True, True, True)
 
 
 @pytest.mark.parametrize("headroom", [0.01, 0.049, 0.2])
