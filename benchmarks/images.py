@@ -35,7 +35,7 @@ from kaxis.nets.vgg import VGG
 from kaxis.sources.task import Task
 from kaxis.spec.sweep import Sweep
 from kaxis.train.conv import ConvStack
-from kaxis.train.precision import cpu_matmul, one_thread, product_rate, reuse_memory
+from kaxis.train.precision import cpu_matmul, exact_gpu, one_thread, product_rate, reuse_memory
 
 LEARNERS = ("bp", "bp_deepsup", "bp_concat", "local_ce", "dtg_ff", "bp_ensemble")
 DEFAULT = (("vgg8", 32, 128), ("vgg11", 224, 16))
@@ -64,7 +64,7 @@ def rate(arguments: tuple[Any, ...]) -> tuple[float, float, float]:
     """
     *what, device, seconds = arguments
     reuse_memory()
-    with one_thread(), cpu_matmul():
+    with one_thread(), exact_gpu() if device == "cuda" else cpu_matmul():
         if tuple(what) not in _built:
             s = stack(*what, device)
             _built[tuple(what)] = s, s.batches.draw(0)
@@ -116,7 +116,7 @@ def plain_rates(
     shape = {"K": K, "size": size, "net": cell.net, "learner": cell.algorithm}
     members = cell.algorithm.members
     nets = [VGG(0, m, concat=learner == "bp_concat", **shape).to(device) for m in range(members)]
-    optimizers = [[torch.optim.AdamW(g, lr=2e-4, weight_decay=1e-3) for g in n.groups()] for n in nets]
+    optimizers = [{i: torch.optim.AdamW(g, lr=2e-4, weight_decay=1e-3) for i, g in n.groups().items()} for n in nets]
     loader = DataLoader(Plain(task(size)), batch_size=batch, shuffle=True, drop_last=True)
     endless = chain.from_iterable(repeat(loader))
 
@@ -127,39 +127,50 @@ def plain_rates(
         if device == "cuda":
             torch.cuda.synchronize()
 
-    step()  # warms up
-    while True:
+    def sample() -> float:
         started, steps = time.perf_counter(), 0
         while time.perf_counter() - started < seconds:
             step()
             steps += 1
-        yield steps * batch / (time.perf_counter() - started)
+        return steps * batch / (time.perf_counter() - started)
+
+    step()  # warms up
+    while True:
+        if device == "cuda":
+            with exact_gpu():  # in the precision that kaxis has
+                now = sample()
+        else:
+            now = sample()
+        yield now
 
 
-def plain_step(net: VGG, optimizers: list[torch.optim.AdamW], x: torch.Tensor, y: torch.Tensor) -> None:
+def plain_step(net: VGG, optimizers: dict[int, torch.optim.AdamW], x: torch.Tensor, y: torch.Tensor) -> None:
     drop, h, losses, pools = nn.Dropout(0.1), x, [], []
+    local, groups = net.learner.gradient == "local", net.groups()
+
+    def finish(i: int) -> None:
+        nn.utils.clip_grad_norm_(groups[i], 1.0)
+        optimizers[i].step()
+        optimizers[i].zero_grad()
+
     for i in range(len(net.plan)):
-        a = net.activation(i, h.detach() if net.local else h)
+        a = net.activation(i, h.detach() if local else h)
         if i in net.headed:
             losses.append(F.cross_entropy(net.head(i, a), y))
-            if net.local:
+            if local:
                 losses[-1].backward()
-                nn.utils.clip_grad_norm_([p for p in net.groups()[i]], 1.0)
-                optimizers[i].step()
-                optimizers[i].zero_grad()
+                finish(i)
                 a = net.activation(i, h.detach())
         pools.append(a.mean((2, 3)))
         if i + 1 < len(net.plan):
             h = drop(net.onward(i, a, None))
-    if net.local:
+    if local:
         return
     if net.concat:
         losses.append(F.cross_entropy(net.classify(pools[1:], None), y, label_smoothing=0.1))
     torch.stack(losses).sum().backward()
-    for group, optimizer in zip(net.groups(), optimizers, strict=True):
-        nn.utils.clip_grad_norm_(group, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+    for i in groups:
+        finish(i)
 
 
 def main() -> None:

@@ -28,6 +28,9 @@ def device_of(name: str) -> str:
         raise KaxisError(f"device {name}: auto, cpu or cuda")
     if name == "cpu" or (name == "auto" and _no_gpu()):
         return "cpu"
+    # Asked of the driver's library: else the driver starts here, and sees for good the GPUs that there are now, not the
+    # one that this run is given.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():

@@ -99,7 +99,7 @@ def run(
     part = parse_shard(shard)
     ASKED.clear()
     if ranks.count() > 1:
-        on = _as_ranks(on, jobs)
+        on = _as_ranks(on, jobs, device)
         if ranks.rank():
             follow()
             return Summary(0, 0, 0, 0, (), time.monotonic() - started)
@@ -158,9 +158,10 @@ def _of_others(cell: Cell, progress: Progress) -> bool:
     return bool(done) and done <= progress.found
 
 
-def _as_ranks(on: str | None, jobs: int | None) -> str:
+def _as_ranks(on: str | None, jobs: int | None, device: str) -> str:
     if on not in (None, "serial") or (jobs or 1) > 1:
         raise KaxisError("torchrun: its ranks train one cell after another together; leave out --on and --jobs")
+    ranks.check_device(device)
     return "serial"
 
 

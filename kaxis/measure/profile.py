@@ -62,6 +62,8 @@ def profiler(profile: Profile | None, device: str) -> Iterator[Callable[[], None
     def ready(seen: Any) -> None:
         seen.export_chrome_trace(str(profile.file))
         events = [e for e in seen.key_averages() if e.device_type == where and not e.key.startswith("ProfilerStep")]
+        # On a GPU a named region (an optimizer's step) has the time of all kernels in it, which are there themselves.
+        events = [e for e in events if not (cuda and e.is_user_annotation)]
         events.sort(key=lambda e: -getattr(e, own))
         total = sum(getattr(e, own) for e in events) or 1
         profile.operations[:] = [

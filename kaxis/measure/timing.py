@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from kaxis.errors import out_of_memory
 from kaxis.measure.subject import Subject
-from kaxis.train.precision import cpu_matmul, one_thread, product_rate, reuse_memory
+from kaxis.train.precision import cpu_matmul, exact_gpu, one_thread, product_rate, reuse_memory
 
 __all__ = ["Timing", "rate", "time_steps"]
 
+T = TypeVar("T")
 WARM_UP, PREDICTIONS = 2, 3
 
 
@@ -50,18 +51,24 @@ def time_steps(subject: Subject, device: str, steps: int) -> Timing:
 
     What does not fit into memory, or ends its process, says so in ``failed``.
     """
-    if device != "cuda":
-        return _visit(subject, device, steps)
-    context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as fresh:
-            return fresh.submit(_visit, subject, device, steps).result()
+        return _apart(_visit, subject, device, steps) if device == "cuda" else _visit(subject, device, steps)
     except BrokenProcessPool:
         return Timing(failed="its process ended early")
 
 
+def _apart(run: Callable[..., T], *arguments: object) -> T:
+    """In a fresh process, with whose end all that it has of a GPU's memory is free."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        return fresh.submit(run, *arguments).result()
+
+
 def rate(device: str, precision: str) -> float:
     """FLOP/s of large products on the device (one core of a CPU), as the trainer multiplies."""
+    return _apart(_rate, device, precision) if device == "cuda" else _rate(device, precision)
+
+
+def _rate(device: str, precision: str) -> float:
     with _ready(device):
         return product_rate(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)[0]
 
@@ -81,6 +88,8 @@ def _visit(subject: Subject, device: str, steps: int) -> Timing:
             if device == "cuda" and subject.conv:  # an MLP's step is a graph, replayed without allocating anything
                 seen.allocated, seen.reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
             seen.images = sum(len(labels[0]) for _, labels in stack.evaluate("test"))
+            if device == "cuda":
+                torch.cuda.synchronize()
             seen.predictions = [_seconds(device, lambda: list(stack.evaluate("test"))) for _ in range(PREDICTIONS)]
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError) and not out_of_memory(error):
@@ -93,9 +102,8 @@ def _visit(subject: Subject, device: str, steps: int) -> Timing:
 def _ready(device: str) -> Iterator[None]:
     """Settings of the trainer's own processes."""
     if device == "cuda":
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-        yield
+        with exact_gpu():
+            yield
     else:
         reuse_memory()
         with one_thread(), cpu_matmul():

@@ -28,7 +28,15 @@ def convolution(seed: int, member: int, i: int, layer: Layer) -> nn.Conv2d:
 
 
 def over_channels(x_BSSC: Tensor, kind: str, K: int) -> Tensor:
-    """Normalisation over channels, which are last, without trained numbers; of rows (B, C) too."""
+    """Normalisation over channels, which are last, without trained numbers; of rows (B, C) too.
+
+    In the precision of `x_BSSC`: on a GPU, not on a CPU, autocast would make float32 of bfloat16 here.
+    """
+    with torch.autocast(x_BSSC.device.type, enabled=False):
+        return _over_channels(x_BSSC, kind, K)
+
+
+def _over_channels(x_BSSC: Tensor, kind: str, K: int) -> Tensor:
     shape = (x_BSSC.shape[-1],)
     if kind == "none":
         return x_BSSC

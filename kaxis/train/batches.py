@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -144,7 +144,10 @@ class Images(Batches):
         if self.loader.streamed:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._ahead = ThreadPoolExecutor(1)
+            # Which GPU is the current one is each thread's own matter.
+            cuda = torch.device(device).type == "cuda"
+            same = partial(torch.cuda.set_device, torch.cuda.current_device()) if cuda else None
+            self._ahead = ThreadPoolExecutor(1, initializer=same)
 
     def draw(self, start: int) -> Iterator[Batch]:
         orders = [Sampler(seed=s, member=m, n=self.n) for s, m in self.networks]

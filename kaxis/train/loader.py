@@ -130,4 +130,7 @@ class Loader:
 
 def _too_large(size: int, device: torch.device | str) -> bool:
     """Whether a set of `size` bytes stays in (mapped) memory and goes to the device batch by batch."""
-    return torch.device(device).type == "cuda" and size > RESIDENT * torch.cuda.mem_get_info()[0]
+    if torch.device(device).type != "cuda":
+        return False
+    kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # by torch, of an earlier stack
+    return size > RESIDENT * (torch.cuda.mem_get_info()[0] + kept)

@@ -28,7 +28,7 @@ from kaxis.train.checkpoint import Checkpoint, save_weights
 from kaxis.train.conv import ConvStack
 from kaxis.train.dense import DenseStack
 from kaxis.train.memory import memory_advice
-from kaxis.train.precision import cpu_matmul, one_thread
+from kaxis.train.precision import cpu_matmul, exact_gpu, one_thread
 from kaxis.train.result import Result
 from kaxis.train.rule import RuleStack
 from kaxis.train.stack import Stack
@@ -114,9 +114,8 @@ def train(
 
     try:
         if device == "cuda":
-            torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32
-            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-            return _train(cells, data, device, tick, kept("cuda"), weights, after_step, stop), "cuda"
+            with exact_gpu():
+                return _train(cells, data, device, tick, kept("cuda"), weights, after_step, stop), "cuda"
         with one_thread(), cpu_matmul(_smallest(cells[0])) as backend:
             return _train(cells, data, device, tick, kept(backend), weights, after_step, stop), backend
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 
-__all__ = ["cpu_matmul", "float32_error", "one_thread", "product_rate", "reuse_memory"]
+__all__ = ["cpu_matmul", "exact_gpu", "float32_error", "one_thread", "product_rate", "reuse_memory"]
 
 
 def float32_error() -> float:
@@ -47,6 +48,25 @@ def cpu_matmul(smallest: int | None = None) -> Iterator[str]:
         yield name
     finally:
         setting.fp32_precision = before
+
+
+@contextmanager
+def exact_gpu() -> Iterator[None]:
+    """On a GPU float32 products are of float32 (no TF32), and cuDNN takes a kernel that gives the same bits each time,
+    so that a training that is gone on with ends as if it had not been cut.
+    """
+    cudnn = torch.backends.cudnn
+    products: list[Any] = [torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn]  # type: ignore[attr-defined]
+    before, chosen = [each.fp32_precision for each in products], cudnn.deterministic
+    try:
+        for each in products:
+            each.fp32_precision = "ieee"
+        cudnn.deterministic = True
+        yield
+    finally:
+        for each, was in zip(products, before, strict=True):
+            each.fp32_precision = was
+        cudnn.deterministic = chosen
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from kaxis.errors import KaxisError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["add_up", "agreed", "check_same", "count", "flat", "give_back", "rank", "tell", "told"]
+__all__ = ["add_up", "agreed", "check_device", "check_same", "count", "flat", "give_back", "rank", "tell", "told"]
 
 
 def count() -> int:
@@ -33,6 +33,26 @@ def rank() -> int:
     return int(os.environ["RANK"]) if count() > 1 else 0
 
 
+def check_device(device: str) -> None:
+    """Raise `KaxisError` for a device that ranks cannot have: one GPU for all, or fewer than there are ranks here."""
+    if count() == 1 or device == "cpu":
+        return
+    if ":" in device:
+        raise KaxisError(f"torchrun: --device {device} names one GPU for all ranks; say cuda, each takes its own")
+    import torch
+
+    if torch.cuda.is_available() and not _gpu_each():
+        ranks, gpus = os.environ["LOCAL_WORLD_SIZE"], torch.cuda.device_count()
+        raise KaxisError(f"torchrun: {ranks} ranks and {gpus} GPUs here; start as many, or say --device cpu")
+
+
+def _gpu_each() -> bool:
+    """Whether every rank of this machine has a GPU of its own: all of them answer alike."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
+
+
 PATIENCE = timedelta(days=7)
 """That ranks have with one another: the first may wait for another run's cells, the others for it."""
 
@@ -43,7 +63,7 @@ def _together() -> Any:
     import torch
     import torch.distributed as dist
 
-    gpu = torch.cuda.is_available() and torch.cuda.device_count() > int(os.environ["LOCAL_RANK"])
+    gpu = _gpu_each()
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=PATIENCE)

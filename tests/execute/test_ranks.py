@@ -10,17 +10,20 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from kaxis.errors import KaxisError
 from kaxis.store.merge import merge
 from kaxis.store.records import Store
+from kaxis.train import ranks
 
 NET = ["digits", "--net", "vgg8", "--size", "16", "--width", "0.125", "--K", "3", "--seeds", "0", "--batch-size", "32"]
 
 
-def start(ranks: int, *arguments: str | Path) -> subprocess.Popen[str]:
+def start(many: int, *arguments: str | Path) -> subprocess.Popen[str]:
     run = ["-m", "kaxis", "run", *map(str, arguments)]
-    several = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks), "--local-ranks-filter", "0"]
-    line = [sys.executable, *([*several, *run] if ranks > 1 else run)]
+    several = ["-m", "torch.distributed.run", "--nproc-per-node", str(many), "--local-ranks-filter", "0"]
+    line = [sys.executable, *([*several, *run] if many > 1 else run)]
     quiet = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=quiet)
 
@@ -83,3 +86,21 @@ def test_what_ranks_cannot_do_is_said_once(asked: list[str], said: str, tmp_path
     assert code != 0
     assert sum(line.startswith("kaxis: ") for line in err.splitlines()) == 1
     assert said in err
+
+
+def test_a_device_that_ranks_cannot_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two GPUs of four ranks: some would wait for ever for the others."""
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    ranks.check_device("cpu")
+    with pytest.raises(KaxisError, match="names one GPU for all ranks"):
+        ranks.check_device("cuda:1")
+    for device in ("cuda", "auto"):
+        with pytest.raises(KaxisError, match="4 ranks and 2 GPUs here"):
+            ranks.check_device(device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    ranks.check_device("cuda")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    ranks.check_device("cuda:1")

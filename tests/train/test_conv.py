@@ -359,7 +359,9 @@ def test_cuda_agrees_with_cpu(learner: str, streamed: bool, source: str, monkeyp
 @needs_gpu
 @pytest.mark.parametrize("how", [{"precision": "bfloat16"}, {"accumulate": 4}, {"activation_checkpointing": True}])
 def test_cuda_runs_every_way_and_goes_on_after_a_cut(how: dict[str, Any], source: str, tmp_path: Path) -> None:
-    of = cells(source, ["bp_deepsup"], **how)
+    of, cut = cells(source, ["bp_deepsup"], **how), cut_after(1)
     with pytest.raises(Cut):
-        train(of, keep=tmp_path / "kept", keep_every=0.0, tick=cut_after(1), device="cuda")
-    assert results(of, keep=tmp_path / "kept", keep_every=0.0, device="cuda")[0]["status"] == "done"
+        train(of, keep=tmp_path / "kept", keep_every=0.0, after_step=lambda: cut(0, 0, "", 0), device="cuda")
+    resumed = results(of, keep=tmp_path / "kept", keep_every=0.0, device="cuda")[0]
+    assert resumed["status"] == "done"
+    assert json.dumps(resumed["curves"]) == json.dumps(results(of, device="cuda")[0]["curves"])
