@@ -192,6 +192,12 @@ if len(both) == 2:
     for K in map(int, at["K"]):
         one = kaxis.differential(cube.sel(at), **AB, of=ALL, against=TOTAL, K=(K, K))
         print(f"effect, all images minus 5,000 in all, at K = {K}: {interval(one)} pp, n = {int(one.n_seeds)}")
+for view in (COARSE, MERGE):  # a task that is hardly learned says little of either learner
+    for learner in (BASELINE, LEARNER) if view in have and have[view].sizes["seed"] else ():
+        at = have[view].sel(learner=learner)
+        split = [f"{s} {100 * float(at[f'{s}_accuracy'].mean()):.1f} %" for s in ("train", "test")]
+        heads = ", ".join(f"{100 * v:.1f}" for v in at.layer_test_accuracy.mean(("source", "K", "seed")).values)
+        print(f"{view}, K = 20: {learner} {', '.join(split)}; head by head, test: {heads}; n = {at.sizes['seed']}")
 for a, b, what in (
     (COARSE, ALL, "K and meaning together"),
     (MERGE, ALL, "K without meaning"),

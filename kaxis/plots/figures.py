@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, name_lines, short
-from kaxis.plots.style import SERIES, learner_look, style
+from kaxis.plots.style import learner_look, series_look, style
 from kaxis.reference import published
 
 __all__ = ["curves", "k_conflict", "paired", "slope_steps"]
@@ -42,16 +42,16 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
         sources = [str(s) for s in effects.source.values if int(effects.n_seeds.sel(source=s).sum())]
         counts = effects.n_seeds.values[effects.n_seeds.values > 0]
         alike = counts.size > 0 and counts.min() == counts.max()
-        ends = []
+        apart, ends = min(1.06, 1.25 ** (1 / max(1, len(sources) - 1))), []
         for i, source in enumerate(sources):
-            colour, marker = SERIES[i % len(SERIES)]
+            colour, marker, dash = series_look(i)
             one = effects.sel(source=source)
             one = one.isel(K=np.flatnonzero(one.n_seeds.values > 0))
             # Sources stand side by side at one K, so that intervals do not hide each other.
-            x = one.K.values * 1.06 ** (i - (len(sources) - 1) / 2)
+            x = one.K.values * apart ** (i - (len(sources) - 1) / 2)
             seeds = one.difference.transpose("K", "seed").values
             ax.plot(np.repeat(x * 1.025, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
-            mean_with_interval(ax, x, one, colour=colour, marker=marker)
+            mean_with_interval(ax, x, one, colour=colour, marker=marker, dash=dash)
             said = short(source) + ("" if alike else f" (n = {_span(one.n_seeds.values)})")
             ends.append((float(x[-1]), float(one.effect[-1]), colour, said))
             rows += effect_rows(one, source)
@@ -119,7 +119,7 @@ def paired(
         for line in seeds:
             bottom.plot(position - 0.1, line, color="0.8", linewidth=0.6, zorder=1)
             bottom.plot(position - 0.1, line, **{**HOLLOW, **look})
-        mean_with_interval(bottom, position + 0.1, one, colour=look["color"], marker=look["marker"], line=False)
+        mean_with_interval(bottom, position + 0.1, one, colour=look["color"], marker=look["marker"], dash="")
         bottom.axhline(0, color=BLACK, linewidth=0.8)
         bottom.set_xticks(position, [str(k) for k in K])
         top.tick_params(labelbottom=False)
@@ -170,13 +170,13 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
         sources = [str(s) for s in result.source.values]
         ends = []
         for i, source in enumerate(sources):
-            colour, marker = SERIES[i % len(SERIES)]
+            colour, marker, dash = series_look(i)
             one = result.sel(source=source)
             one = one.isel({by: np.flatnonzero(one.n_seeds.values > 0)})
             x = aside(one[by].values, i - (len(sources) - 1) / 2)
             seeds = one.per_seed.transpose(by, "seed").values
             ax.plot(np.repeat(aside(x, 0.5), seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
-            mean_with_interval(ax, x, one, colour=colour, marker=marker, along=by)
+            mean_with_interval(ax, x, one, colour=colour, marker=marker, dash=dash, along=by)
             said = f"{short(source)} (n = {_span(one.n_seeds.values)})"
             ends.append((float(x[-1]), float(one.effect[-1]), colour, said))
             for look in one[by].values.tolist():

@@ -31,7 +31,7 @@ def mean_with_interval(
     colour: str,
     marker: str,
     label: str | None = None,
-    line: bool = True,
+    dash: str = "-",
     along: str = "K",
 ) -> None:
     mean, ci = one.effect.values, one.ci.transpose("ci_bound", along).values
@@ -42,7 +42,7 @@ def mean_with_interval(
         yerr=reach,
         color=colour,
         marker=marker,
-        linestyle="-" if line else "",
+        linestyle=dash,
         capsize=2.5,
         elinewidth=1.1,
         label=label,

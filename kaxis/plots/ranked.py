@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from kaxis.errors import KaxisError
 from kaxis.plots.parts import Rows, effect_rows, k_axis, name_lines
-from kaxis.plots.style import SERIES, style
+from kaxis.plots.style import series_look, style
 
 __all__ = ["ranked"]
 
@@ -47,12 +47,12 @@ def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | Non
         ax.axhline(0, color="0.6", linewidth=0.8)
         ends = []
         for i, name in enumerate(order):
-            one, (colour, marker) = own[name], SERIES[i % len(SERIES)]
+            one, (colour, marker, dash) = own[name], series_look(i)
             K = one.K.values * 1.012 ** (i - len(order) / 2)  # apart, so that intervals do not hide each other
             mean, (low, high) = one.effect.values, one.ci.transpose("ci_bound", "K").values
             if floor is not None:
                 low, high, mean = (np.maximum(v, floor) for v in (low, high, mean))
-            ax.plot(K, mean, color=colour, marker=marker, markersize=3.5, linewidth=1.0)
+            ax.plot(K, mean, dash, color=colour, marker=marker, markersize=3.5, linewidth=1.0)
             ax.vlines(K, low, high, color=colour, linewidth=0.9, alpha=0.7)
             ends.append((float(K[-1]), float(mean[-1]), colour))
         k_axis(ax, {int(k) for one in own.values() for k in one.K.values}, f"learner - {baseline}, test accuracy (pp)")

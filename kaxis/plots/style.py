@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib.style
 
-__all__ = ["SERIES", "learner_look", "style"]
+__all__ = ["SERIES", "learner_look", "series_look", "style"]
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
     "#000000",
@@ -37,6 +37,18 @@ def style() -> AbstractContextManager[None]:
     """The package's matplotlib style over matplotlib's own defaults, whatever the user's say, for a ``with`` block."""
     with as_file(files("kaxis.plots").joinpath("kaxis.mplstyle")) as path:
         return matplotlib.style.context(["default", str(path)])
+
+
+def series_look(i: int) -> tuple[str, str, str]:
+    """Colour, marker and dash of the i-th series; when the colours begin again, so do other markers and dashes.
+
+    Examples
+    --------
+    >>> series_look(0), series_look(len(SERIES))
+    (('#D55E00', 'o', '-'), ('#D55E00', 'D', '--'))
+    """
+    again, place = divmod(i, len(SERIES))
+    return SERIES[place][0], SERIES[(place + 3 * again) % len(SERIES)][1], ("-", "--", ":")[again % 3]
 
 
 def learner_look(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kaxis.errors import KaxisError
 from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, short
-from kaxis.plots.style import SERIES, learner_look, style
+from kaxis.plots.style import SERIES, learner_look, series_look, style
 
 __all__ = ["band", "coverage", "factorial", "forest", "places", "power", "slopes"]
 
@@ -110,8 +110,7 @@ def power(curves: Mapping[str, Sequence[Row]], effect: float, *, target: float =
         figure = Figure(figsize=(6.4, 3.4))
         ax = figure.add_subplot()
         for i, (label, rows) in enumerate(curves.items()):
-            colour, marker = SERIES[i % len(SERIES)]
-            dash = "-" if i < len(SERIES) else "--"
+            colour, marker, dash = series_look(i)
             x, y = [r["n_seeds"] for r in rows], [r["power"] for r in rows]
             ax.plot(x, y, dash, color=colour, marker=marker, markersize=3, label=label)
         ax.axhline(target, color=BLACK, linewidth=0.8, linestyle=":")

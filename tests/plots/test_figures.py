@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from kaxis.stats.contrasts import contrast
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
 from tests.helpers import noisy
+from tests.stats.tables import AB, legs
 
 Fill = Callable[..., Store]
 
@@ -151,6 +154,19 @@ MACHADO = {  # Machado, Oliveira & Fernandes 2009, severity 1
     "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
 }
+
+
+def test_many_sources_look_different_and_stay_at_their_K() -> None:
+    def effect(i: int, K: int, seed: int) -> float:
+        return i + 0.1 * seed
+
+    cube = legs({f"source {i}": partial(effect, i) for i in range(10)}, {f"source {i}": 3 for i in range(10)})
+    figure, _ = plots.k_conflict(effects.paired(cube, **AB))
+    means = [container.lines[0] for container in figure.axes[0].containers]
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in means}
+    assert len(looks) == len(means) == 10
+    for line in means:
+        assert np.abs(np.log(np.asarray(line.get_xdata()) / np.array([5, 10, 50]))).max() < math.log(1.13)
 
 
 @pytest.mark.parametrize("eye", MACHADO)
