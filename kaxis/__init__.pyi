@@ -26,6 +26,7 @@ from .stats.effects import gap as gap
 from .stats.effects import layers as layers
 from .stats.effects import paired as paired
 from .stats.factorial import factorial as factorial
+from .stats.names import called as called
 from .stats.rankings import rankings as rankings
 from .stats.rows import rows as rows
 from .stats.sequential import sequential as sequential

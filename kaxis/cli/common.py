@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,6 +25,7 @@ __all__ = [
     "FIGURES",
     "PLAIN",
     "Baseline",
+    "Call",
     "Drawing",
     "Folder",
     "Interval",
@@ -32,10 +33,12 @@ __all__ = [
     "Learners",
     "Output",
     "Pair",
+    "Read",
     "Scale",
     "StorePath",
     "Table",
     "Where",
+    "called_names",
     "check_output",
     "conditions",
     "existing_store",
@@ -48,7 +51,15 @@ __all__ = [
 
 StorePath = Annotated[Path | None, Parameter(name="--store", help="folder of records; $KAXIS_STORE, else runs/")]
 Where = Annotated[
-    list[str] | None, Parameter(name="--where", help="only records with these values: --where source=digits lr=0.001")
+    list[str] | None,
+    Parameter(name="--where", help="only records with these values, of one key any: --where source=digits lr=0.001"),
+]
+Call = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--call",
+        help="one name for learners of different sources, to compare these: --call 'dtg_ff=dtg_ff[lr=0.004]'",
+    ),
 ]
 Folder = Annotated[Path, Parameter(name="--out", help="folder to write to")]
 FIGURES = Path("figures")
@@ -88,20 +99,42 @@ DEFAULT_PAIR = Pair()
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Output:
-    """Where an analysis reads, and how it shows what it found."""
+class Read:
+    """Where an analysis or a figure has its numbers from."""
 
     store: StorePath = None
     where: Where = None
+    call: Call = None
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """Names that stand for several learners."""
+        return called_names(self.call)
+
+    def cube(self, table: Path | None = None, *, curves: bool = False) -> xr.Dataset:
+        return open_cube(self.store, self.where, table, curves=curves, call=self.call)
+
+    def records(self) -> tuple[Store, dict[str, list[str]]]:
+        """For what looks up records by their learners' own names: the store, and the conditions."""
+        if self.call:
+            raise KaxisError("--call: records are looked up by their own names here; leave it out")
+        return existing_store(self.store), conditions(self.where)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output(Read):
+    """Where an analysis reads, and how it shows what it found."""
+
     json: Json = False
     csv: Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")] = None
     markdown: Annotated[bool, Parameter(help="print the table as Markdown")] = False
     latex: Annotated[bool, Parameter(help="print it as LaTeX, with booktabs")] = False
 
-    def cube(self, table: Path | None = None) -> xr.Dataset:
+    def cube(self, table: Path | None = None, *, curves: bool = False) -> xr.Dataset:
         if self.csv is not None:
             check_output(self.csv, (".csv",), table)
-        return open_cube(self.store, self.where, table)  # no analysis reads curves
+        return super().cube(table, curves=curves)
 
     def show(self, report: Report) -> None:
         forms = [name for name in ("json", "markdown", "latex") if getattr(self, name)]
@@ -109,6 +142,9 @@ class Output:
             raise KaxisError(f"--{forms[0]} and --{forms[1]}: choose one")
         if self.csv is not None:
             check_output(self.csv, (".csv",))
+        if self.call:
+            said = [f"{name} is the name of {', '.join(own)} too." for name, own in self.names.items()]
+            report = replace(report, remarks=[*report.remarks, *said], attrs={**report.attrs, "called": self.names})
         report.show(form="".join(forms), csv_file=self.csv)
 
 
@@ -117,15 +153,10 @@ PLAIN = Output()
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Drawing:
+class Drawing(Read):
     """Where a figure's numbers come from, and where it goes."""
 
     out: Folder = FIGURES
-    store: StorePath = None
-    where: Where = None
-
-    def cube(self, table: Path | None = None, *, curves: bool = False) -> xr.Dataset:
-        return open_cube(self.store, self.where, table, curves=curves)
 
     def save(self, drawn: tuple[Figure, Sequence[Mapping[str, Any]]], name: str, table: Path | None = None) -> None:
         check_output(self.out / f"{name}.csv", (".csv",), table)
@@ -174,18 +205,27 @@ def existing_store(path: Path | None) -> Store:
     return store
 
 
-def conditions(where: list[str] | None) -> dict[str, str]:
-    """``key=value`` items as a mapping."""
-    out: dict[str, str] = {}
+def conditions(where: list[str] | None) -> dict[str, list[str]]:
+    """``key=value`` items as a mapping; several values of a key are all taken."""
+    out: dict[str, list[str]] = {}
     if where is not None and not where:
         raise KaxisError("--where: needs a value, e.g. source=digits")
     for item in where or []:
         key, equals, value = item.partition("=")
         if not equals:
             raise KaxisError(f"--where {item}: write key=value, e.g. source=digits")
-        if key in out and out[key] != value:
-            raise KaxisError(f"--where {key}: {out[key]} and {value}: choose one")
-        out[key] = value
+        out.setdefault(key, []).append(value)
+    return out
+
+
+def called_names(call: list[str] | None) -> dict[str, list[str]]:
+    """``name=learner`` items: each name with its learners."""
+    out: dict[str, list[str]] = {}
+    for item in call or []:
+        name, equals, learner = item.partition("=")
+        if not (name and equals and learner) or "[" in name:
+            raise KaxisError(f"--call {item}: write NAME=LEARNER, e.g. 'dtg_ff=dtg_ff[lr=0.004]'")
+        out.setdefault(name, []).append(learner)
     return out
 
 
@@ -199,21 +239,29 @@ def over(at_K: int | None, low: list[int] | None, high: list[int] | None) -> dic
 
 
 def open_cube(
-    path: Path | None, where: list[str] | None, table: Path | None = None, *, curves: bool = False
+    path: Path | None,
+    where: list[str] | None,
+    table: Path | None = None,
+    *,
+    curves: bool = False,
+    call: list[str] | None = None,
 ) -> xr.Dataset:
     """The cube of a store that exists, or of a CSV file; records that were skipped are named on stderr."""
+    from kaxis.stats.names import called
+
+    names = called_names(call)
     if table is not None:
         from kaxis.stats.tables import read_csv
 
-        if path is not None or where:
+        if (path is not None or where) and table.expanduser().exists():  # else that is what is wrong
             raise KaxisError(f"{table}: a table stands alone, without --store and --where")
-        return read_csv(table)
+        return called(read_csv(table), names)
     from kaxis.store.cube import load_cube
 
     store = existing_store(path)
     cube = load_cube(store, conditions(where), curves=curves)
     name_skipped(store)
-    return cube
+    return called(cube, names)
 
 
 def name_skipped(store: Store) -> None:

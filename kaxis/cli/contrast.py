@@ -47,11 +47,15 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
     for name in asked.pair.learner or ():  # a wrong name is wrong for every source
         check_pair(cube, name, asked.pair.baseline)
     studies = open_store(out.store).studies() if table is None else []
+
+    def real(name: str) -> list[str]:
+        return [name, *out.names.get(name, [])]
+
     pair, results, standings, refused = asked.pair, [], [], []
     checks: list[str] = []
     for name in effect_rows.learners(cube, pair.learner, pair.baseline):
         for source in map(str, cube.source.values):
-            study, created = _planned(studies, source, name, pair.baseline)
+            study, created = _planned(studies, source, real(name), real(pair.baseline))
             plan = study.plan if study else None
             low, high = asked.split if asked.split is not None else (plan.low, plan.high) if plan else ((), ())
             try:
@@ -144,12 +148,14 @@ def _checked(cube: xr.Dataset, source: str, learner: str, asked: Asked) -> str:
     )
 
 
-def _planned(studies: list[tuple[Study, str]], source: str, learner: str, baseline: str) -> tuple[Study | None, str]:
+def _planned(
+    studies: list[tuple[Study, str]], source: str, learner: Sequence[str], baseline: Sequence[str]
+) -> tuple[Study | None, str]:
     """The oldest study that covers a source and planned a contrast of these learners, with its date."""
     for study, created in studies:
         if (
             study.plan
-            and (study.plan.learner, study.plan.baseline) == (learner, baseline)
+            and (study.plan.learner in learner and study.plan.baseline in baseline)
             and source in {c.source for c in study.cells()}
         ):
             return study, created
@@ -182,8 +188,10 @@ def _standing(
         if not same
     ]
     if differs:
-        return f"secondary; its {' and '.join(differs)} are not what the study '{study.name}' planned."
-    times = cube.finished.sel(source=source, learner=[study.plan.learner, study.plan.baseline]).values.ravel()
+        are = "is" if len(differs) == 1 and differs[0] != "values of K" else "are"
+        return f"secondary; its {' and '.join(differs)} {are} not what the study '{study.name}' planned."
+    pair = [result.attrs["learner"], result.attrs["baseline"]]
+    times = cube.finished.sel(source=source, learner=pair).values.ravel()
     first = min((t for t in times if t), default="")
     when = "before" if created <= first else "AFTER"
     return f"primary contrast of the study '{study.name}', planned {when} the first result ({created[:16]} UTC)."

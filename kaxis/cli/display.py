@@ -66,7 +66,7 @@ def estimate(flops: float, jobs: int | None, device: str) -> tuple[str, float]:
     processes = jobs or len(cores())
     rate, where = product_rate(device)
     seconds = flops / (0.5 * rate * (processes if where == "cpu" else 1))
-    on = f"{processes} processes on the CPU" if where == "cpu" else "the GPU"
+    on = f"{processes} process{'' if processes == 1 else 'es'} on the CPU" if where == "cpu" else "the GPU"
     how = f"half of {rate / 1e9:.0f} GFLOP/s each; no evaluation counted"
     return f"{flops / 1e12:.3g} TFLOP, about {_long(seconds)} with {on} ({how})", seconds
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import DRAWN, Drawing, Table, conditions, existing_store, name_skipped
+from kaxis.cli.common import DRAWN, Drawing, Table, name_skipped
 from kaxis.errors import KaxisError
 from kaxis.io import file_name
 
@@ -184,7 +184,7 @@ def per_class(
     from kaxis import plots
     from kaxis.measure import images
 
-    place, only = existing_store(out.store), conditions(out.where)
+    place, only = out.records()
     result = images.per_class(place, learner=learner, baseline=baseline, where=only, data=data)
     name_skipped(place)
     for source in map(str, result.source.values):

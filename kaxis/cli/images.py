@@ -7,7 +7,7 @@ from typing import Any
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Output, conditions, existing_store, name_skipped
+from kaxis.cli.common import PLAIN, Output, name_skipped
 from kaxis.cli.report import Column, Report, interval, number
 
 __all__ = ["images"]
@@ -39,7 +39,7 @@ def images(
     from kaxis.measure import images as over
     from kaxis.stats.rows import rows as plain
 
-    place, where = existing_store(out.store), conditions(out.where)
+    place, where = out.records()
     options: dict[str, Any] = {"learner": learner, "baseline": baseline, "where": where, "data": data, "prob": prob}
     found = over.per_class(place, **options) if per_class else over.over_images(place, **options)
     name_skipped(place)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kaxis.page import Picture, Section, Table
+    from kaxis.store.select import Conditions
 
 __all__ = ["report"]
 
@@ -89,7 +90,7 @@ class _Kept(Output):
     of: Any = None
     found: list[Report] = field(default_factory=list)
 
-    def cube(self, table: Path | None = None) -> xr.Dataset:
+    def cube(self, table: Path | None = None, *, curves: bool = False) -> xr.Dataset:
         return self.of
 
     def show(self, report: Report) -> None:
@@ -106,7 +107,7 @@ class _Maker:
     pair: Pair
     first: str
 
-    def page(self, where: Mapping[str, str], asked: Sequence[str] | None) -> Any:
+    def page(self, where: Conditions, asked: Sequence[str] | None) -> Any:
         from kaxis.page import Page
 
         baseline = self.pair.baseline
@@ -141,12 +142,19 @@ class _Maker:
         for sign, word in ((1, "Above 0 on"), (-1, "Below 0 on"), (0, "The sign is open on")):
             own = [r for r in rows if (r["ci_lower"] > 0) - (r["ci_upper"] < 0) == sign]
             at = [
-                f"{r['source']} {interval(r['ci_lower'], r['ci_upper'])}, n = {r['n_seeds']}{self._length(r['source'])}"
+                f"{r['source']} {interval(r['ci_lower'], r['ci_upper'])}, {self._seeds(r)}{self._length(r['source'])}"
                 for r in own
             ]
             said += [f"{word} {'; '.join(at)}"] if at else []
         what = f"Slope of {self.first} - {self.pair.baseline} along K, pp per unit of ln K ({kind})"
         return [f"{what}: {'. '.join(said)}."]
+
+    def _seeds(self, row: Mapping[str, Any]) -> str:
+        """How many, and how many there would be were none without a K."""
+        asked = self.cube.asked.sel(source=row["source"], learner=[row["learner"], row["baseline"]])
+        there = int(asked.any(("K", "learner")).sum())
+        left_out = "" if there == row["n_seeds"] else f" of {there} seeds, the others lack a K"
+        return f"n = {row['n_seeds']}{left_out}"
 
     def _steps(self, source: str) -> int | None:
         from kaxis.stats.contrasts import training_length
@@ -221,7 +229,10 @@ class _Maker:
             pictures.append(_picture(figure, f"Accuracy of {baseline} and {shown} along training on {source}"))
         verbs = (analyze.paired, analyze.contrast, analyze.gap, analyze.layers)
         ours = cube.sel(learner=[n for n in done if n in (baseline, *others)])
-        found = [self._found(verb, ours, pair=Pair(baseline)) for verb in verbs]  # layers takes those that have any
+        found = []
+        for verb in verbs:  # layers takes those that have any; a contrast is the page's first sentence's
+            drop = {"drop_incomplete": True} if verb is analyze.contrast else {}
+            found.append(self._found(verb, ours, pair=Pair(baseline), **drop))
         found.append(self._found(analyze.rankings, cube.sel(learner=done)))
         tables = [_table(one, source) for one, _ in found if one]
         return Section(source, _anchor(source), [why for _, why in found if why], pictures, tables)

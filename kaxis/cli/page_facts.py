@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from kaxis.page import Section
+    from kaxis.store.select import Conditions
 
 __all__ = ["Place", "cells", "commands", "made"]
 
@@ -42,7 +43,7 @@ def cells(cube: xr.Dataset) -> Section:
     return Section("Done, failed and missing", "cells", tables=[table])
 
 
-def made(cube: xr.Dataset, store: Path | None, where: Mapping[str, str]) -> Iterator[Section]:
+def made(cube: xr.Dataset, store: Path | None, where: Conditions) -> Iterator[Section]:
     """How the networks were trained, and by what."""
     from kaxis.page import Section, Table
     from kaxis.store.cube import flat, select
@@ -79,12 +80,15 @@ class Place:
 
     store: Path | None
     table: Path | None
-    where: Mapping[str, str]
+    where: Conditions
 
     def flags(self) -> str:
         if self.table:
             return f" {shlex.quote(str(self.table))}"
-        only = f" --where {shlex.join(f'{k}={v}' for k, v in self.where.items())}" if self.where else ""
+        from kaxis.store.select import any_of
+
+        values = [f"{key}={one}" for key, wanted in self.where.items() for one in any_of(wanted)]
+        only = f" --where {shlex.join(values)}" if values else ""
         return f"{only} --store {shlex.quote(str(open_store(self.store).path))}"
 
     def runs(self, sources: set[str]) -> list[str]:
@@ -103,7 +107,7 @@ def commands(cube: xr.Dataset, place: Place, pair: tuple[str, str], asked: Seque
     lines, end = place.runs(set(map(str, cube.source.values))), place.flags()
     only = f" --source {shlex.join(asked)}" if asked else ""
     who = f"--baseline {shlex.quote(pair[0])} --learner {shlex.quote(pair[1])}"
-    lines += [f"kaxis analyze paired {who}{end}", f"kaxis analyze slope {who}{end}"]
+    lines += [f"kaxis analyze paired {who}{end}", f"kaxis analyze slope {who} --drop-incomplete{end}"]
     return Section("Commands", "commands", code=[*lines, f"kaxis report {who}{only}{end}"])
 
 

@@ -219,11 +219,10 @@ def reproduction(*, out: Output = PLAIN) -> int:
 
     Example: kaxis analyze reproduction --store studies/results/main
     """
-    from kaxis.cli.common import existing_store
     from kaxis.stats.reproduction import reproduction as compare
 
-    store = existing_store(out.store)
-    if out.where:
+    store, where = out.records()
+    if where:
         raise KaxisError(
             "--where: reproduction takes the whole store; what differs from the paper is named in each row"
         )

@@ -16,7 +16,7 @@ from kaxis.cli.display import estimate, line, progress
 from kaxis.cli.report import counted
 from kaxis.cli.until import Until, longest, until_clear
 from kaxis.errors import KaxisError, hint, visible
-from kaxis.spec.study import Study
+from kaxis.spec.study import Plan, Study
 from kaxis.spec.table import OPTIONS, shown_default
 from kaxis.train import ranks
 
@@ -126,6 +126,7 @@ def run(
         _dry_run(study, target, jobs, device, shard)
         if until:
             most = longest(study, until.plan(study))
+            print(f"Planned: {_question(most.plan)}.")
             print(f"If it is not clear before: {_left(most, target, jobs, device, '1/1')}")
         return _job_script(study, target) if on == "slurm" else 0
     how = {
@@ -141,6 +142,14 @@ def run(
     if until is None:
         return _executed(study, target, profile, how, json)
     return until_clear(study, target, until, lambda grown: _executed(grown, target, profile, how, json), json)
+
+
+def _question(plan: Plan | None) -> str:
+    """What a plan asks, in words."""
+    assert plan is not None
+    along = f"high K {list(plan.high)} minus low K {list(plan.low)}" if plan.low else "slope on ln K"
+    margin = "" if plan.effect is None else f", or shown to lie within {plan.effect:g} either way"
+    return f"{plan.learner} - {plan.baseline}, {along}: seeds until a difference is shown{margin}"
 
 
 def _study(source: str, given: dict[str, Any], small: bool) -> Study:

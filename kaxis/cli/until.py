@@ -59,7 +59,10 @@ class Until:
             raise KaxisError("--until-clear: the sweeps have different seeds")
         for name in (plan.learner, plan.baseline):
             if any(name not in sweep.learners for sweep in study.sweeps):
-                raise KaxisError(f"--until-clear: the plan is {plan.learner} - {plan.baseline}; {name} is not trained")
+                raise KaxisError(
+                    f"--until-clear: the plan is {plan.learner} - {plan.baseline}; {name} is not trained; a [plan] in "
+                    "a study file names others"
+                )
         for source, K in _K_of(study).items():
             if len(K) < 2:
                 raise KaxisError(

@@ -23,8 +23,10 @@ STACK = 5
 
 
 def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
-    """Cells that are trained alike, in groups of at most `limit` networks (a cell's members stay together), costliest
-    first.
+    """Cells that are trained alike, in groups of at most `limit` networks (a cell's members stay together).
+
+    Seed after seed, so that a run which is cut leaves pairs; of a seed the costliest first, so that no long one is left
+    to the end.
     """
     alike: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -46,7 +48,8 @@ def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
                 stack = []
             stack = [*stack, *same_seed]
         stacks.append(stack)
-    return sorted(stacks, key=stack_flops, reverse=True)
+    order = {seed: i for i, seed in enumerate(dict.fromkeys(cell.seed for cell in cells))}
+    return sorted(stacks, key=lambda stack: (min(order[cell.seed] for cell in stack), -stack_flops(stack)))
 
 
 def networks(cells: Sequence[Cell]) -> int:
@@ -77,8 +80,7 @@ def _inputs(data: SourceSpec) -> int:
     if isinstance(data, TeacherSpec):
         return data.input_dim
     assert isinstance(data, ImageSpec)
-    info = source_info(data.name)
-    pixels = (data.size or info.size or 0) ** 2 * info.channels
+    pixels = data.side**2 * source_info(data.name).channels
     return int(data.features[4:]) if data.features.startswith("pca:") else pixels
 
 

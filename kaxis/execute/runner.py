@@ -32,8 +32,8 @@ __all__ = ["Summary", "run"]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did: cells asked for, finished before, trained, trained by other runs on the store in the meantime,
-    failed (in all).
+    """What a run did: cells asked for, finished before, trained, trained by other runs on the store in the meantime;
+    and those that failed, now or before, which are none of these.
     """
 
     asked: int
@@ -147,9 +147,18 @@ def run(
             ranks.tell(None)
     finally:
         choose(store, [cell for cell in wanted if cell.candidates or cell.id in job.tried])
-    others = sum(_of_others(cell, progress) for cell in wanted)
-    counts = len(cells) - len(wanted), len(wanted) - others, others
-    return Summary(len(cells), *counts, tuple(_failures(store, cells)), time.monotonic() - started)
+    return _summary(store, cells, wanted, progress, started)
+
+
+def _summary(
+    store: Store, cells: Sequence[Cell], wanted: Sequence[Cell], progress: Progress, started: float
+) -> Summary:
+    failed, lacked = _failures(store, cells), {cell.id for cell in wanted}
+    done = [cell for cell in cells if cell.id not in failed]
+    found = sum(cell.id not in lacked for cell in done)
+    others = sum(_of_others(cell, progress) for cell in done if cell.id in lacked)
+    counts = len(cells), found, len(done) - found - others, others
+    return Summary(*counts, tuple(failed.values()), time.monotonic() - started)
 
 
 def _of_others(cell: Cell, progress: Progress) -> bool:
@@ -229,7 +238,8 @@ def _finished(cell: Cell, store: Store, checksums: Mapping[str, Mapping[str, str
     return record is not None
 
 
-def _failures(store: Store, cells: Sequence[Cell]) -> list[str]:
-    asked = {cell.id: cell for cell in cells}
-    found = ((Cell(r["config"]), r) for r in store.records(curves=False, outcomes=False) if r["status"] == "failed")
-    return [f"{cell}: {r['reason']}" for cell, r in found if cell.id in asked]
+def _failures(store: Store, cells: Sequence[Cell]) -> dict[str, str]:
+    """Why cells failed, by their ids."""
+    asked = {cell.id for cell in cells}
+    seen = ((Cell(r["config"]), r) for r in store.records(curves=False, outcomes=False) if r["status"] == "failed")
+    return {cell.id: f"{cell}: {r['reason']}" for cell, r in seen if cell.id in asked}

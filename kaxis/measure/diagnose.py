@@ -22,6 +22,7 @@ from kaxis.stats import information
 from kaxis.stats.arrays import estimate
 from kaxis.store.cube import select
 from kaxis.store.records import Store
+from kaxis.store.select import Conditions
 from kaxis.train.checkpoint import load_weights
 from kaxis.train.loop import log_probability, right_of, stack_of
 from kaxis.train.precision import cpu_matmul, one_thread
@@ -35,7 +36,7 @@ ESTIMATORS = ("ksg", *(f"histogram_{b}" for b in BINS), "probe_goodness", "probe
 def diagnose(
     store: Store,
     *,
-    where: Mapping[str, str] | None = None,
+    where: Conditions | None = None,
     data: Path | None = None,
     temperatures: bool = False,
     estimators: Sequence[str] = ESTIMATORS,

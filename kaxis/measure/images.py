@@ -22,6 +22,7 @@ from kaxis.stats.blocks import attributes, check_pair
 from kaxis.stats.crossed import Crossed, crossed
 from kaxis.store.cube import build_cube, select
 from kaxis.store.records import Store
+from kaxis.store.select import Conditions
 
 __all__ = ["over_images", "per_class"]
 
@@ -46,7 +47,7 @@ def over_images(
     *,
     learner: str,
     baseline: str,
-    where: Mapping[str, str] | None = None,
+    where: Conditions | None = None,
     data: Path | None = None,
     prob: float = 0.95,
 ) -> xr.Dataset:
@@ -106,7 +107,7 @@ def per_class(
     *,
     learner: str,
     baseline: str,
-    where: Mapping[str, str] | None = None,
+    where: Conditions | None = None,
     data: Path | None = None,
     prob: float = 0.95,
 ) -> xr.Dataset:
@@ -159,7 +160,7 @@ def _joined(out: xr.Dataset, name: str, parts: Sequence[str], dim: str) -> xr.Da
 
 
 def _outcomes(
-    store: Store, learner: str, baseline: str, where: Mapping[str, str] | None, data: Path | None
+    store: Store, learner: str, baseline: str, where: Conditions | None, data: Path | None
 ) -> tuple[xr.Dataset, dict[tuple[str, int], Samples]]:
     """The cube, and of every source and K the samples of the seeds of which both learners keep their outcomes."""
     records, asked = select(store, where)

@@ -54,7 +54,7 @@ class ImageSpec(SourceSpec):
         Option(
             "side of the images in pixels",
             "28 px sets at 32 px; how is not said",
-            "the set's own; 28 px sets get a black border of 2 px",
+            "the set's own; 28 px sets get a black border of 2 px; folders 224",
         ),
     ] = None
     features: Annotated[

@@ -234,7 +234,9 @@ def parse(text: str) -> Learner:
     """
     match = re.fullmatch(r"\s*([\w-]+)\s*(?:\[(.*)\])?\s*", text)
     if not match or match[1] not in TABLE:
-        raise KaxisError(f"learner '{text}' is not {hint(match[1] if match else text, TABLE)}")
+        raise KaxisError(
+            f"learner '{text}' is not {hint(match[1] if match else text, TABLE)}; one of your own needs --rules FILE"
+        )
     row = TABLE[match[1]]
     changes: dict[str, Any] = {}
     settings = SETTINGS if row.rule is None else (*RULE_SETTINGS, *row.rule)

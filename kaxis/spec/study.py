@@ -59,9 +59,7 @@ class Plan:
         if bool(plan.low) != bool(plan.high):
             raise KaxisError("plan: low and high go together")
         check_split(plan.low, plan.high)
-        for name in (plan.learner, plan.baseline):
-            parse(name)
-        return plan
+        return replace(plan, learner=parse(plan.learner).name, baseline=parse(plan.baseline).name)
 
 
 def _planned(key: str, value: Any) -> Any:
@@ -101,22 +99,29 @@ class Study:
     """What a batch system is asked for: how a study is run is no part of it."""
 
     @classmethod
-    def of(cls, name: str, options: Mapping[str, Any]) -> Study:
-        """From one flat table of options, with ``sweep`` (a list of tables that change it) and ``plan``."""
+    def of(cls, name: str, options: Mapping[str, Any], *, part: bool = False) -> Study:
+        """From one flat table of options, with ``sweep`` (a list of tables that change it) and ``plan``; as `part` of
+        a study it may lack the learners of the plan.
+        """
         shared = dict(options)
         tables, asked = _tables(shared), shared.pop("plan", None)
+        sweeps = tuple(Sweep.of({**shared, **table}) for table in tables)  # which make the names of rules known
         plan = Plan.of(asked) if asked is not None else None
-        study = cls(name, tuple(Sweep.of({**shared, **table}) for table in tables), plan)
-        known_K = {k for sweep in study.sweeps for k in sweep.K}
-        if plan and (absent := [k for k in (*plan.low, *plan.high) if k not in known_K]):
-            raise KaxisError(f"plan: K = {absent[0]} is in no sweep")
-        return study
+        if plan:
+            trained = {learner for sweep in sweeps for learner in sweep.learners}
+            for one in (plan.learner, plan.baseline):
+                if one not in trained and not part:
+                    raise KaxisError(f"plan: {one} is in no sweep, which train {hint(one, sorted(trained))}")
+            known_K = {k for sweep in sweeps for k in sweep.K}
+            if absent := [k for k in (*plan.low, *plan.high) if k not in known_K]:
+                raise KaxisError(f"plan: K = {absent[0]} is in no sweep")
+        return cls(name, sweeps, plan)
 
     @classmethod
     def restored(cls, name: str, spec: Mapping[str, Any]) -> Study:
         """From what `as_dict` gave, without asking the disk for the images of a set of your own."""
-        plan = Plan.of(spec["plan"]) if spec["plan"] is not None else None
-        return cls(name, tuple(Sweep.restored(table, spec.get("rules")) for table in spec["leg"]), plan)
+        sweeps = tuple(Sweep.restored(table, spec.get("rules")) for table in spec["leg"])
+        return cls(name, sweeps, Plan.of(spec["plan"]) if spec["plan"] is not None else None)
 
     @classmethod
     def load(cls, path: Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
@@ -146,7 +151,8 @@ class Study:
             if not isinstance(cluster, dict):
                 raise KaxisError("cluster: write a [cluster] table")
             Cluster.of(cluster, {})
-            study = cls.of(name, {**options, "sweep": [{**table, **(changes or {})} for table in tables]})
+            changed = {**options, "sweep": [{**table, **(changes or {})} for table in tables]}
+            study = cls.of(name, changed, part="learners" in (changes or {}))
             return replace(study, cluster=cluster)
         except KaxisError as error:
             raise KaxisError(f"study file {path}: {error}") from None

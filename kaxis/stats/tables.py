@@ -64,7 +64,9 @@ def _check_heads(heads: Sequence[str], where: str) -> None:
         only = heads[0] if len(heads) == 1 else ""
         seems = next((name for mark, name in DELIMITERS.items() if mark in only), "")
         if seems:
-            raise KaxisError(f"{where}: its columns seem to be separated by {seems}; write commas")
+            raise KaxisError(
+                f"{where}: its columns seem to be separated by {seems}; write commas, and points in numbers"
+            )
         near = [h for h in heads if h.lower() == lacking[0].lower()]
         raise KaxisError(
             f"{where}: has no column '{lacking[0]}', needed are {', '.join(NEEDED)}; it has "
@@ -121,10 +123,18 @@ def _cube(rows: Sequence[Mapping[str, Any]], places: Sequence[str], name: str) -
     numbers = {k: np.full(shape, math.nan) for k in ("test_accuracy", "train_accuracy", "chance")}
     status, asked = np.full(shape, "missing", dtype=object), np.zeros(shape, bool)
     index = [{value: i for i, value in enumerate(axis)} for axis in axes]
-    for key, row in zip(keys, read, strict=True):
-        at = tuple(places[value] for places, value in zip(index, key, strict=True))
+    for i, (key, row) in enumerate(zip(keys, read, strict=True)):
+        at = tuple(positions[value] for positions, value in zip(index, key, strict=True))
         if status[at] != "missing":
-            raise KaxisError(f"{name}: {key[0]} K={key[1]} {key[2]} seed {key[3]} is there twice")
+            first = next(j for j, other in enumerate(keys) if other == key)
+            apart = [c for c in rows[i] if c not in (*NEEDED, *OPTIONAL) and rows[i][c] != rows[first].get(c)]
+            unread = (
+                f"; they differ in {', '.join(map(str, apart))}: make that part of source or learner" if apart else ""
+            )
+            raise KaxisError(
+                f"{places[i]}: {key[0]} K={key[1]} {key[2]} seed {key[3]} is there twice, first in "
+                f"{places[first].removeprefix(name).lstrip(', ')}{unread}"
+            )
         for k in numbers:
             numbers[k][at] = row[k]
         status[at], asked[at] = "failed" if math.isnan(row["test_accuracy"]) else "done", True

@@ -15,7 +15,17 @@ from kaxis.outcomes import unpack
 from kaxis.spec.cell import Cell
 from kaxis.spec.learners import TABLE
 from kaxis.store.records import Store
-from kaxis.store.select import AXES, check_conditions, conditions_text, flat, flats, matches, refuse_mixtures
+from kaxis.store.select import (
+    AXES,
+    Conditions,
+    any_of,
+    check_conditions,
+    conditions_text,
+    flat,
+    flats,
+    matches,
+    refuse_mixtures,
+)
 
 __all__ = ["AXES", "build_cube", "flat", "load_cube", "select"]
 
@@ -29,7 +39,7 @@ COUNTS = ("parameters", "buffers", "flops_step", "flops_predict")
 
 
 def load_cube(
-    store: Store | str | Path, where: Mapping[str, str] | None = None, *, curves: bool = True, outcomes: bool = False
+    store: Store | str | Path, where: Conditions | None = None, *, curves: bool = True, outcomes: bool = False
 ) -> xr.Dataset:
     """The cube of a store.
 
@@ -69,7 +79,7 @@ def load_cube(
 
 
 def select(
-    store: Store, where: Mapping[str, str] | None = None, *, curves: bool = True
+    store: Store, where: Conditions | None = None, *, curves: bool = True
 ) -> tuple[list[Mapping[str, Any]], list[Cell]]:
     """Records that have these values, and cells with them that somebody asked for; a damaged record's cell is one of
     these.
@@ -84,9 +94,7 @@ Chosen = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
 """Records with their `flat` values."""
 
 
-def _select(
-    store: Store, where: Mapping[str, str] | None, *, curves: bool, outcomes: bool
-) -> tuple[Chosen, list[Cell]]:
+def _select(store: Store, where: Conditions | None, *, curves: bool, outcomes: bool) -> tuple[Chosen, list[Cell]]:
     records = list(store.records(curves=curves, outcomes=outcomes))
     problems = list(store.problems)
     if not records:
@@ -110,14 +118,19 @@ def _select(
     return chosen, [cell for cell in asked if matches(flat(cell), where)] if where else asked
 
 
-def _named_set(where: Mapping[str, str], flats: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _named_set(where: Conditions, flats: Sequence[Mapping[str, Any]]) -> Conditions:
     """Conditions in which a set's bare name stands for the one source that it has here, where none is called just
     so.
     """
+    if "source" not in where:
+        return where
     there = {str(values["source"]) for values in flats}
-    asked = where.get("source", "")
-    own = [source for source in there if source.split("/")[0] == asked]
-    return {**where, "source": own[0]} if asked not in there and len(own) == 1 else dict(where)
+
+    def meant(asked: str) -> str:
+        own = [source for source in there if source.split("/")[0] == asked]
+        return own[0] if asked not in there and len(own) == 1 else asked
+
+    return {**where, "source": [meant(asked) for asked in any_of(where["source"])]}
 
 
 def build_cube(

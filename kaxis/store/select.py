@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -13,9 +14,21 @@ from kaxis.spec.cell import Cell
 from kaxis.spec.learner import SETTINGS, UNSAID, Switches
 from kaxis.spec.learners import TABLE
 
-__all__ = ["AXES", "check_conditions", "conditions_text", "flat", "flats", "matches", "refuse_mixtures"]
+__all__ = [
+    "AXES",
+    "Conditions",
+    "any_of",
+    "check_conditions",
+    "conditions_text",
+    "flat",
+    "flats",
+    "matches",
+    "refuse_mixtures",
+]
 
 AXES = ("source", "K", "learner", "seed")
+Conditions = Mapping[str, str | Sequence[str]]
+"""Values by the names that users type; of several one is enough."""
 SWITCHES = (*(f.name for f in fields(Switches)), "rule", "code")
 
 
@@ -54,9 +67,14 @@ def flats(configs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
-def check_conditions(where: Mapping[str, str], flat: list[dict[str, Any]]) -> None:
+def any_of(wanted: str | Sequence[str]) -> tuple[str, ...]:
+    """The values of a condition."""
+    return (wanted,) if isinstance(wanted, str) else tuple(wanted)
+
+
+def check_conditions(where: Conditions, flat: list[dict[str, Any]]) -> None:
     """Keys that exist, and for places in the cube values that exist."""
-    for key, wanted in where.items():
+    for key, wanted in [(key, one) for key, several in where.items() for one in any_of(several)]:
         if not any(key in values for values in flat):
             raise KaxisError(f"where: '{key}' is not {hint(key, sorted({k for values in flat for k in values}))}")
         there = sorted({str(values[key]) for values in flat if key in values})
@@ -64,14 +82,15 @@ def check_conditions(where: Mapping[str, str], flat: list[dict[str, Any]]) -> No
             raise KaxisError(f"where: none of {len(flat)} records has {key}={wanted}; it is {hint(wanted, there)}")
 
 
-def conditions_text(where: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in where.items())
+def conditions_text(where: Conditions) -> str:
+    return ", ".join(f"{key}={' or '.join(any_of(value))}" for key, value in where.items())
 
 
-def matches(flat: Mapping[str, Any], where: Mapping[str, str]) -> bool:
+def matches(flat: Mapping[str, Any], where: Conditions) -> bool:
     """Whether a configuration has these values; one without the key is not concerned."""
     return all(
-        key not in flat or str(flat[key]) == wanted or _same_number(flat[key], wanted) for key, wanted in where.items()
+        key not in flat or any(str(flat[key]) == one or _same_number(flat[key], one) for one in any_of(wanted))
+        for key, wanted in where.items()
     )
 
 
@@ -80,6 +99,18 @@ def _same_number(value: object, text: str) -> bool:
         return float(str(value)) == float(text)
     except ValueError:
         return False
+
+
+def _short(value: object) -> str:
+    """As one types it."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _by_size(text: str) -> tuple[float, str]:
+    try:
+        return float(text), ""
+    except ValueError:
+        return math.inf, text
 
 
 def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
@@ -110,15 +141,15 @@ def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]
             if key in AXES or key in named:
                 continue
             owner = learner if key in (*SWITCHES, "tune") or key in settings else ""
-            seen.setdefault((source, owner, key), set()).add(str(value))
+            seen.setdefault((source, owner, key), set()).add(_short(value))
     for (source, _, key), found in seen.items():
         if len(found) > 1:
             note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
-            own = [(r, str(v[key])) for r, v in chosen if v["source"] == source and str(v.get(key)) in found]
+            own = [(r, _short(v[key])) for r, v in chosen if v["source"] == source and _short(v.get(key)) in found]
             _, last = max((r["provenance"].get("finished", ""), value) for r, value in own)
             raise KaxisError(
-                f"the store holds {key} = {' and '.join(sorted(found))} for {source}: choose with --where "
-                f"{key}={last} (trained last){note}"
+                f"the store holds {key} = {' and '.join(sorted(found, key=_by_size))} for {source}: choose with "
+                f"--where {key}={last} (trained last){note}"
             )
     for source, found in checksums.items():
         if len(found) > 1:

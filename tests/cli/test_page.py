@@ -161,3 +161,19 @@ def test_a_table_made_elsewhere_has_a_page(cli: Cli, tmp_path: Path) -> None:
     code, _, err = cli("report", tmp_path / "own.csv", "--out", tmp_path / "page.html")
     assert code == 2
     assert "'bp_deepsup' is not in the table, which has one of: A, B" in err
+
+
+def test_seeds_that_lack_a_K_are_counted_where_they_are_left_out(tmp_path: Path, cli: Cli) -> None:
+    rows = [
+        f"{K},{name},{seed},{0.5 + 0.01 * seed + 0.002 * K * (name == 'B') * (1 + seed)}"
+        for K in (3, 5, 10)
+        for name in "AB"
+        for seed in range(4)
+        if (K, name, seed) != (5, "B", 3)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["K,learner,seed,accuracy", *rows]))
+    out = tmp_path / "page.html"
+    assert cli("report", tmp_path / "t.csv", "--baseline", "A", "--out", out)[0] == 0
+    page = out.read_text("utf-8")
+    assert "n = 3 of 4 seeds, the others lack a K" in page
+    assert "No contrast" not in page

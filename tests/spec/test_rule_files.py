@@ -186,3 +186,40 @@ def test_what_ff_cannot_do_fails_its_cells_alone(tmp_path: Path) -> None:
         (10, "done"),
         (10, "failed"),
     ]
+
+
+def test_a_rule_of_ones_own_can_be_planned(tmp_path: Path, cli: Cli) -> None:
+    """And what is planned is trained, but for a part of the study that flags choose."""
+    (tmp_path / "planned.py").write_text(RULE.format(name="planned", body="return (self.out(x) ** 2).mean()"))
+    text = f"""source = "digits"
+K = [3, 5]
+seeds = "0-1"
+steps = 3
+rules = ["{tmp_path / "planned.py"}"]
+learners = ["bp_deepsup", "planned[strength=2]"]
+
+[plan]
+learner = "planned[strength=2.0]"
+baseline = "{{}}"
+"""
+    study, store = tmp_path / "own.toml", ["--store", tmp_path / "store"]
+    study.write_text(text.format("bp_deepsup"))
+    assert cli("run", study, "--on", "serial", *store)[0] == 0
+    (kept,) = [study for study, _ in Store(tmp_path / "store").studies()]
+    assert kept.plan is not None
+    assert kept.plan.learner == "planned[strength=2]"
+    said = cli("analyze", "contrast", "--learner", "planned[strength=2]", *store)[1]
+    assert "primary contrast of the study 'own', planned before the first result" in said
+    study.write_text(text.format("dtg_ff"))
+    code, _, err = cli("run", study, "--dry-run", *store)
+    assert (code, "plan: dtg_ff is in no sweep, which train one of: bp_deepsup, planned" in err) == (2, True), err
+    assert cli("run", study, "--dry-run", "--learners", "bp_deepsup", *store)[0] == 0
+
+
+def test_what_failed_is_not_counted_as_trained(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "bad.py").write_text(RULE.format(name="bad", body="return [][0]"))
+    words = ["run", "digits", "--K", "3", "--seeds", "0-1", "--steps", "3", "--learners", "bp", "bad", "--on", "serial"]
+    words += ["--rules", str(tmp_path / "bad.py"), "--store", str(tmp_path / "s")]
+    assert "2 trained in" in (first := cli(*words)[1])
+    assert "0 there before, 2 failed" in first
+    assert "0 trained in 0 s, 2 there before, 2 failed" in cli(*words)[1]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kaxis.stats.effects import paired
 from kaxis.stats.tables import cube_from_rows, read_csv
-from tests.helpers import kaxis
+from tests.helpers import Cli, kaxis
 from tests.stats.tables import table, write_table
 
 
@@ -52,6 +52,13 @@ def test_bad_tables_are_one_line(
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
+
+
+def test_a_run_that_is_there_twice_is_named_with_what_tells_the_two_apart(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "r.csv").write_text("K,learner,seed,accuracy,lr\n5,A,0,.5,.1\n5,B,0,.5,.1\n5,A,0,.6,.2\n")
+    code, _, err = cli("analyze", "paired", tmp_path / "r.csv", "--baseline", "A")
+    assert code == 2
+    assert "line 4, row 3: r K=5 A seed 0 is there twice, first in line 2, row 1; they differ in lr: make that" in err
 
 
 def test_tables_without_a_column_or_with_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -188,11 +188,11 @@ CLEAR = [*RUN, "--seeds", "0-5", "--until-clear", "--max-seeds", "14", "--block"
 def test_a_dry_run_says_what_the_budget_could_cost(tmp_path: Path, cli: Cli) -> None:
     code, said, err = cli(*CLEAR, "--store", tmp_path / "s", "--dry-run")
     assert (code, err) == (0, "")
-    assert [line.partition(":")[0] for line in said.splitlines()[-2:]] == [
-        "24 cells, 24 to do",
-        "If it is not clear before",
-    ]
-    assert "56 cells, 56 to do" in said
+    here, planned, budget = said.splitlines()[-3:]
+    assert here.startswith("24 cells, 24 to do")
+    assert planned.startswith("Planned: dtg_ff - bp_deepsup, slope on ln K")
+    assert "within 2 either way" in planned
+    assert budget.startswith("If it is not clear before: 56 cells, 56 to do")
     assert not (tmp_path / "s" / "cells").exists()
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from kaxis.errors import KaxisError
-from kaxis.execute.grouping import stacks_of, steps_of
+from kaxis.execute.grouping import stack_flops, stacks_of, steps_of
 from kaxis.execute.runner import run
 from kaxis.sources import own
 from kaxis.sources.images import channel_statistics, load_images, square_pixels
@@ -85,6 +85,13 @@ def test_every_learner_trains_and_learns(source: str) -> None:
 
 class Cut(Exception):
     pass
+
+
+def test_seed_after_seed_so_that_a_run_which_is_cut_leaves_pairs(source: str) -> None:
+    stacks = stacks_of(cells(source, ["bp", "dtg_ff"], seeds="3 1 2", K=[2, 3]), 1)
+    assert [stack[0].seed for stack in stacks] == [3] * 4 + [1] * 4 + [2] * 4
+    costs = [stack_flops(stack) for stack in stacks[:4]]
+    assert costs == sorted(costs, reverse=True)
 
 
 def cut_after(steps: int) -> Any:
