@@ -42,6 +42,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for store, words in (("runs", ["bp_deepsup", "predsim", "greedy", *rules]), ("kept", ["dtg_ff", "--weights"])):
         code, said = kaxis(here, ["run", "digits", *SMALL, *words, "--store", store])
         assert code == 0, said
+    for source, learner in (("synthetic", "bp_deepsup"), ("digits", "bp_deepsup[lr=0.003]")):
+        few = ["--K", "5", "10", "--seeds", "0-2", "--steps", "20", "--learners", "dtg_ff", learner]
+        code, said = kaxis(here, ["run", source, *few, "--store", "rates"])
+        assert code == 0, said
     return here
 
 
