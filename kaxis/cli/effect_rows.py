@@ -61,13 +61,16 @@ def learners(cube: xr.Dataset, asked: list[str] | None, baseline: str) -> list[s
 def compare(cube: xr.Dataset, pair: Pair, analyse: Callable[..., xr.Dataset], **options: Any) -> Compared:
     """One analysis for every learner that is asked for, against the baseline."""
     options |= {"interval": pair.interval, "prob": pair.prob, "baseline": pair.baseline}
-    from kaxis.stats.blocks import made_apart, without_common_seed
+    from kaxis.stats.blocks import made_apart, nets, without_common_seed
 
     names = learners(cube, pair.learner, pair.baseline)
     made = joined([analyse(cube, learner=name, **options) for name in names])
     unpaired = [said for name in names if (said := without_common_seed(cube, name, pair.baseline))]
     apart = [said for name in names if (said := made_apart(cube, name, pair.baseline))]
     notes = [*unpaired, *made.notes]
+    own = nets(cube.sel(learner=[*names, pair.baseline]))
+    if len(set(own.values())) > 1:
+        apart.append(f"Sources are of different nets: {', '.join(f'{s} {net}' for s, net in own.items())}.")
     return replace(made, attrs={**made.attrs, "notes": notes}, verdicts=[*made.verdicts, *apart])
 
 

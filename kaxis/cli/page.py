@@ -253,7 +253,7 @@ def _against(conflicts: Sequence[Report]) -> list[str]:
         n = f"{row['n_seeds']} pairs" if pairs else " and ".join(str(r["n_seeds"]) for r in one.rows[:2])
         kind = f"{100 * one.attrs['ci_prob']:.3g} % {one.attrs['ci_kind']} interval"
         found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])} ({kind}, n = {n})"
-        found += ", trained for another length" if unequal_training(one.attrs) else ""
+        found += ", trained otherwise" if unequal_training(one.attrs) else ""
         by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(found)
     said = ". ".join(f"{what[0].upper()}{what[1:]} {'; '.join(names)}" for what, names in by.items())
     against = conflicts[0].attrs["synthetic"]

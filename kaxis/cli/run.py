@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
@@ -157,10 +158,24 @@ def _study(source: str, given: dict[str, Any], small: bool) -> Study:
         if value == []:
             raise KaxisError(f"--{name.replace('_', '-')} needs a value")
     if source.endswith(".toml"):
-        return Study.load(Path(source), given, small=small)
+        return _looked_at(Study.load(Path(source), given, small=small))
     if small:
         raise KaxisError("--small: only a study file has a setting for two cores")
     return Study.of(source, {"source": source, **given})
+
+
+def _looked_at(study: Study) -> Study:
+    """Says what an analysis will not take together, before it is trained."""
+    from kaxis.store.select import unnamed
+
+    for place, settings in unnamed(study.cells()).items():
+        for key, values in settings.items():
+            warnings.warn(
+                f"{place}: cells differ in {key} ({', '.join(sorted(values))}), which no bracket names: an analysis "
+                f"takes those of one (--where {key}=...); 'dtg_ff[{key}=...]' makes a learner of its own",
+                stacklevel=2,
+            )
+    return study
 
 
 def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, Any], json: bool) -> int:

@@ -27,6 +27,7 @@ __all__ = [
     "incomplete",
     "intervals",
     "made_apart",
+    "nets",
     "ratios",
     "without_common_seed",
 ]
@@ -139,6 +140,15 @@ def made_apart(cube: xr.Dataset, learner: str, baseline: str) -> str:
         f"{learner} - {baseline}: {apart.sum()} of {done.sum()} pairs are of two kinds of machine "
         f"({'; '.join(kinds)}), on which the same cell is equal to rounding, not bitwise."
     )
+
+
+def nets(cube: xr.Dataset) -> dict[str, str]:
+    """By source, the nets that its cells are of, where that is known."""
+    if "net" not in cube:
+        return {}
+    own = cube.net.transpose("source", ...).values
+    found = {str(s): sorted({v for v in names.ravel() if v}) for s, names in zip(cube.source.values, own, strict=True)}
+    return {source: " and ".join(names) for source, names in found.items() if names}
 
 
 def without_common_seed(cube: xr.Dataset, learner: str, baseline: str) -> str:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from kaxis.errors import KaxisError
 from kaxis.stats.arrays import estimate, seed_correlation
-from kaxis.stats.blocks import asked, attributes, block, check_pair, check_there, difference
+from kaxis.stats.blocks import asked, attributes, block, check_pair, check_there, difference, nets
 from kaxis.stats.models import welch
 from kaxis.stats.multiplicity import holm
 from kaxis.stats.scales import log_weights, scaled
@@ -62,7 +62,7 @@ def conflict(
         0);
         ``effect_difference`` with ``effect_ci``, ``effect_p`` and Holm's ``effect_p_holm`` over (K,);
         ``reversal``: whether both slopes' intervals exclude 0 on opposite sides. Units in attrs, and, where it is
-        known, the most samples that either source's training saw, each pass counted: ``samples_seen``.
+        known, ``nets`` and the most samples that either source's training saw, each pass counted: ``samples_seen``.
 
     Raises
     ------
@@ -82,6 +82,8 @@ def conflict(
         "scale": scale,
         "family": f"one slope difference; {out.sizes['K']} effects at matched K, Holm",
     }
+    if len(own := nets(cube.sel(source=[synthetic, real], learner=[learner, baseline]))) == 2:
+        out.attrs["nets"] = [own[synthetic], own[real]]
     if {"epochs", "n_train"} <= set(cube):
         seen = (cube.epochs * cube.n_train).sel(learner=[learner, baseline]).max(("K", "learner", "seed"))
         if seen.sel(source=[synthetic, real]).notnull().all():

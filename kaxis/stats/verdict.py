@@ -73,12 +73,16 @@ def _of_conflict(result: xr.Dataset) -> list[str]:
 
 
 def unequal_training(about: Mapping[str, Any]) -> list[str]:
-    """What is to be said where the two sides of a conflict were not trained as long."""
+    """What is to be said where the two sides of a conflict are of different nets, or were not trained as long."""
+    legs, out = [about[leg] for leg in ("synthetic", "real")], []
+    if len(set(own := about.get("nets", []))) > 1:
+        of = " and ".join(f"{net} ({leg})" for leg, net in zip(legs, own, strict=True))
+        out.append(f"They are of different nets, {of}: a slope moves with that too.")
     seen = about.get("samples_seen", [1.0, 1.0])
-    if max(seen) <= 1.1 * min(seen):
-        return []
-    legs = " and ".join(f"{n:,.0f} samples ({about[leg]})" for leg, n in zip(("synthetic", "real"), seen, strict=True))
-    return [f"They were trained on up to {legs}, each pass counted: a slope moves with that too."]
+    if max(seen) > 1.1 * min(seen):
+        to = " and ".join(f"{n:,.0f} samples ({leg})" for leg, n in zip(legs, seen, strict=True))
+        out.append(f"They were trained on up to {to}, each pass counted: a slope moves with that too.")
+    return out
 
 
 def _grouped(own: list[dict[str, Any]], quantity: str, about: Mapping[str, Any], options: dict[str, Any]) -> list[str]:

@@ -152,7 +152,7 @@ def build_cube(
     xarray.Dataset
         Dims ``source, K, learner, seed``. ``status`` is done, failed, damaged or missing, ``reason`` says why it failed
         or is not believed, ``asked`` whether the cell belongs to a grid that was run, ``made_on`` on what kind of
-        machine it was trained: cells of one kind are bitwise what they would be beside any others.
+        machine it was trained: cells of one kind are bitwise what they would be beside any others; ``net`` its net.
         Accuracies are fractions, losses nats, NaN where a cell is not done. Where records have their curves,
         ``*_curve`` variables with a further dim ``step``; ``layer_test_accuracy`` and ``temperature`` have a dim
         ``layer``, which counts heads: of a learner with one head, at its last layer, it is 0.
@@ -216,7 +216,7 @@ class _Values:
         self.steps = sorted({step for r in looked for step in r["curves"]["step"]})
         self.at_step = {step: i for i, step in enumerate(self.steps)}
         self.layers = max((len(r["metrics"].get(name, [])) for r in records for name in ALONG_LAYERS), default=0)
-        fills = {"status": "missing", "reason": "", "finished": "", "made_on": ""}
+        fills = {"status": "missing", "reason": "", "finished": "", "made_on": "", "net": ""}
         self.text = {name: np.full(shape, fill, dtype=object) for name, fill in fills.items()}
         self.asked = np.zeros(shape, dtype=bool)
         self.numbers = {name: np.full(shape, np.nan) for name in (*FINAL, *HELD, *FACTS, *COUNTS)}
@@ -227,6 +227,7 @@ class _Values:
         """A record into its place."""
         made = r["provenance"]
         self.text["status"][at], self.text["reason"][at] = r["status"], r["reason"]
+        self.text["net"][at] = r["config"]["net"]["name"]
         on = ("device", "gpu", "backend") if made.get("device") == "cuda" else ("device", "backend", "cpu")
         kind = (*(made.get(name, "") for name in on), f"torch {made.get('versions', {}).get('torch', '?')}")
         self.text["made_on"][at] = " ".join(part for part in kind if part)

@@ -24,6 +24,7 @@ __all__ = [
     "flats",
     "matches",
     "refuse_mixtures",
+    "unnamed",
 ]
 
 AXES = ("source", "K", "learner", "seed")
@@ -113,6 +114,22 @@ def _by_size(text: str) -> tuple[float, str]:
         return math.inf, text
 
 
+def unnamed(cells: Iterable[Cell]) -> dict[str, dict[str, set[str]]]:
+    """By source, settings of learners in which cells differ and that no bracket names, with their values."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for values in flats(cell.config for cell in cells):
+        for key in set(SETTINGS) & values.keys():
+            if key not in _bracketed(values["learner"]):
+                seen.setdefault(values["source"], {}).setdefault(key, set()).add(_short(values[key]))
+    return {s: own for s, keys in seen.items() if (own := {k: v for k, v in keys.items() if len(v) > 1})}
+
+
+def _bracketed(learner: str) -> set[str]:
+    """Settings that are part of a learner's name, or of its row."""
+    row = TABLE.get(learner.partition("[")[0])
+    return {*re.findall(r"(\w+)=", learner), *(row.overrides if row else ())}
+
+
 def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
     """Raise if two records of one source differ in a setting that neither its place in the cube nor a bracket names.
 
@@ -132,8 +149,7 @@ def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]
         looked.add(parts)
         learner, source = values["learner"], values["source"]
         if learner not in brackets:
-            row = TABLE.get(learner.partition("[")[0])  # a preset's own settings are part of its name too
-            brackets[learner] = {*re.findall(r"(\w+)=", learner), *(row.overrides if row else ())}
+            brackets[learner] = _bracketed(learner)
         named, settings = brackets[learner], record["config"]["learner"].get("settings", {})
         if "checksums" in record["data"]:
             checksums.setdefault(source, set()).add(str(sorted(record["data"]["checksums"].items())))

@@ -15,7 +15,7 @@ from kaxis.spec.learners import TABLE, parse
 from kaxis.spec.options import integers
 from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
-from tests.helpers import ROOT
+from tests.helpers import ROOT, Cli
 
 FILES = ROOT / "studies"
 
@@ -227,3 +227,13 @@ def test_names_are_canonical(name: str) -> None:
 def test_a_file_of_audits_is_sent_to_its_own_command() -> None:
     with pytest.raises(KaxisError, match=r"kaxis audit .*audit\.toml"):
         Study.load(FILES / "audit.toml")
+
+
+def test_cells_that_no_analysis_takes_together_are_named_before_they_are_trained(tmp_path: Path, cli: Cli) -> None:
+    study = tmp_path / "s.toml"
+    legs = "".join(f"[[sweep]]\nlearners = '{name}'\nlr = {lr}\n" for name, lr in (("bp", 0.001), ("dtg_ff", 0.004)))
+    study.write_text(f"source = 'digits'\nK = 3\nseeds = 0\n{legs}")
+    with pytest.warns(UserWarning, match=r"digits: cells differ in lr \(0.001, 0.004\), which no bracket names"):
+        assert cli("run", study, "--dry-run", "--store", tmp_path / "runs")[0] == 0
+    study.write_text("source = 'digits'\nK = 3\nseeds = 0\nlearners = ['bp', 'dtg_ff[lr=0.004]']")
+    assert cli("run", study, "--dry-run", "--store", tmp_path / "runs")[::2] == (0, "")

@@ -12,7 +12,7 @@ from kaxis.stats.blocks import made_apart
 from kaxis.stats.effects import paired
 from kaxis.store.cube import load_cube
 from kaxis.store.records import Store
-from tests.helpers import noisy
+from tests.helpers import Cli, Fill, noisy
 
 
 def test_they_are_counted_and_named(fill: Callable[..., Store]) -> None:
@@ -29,3 +29,17 @@ def test_they_are_counted_and_named(fill: Callable[..., Store]) -> None:
     made = compare(cube, Pair("bp_deepsup", ["dtg_ff"]), paired)
     assert made.verdicts[-1].startswith(said)
     assert made_apart(cube.drop_vars("made_on"), "dtg_ff", "bp_deepsup") == ""
+
+
+def test_sources_of_different_nets_are_said_to_be(fill: Fill, cli: Cli) -> None:
+    """Their names do not tell: digits, and digits at 16 px of a conv net."""
+    words = ["--learner", "dtg_ff", "--baseline", "bp_deepsup", "--store"]
+    store = fill(noisy(), source="synthetic")
+    fill(noisy(), source="digits")
+    for ask in (["paired"], ["contrast"], ["conflict", "--real", "digits"]):
+        assert "different nets" not in cli("analyze", *ask, *words, store.path)[1]
+    fill(noisy(), net="vgg8", size=16)
+    said = cli("analyze", "paired", *words, store.path)[1]
+    assert "Sources are of different nets: synthetic mlp, digits mlp, digits/size:16 vgg8." in said
+    said = cli("analyze", "conflict", "--real", "digits/size:16", *words, store.path)[1]
+    assert "They are of different nets, mlp (synthetic) and vgg8 (digits/size:16)" in said
