@@ -147,8 +147,12 @@ def nets(cube: xr.Dataset) -> dict[str, str]:
     if "net" not in cube:
         return {}
     own = cube.net.transpose("source", ...).values
-    found = {str(s): sorted({v for v in names.ravel() if v}) for s, names in zip(cube.source.values, own, strict=True)}
-    return {source: " and ".join(names) for source, names in found.items() if names}
+    out = {}
+    for source, names in zip(map(str, cube.source.values), own, strict=True):
+        # Of cubes that were put together what one lacks is NaN.
+        if known := sorted({name for name in names.ravel() if isinstance(name, str) and name}):
+            out[source] = " and ".join(known)
+    return out
 
 
 def without_common_seed(cube: xr.Dataset, learner: str, baseline: str) -> str:
