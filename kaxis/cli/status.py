@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from kaxis.cli.common import Json, StorePath, existing_store
 from kaxis.cli.report import console, show_table
@@ -21,6 +23,7 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
     records = {Cell(r["config"]).id: r for r in place.records(curves=False, outcomes=False)}
     problems = list(place.problems)
     there = {str(Cell(r["config"])) for r in records.values()}
+    done = {str(Cell(r["config"])): _finished(r) for r in records.values() if r["status"] == "done"}
     wanted = {cell.id: cell for study, _ in place.studies() for cell in study.cells()}
     problems += [p for p in place.problems if p not in problems]
     # A rule's file is not read here, so its cells are known by their place alone.
@@ -31,6 +34,8 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
     failures = {}
     for key, cell in wanted.items():
         state = records[key]["status"] if key in records else "damaged" if key in place.damaged else "missing"
+        if state == "failed" and done.get(str(cell), "") > _finished(records[key]):
+            continue  # under other settings, or by an older file of rules, and done since: history
         counts[cell.source, cell.learner, state] += 1
         if state == "failed":
             failures[str(cell)] = records[key]["reason"]
@@ -50,3 +55,7 @@ def status(*, store: StorePath = None, json: Json = False) -> int:
     for problem in problems:
         out.print(f"skipped: {problem}")
     return 0
+
+
+def _finished(record: Mapping[str, Any]) -> str:
+    return str(record["provenance"].get("finished", ""))

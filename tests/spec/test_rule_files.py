@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -223,3 +224,8 @@ def test_what_failed_is_not_counted_as_trained(tmp_path: Path, cli: Cli) -> None
     assert "2 trained in" in (first := cli(*words)[1])
     assert "0 there before, 2 failed" in first
     assert "0 trained in 0 s, 2 there before, 2 failed" in cli(*words)[1]
+    (tmp_path / "bad.py").write_text(RULE.format(name="bad", body="return (self.out(x) ** 2).mean()"))
+    time.sleep(1.1)  # records are dated to the second
+    assert "2 trained in" in cli(*words)[1]
+    said = cli("status", "--store", tmp_path / "s")[1]
+    assert "failed:" not in said, "what is done by now is not failed"
