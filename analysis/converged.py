@@ -28,7 +28,7 @@ SCALES = (("pp", "pp", "+.2f"), ("normalised", "% of headroom", "+.2f"), ("logit
 
 
 def ends(effect: float, low: float, high: float, form: str = "+.2f") -> str:
-    return f"{effect:{form}} [{low:{form}}, {high:{form}}]"
+    return f"{effect:{form}} [{low:{form}}, {high:{form}}]" if np.isfinite(low) else f"{effect:{form}}"
 
 
 def interval(one: xr.Dataset, form: str = "+.2f") -> str:
