@@ -247,20 +247,21 @@ def open_cube(
     call: list[str] | None = None,
 ) -> xr.Dataset:
     """The cube of a store that exists, or of a CSV file; records that were skipped are named on stderr."""
-    from kaxis.stats.names import called
-
     names = called_names(call)
     if table is not None:
         from kaxis.stats.tables import read_csv
 
         if (path is not None or where) and table.expanduser().exists():  # else that is what is wrong
             raise KaxisError(f"{table}: a table stands alone, without --store and --where")
-        return called(read_csv(table), names)
-    from kaxis.store.cube import load_cube
+        cube = read_csv(table)
+    else:
+        store = existing_store(path)
+        from kaxis.store.cube import load_cube
 
-    store = existing_store(path)
-    cube = load_cube(store, conditions(where), curves=curves)
-    name_skipped(store)
+        cube = load_cube(store, conditions(where), curves=curves)
+        name_skipped(store)
+    from kaxis.stats.names import called
+
     return called(cube, names)
 
 

@@ -102,11 +102,6 @@ def _same_number(value: object, text: str) -> bool:
         return False
 
 
-def _short(value: object) -> str:
-    """As one types it."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
 def _by_size(text: str) -> tuple[float, str]:
     try:
         return float(text), ""
@@ -120,7 +115,7 @@ def unnamed(cells: Iterable[Cell]) -> dict[str, dict[str, set[str]]]:
     for values in flats(cell.config for cell in cells):
         for key in set(SETTINGS) & values.keys():
             if key not in _bracketed(values["learner"]):
-                seen.setdefault(values["source"], {}).setdefault(key, set()).add(_short(values[key]))
+                seen.setdefault(values["source"], {}).setdefault(key, set()).add(str(values[key]))
     return {s: own for s, keys in seen.items() if (own := {k: v for k, v in keys.items() if len(v) > 1})}
 
 
@@ -157,11 +152,11 @@ def refuse_mixtures(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]
             if key in AXES or key in named:
                 continue
             owner = learner if key in (*SWITCHES, "tune") or key in settings else ""
-            seen.setdefault((source, owner, key), set()).add(_short(value))
+            seen.setdefault((source, owner, key), set()).add(str(value))
     for (source, _, key), found in seen.items():
         if len(found) > 1:
             note = "; a bracket such as 'dtg_ff[lr=0.01]' makes a learner of its own" if key in SETTINGS else ""
-            own = [(r, _short(v[key])) for r, v in chosen if v["source"] == source and _short(v.get(key)) in found]
+            own = [(r, str(v[key])) for r, v in chosen if v["source"] == source and str(v.get(key)) in found]
             _, last = max((r["provenance"].get("finished", ""), value) for r, value in own)
             raise KaxisError(
                 f"the store holds {key} = {' and '.join(sorted(found, key=_by_size))} for {source}: choose with "

@@ -104,7 +104,7 @@ def test_learners_trained_differently_are_a_mixture_too(fill: Fill) -> None:
         ({"steps": 3}, {"epochs": 1}, "steps = 3 and none", {"epochs": "1"}),
         ({"learners": "asge", "holdout": 0.1}, {"tune": ["norm=none,layernorm"]}, "tune = none and", {"tune": "none"}),
         ({"holdout": 0.1}, {"tune": ["bias=yes,no"]}, "bias = tuned and yes", {"bias": "yes"}),
-        ({"learners": "predsim"}, {"weight_decay": 0.5}, "weight_decay = 0 and 0.5", {"weight_decay": "0"}),
+        ({"learners": "predsim"}, {"weight_decay": 0.5}, "weight_decay = 0.0 and 0.5", {"weight_decay": "0"}),
         ({"source": "cifar10", "net": "vgg8"}, {"kernels": "plain"}, "kernels = fused and plain", {"kernels": "plain"}),
     ],
 )
