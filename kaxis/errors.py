@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-__all__ = ["KaxisError", "hint", "out_of_memory", "visible"]
+__all__ = ["KaxisError", "each", "hint", "nearest", "out_of_memory", "visible"]
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -47,8 +51,42 @@ def hint(value: object, allowed: Iterable[str]) -> str:
     "one of: bp, bp_deepsup (did you mean 'bp_deepsup'?)"
     """
     names = list(allowed)
-    close = difflib.get_close_matches(str(value), names, n=1)
-    return f"one of: {', '.join(names)}" + (f" (did you mean '{close[0]}'?)" if close else "")
+    return f"one of: {', '.join(names)}{nearest(value, names)}"
+
+
+def nearest(value: object, allowed: Iterable[str]) -> str:
+    """The value that was probably meant, as a question; nothing where none is close."""
+    close = difflib.get_close_matches(str(value), list(allowed), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def each(of: Iterable[A], one: Callable[[A], B]) -> tuple[list[B], dict[A, str]]:
+    """What there is for each, and why there is nothing for others.
+
+    Raises
+    ------
+    KaxisError
+        If there is nothing for any.
+
+    Examples
+    --------
+    >>> def halved(n):
+    ...     if n % 2:
+    ...         raise KaxisError("odd")
+    ...     return n // 2
+    >>> each([4, 5, 6], halved)
+    ([2, 3], {5: 'odd'})
+    """
+    made: list[B] = []
+    refused: dict[A, str] = {}
+    for what in of:
+        try:
+            made.append(one(what))
+        except KaxisError as refusal:
+            refused[what] = str(refusal)
+    if refused and not made:
+        raise KaxisError("; ".join(dict.fromkeys(refused.values())))
+    return made, refused
 
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")

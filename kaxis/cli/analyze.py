@@ -33,7 +33,8 @@ def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, brief: bool = F
     """
     from kaxis.stats import effects
 
-    made = effect_rows.compare(out.cube(table), pair, effects.paired)
+    cube = out.cube(table)
+    made = effect_rows.compare(cube, pair, effects.paired)
     columns = [
         ("source", lambda r: r["source"]),
         ("K", lambda r: r["K"]),
@@ -53,13 +54,7 @@ def paired(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, brief: bool = F
         remarks.append(
             "Holm and max-t: p over all K of a source, max-t by shared sign flips; the band holds all its K at once."
         )
-    if small := [
-        f"{r['source']} K = {r['K']} ({r['smallest_headroom']:.3f})" for r in made.rows if r["smallest_headroom"] < 0.05
-    ]:
-        remarks.append(
-            "% of headroom rests on little: the smallest headroom above chance of a seed is below 0.05 at "
-            f"{', '.join(dict.fromkeys(small))}."
-        )
+    remarks += effect_rows.little_headroom(cube)
     title = "Paired effect on test accuracy, pp"
     if brief:
         columns, remarks = [c for c in columns if c[0] in (*BRIEF, made.header)], []
@@ -205,7 +200,7 @@ def layers(table: Table = None, /, *, pair: Pair = DEFAULT_PAIR, out: Output = P
     ]
     remarks = [
         *effect_rows.remarks(made.rows, made.notes, bootstrap=False),
-        "Holm: over the layers of one source and K.",
+        "Layer 1 is the first. Holm: over the layers of one source and K.",
     ]
     title = "Paired effect on each layer's test accuracy, pp"
     out.show(Report("layers", title, made.attrs, made.rows, columns, remarks + made.verdicts))

@@ -59,12 +59,13 @@ def diagnose(
         "units": "accuracies are fractions, information is in bits",
     }
     remarks: list[str] = [_network(one, [r for r in rows if r["layer"] is None], one.attrs) for one in results]
+    remarks += ["Layer 0 is the first."]
     remarks += [f"Left out: {what}." for what in results[0].attrs["left_out"]]
     if estimators:
         sizes = list(dict.fromkeys((one.attrs["K"], one.attrs["n_test"]) for one in results))
         attrs["known_cases"] = [{"K": K, "n": n, **inside.known_case(K, n, 0.25)} for K, n in sizes]
         remarks += [INFORMATION, *map(_check, attrs["known_cases"])]
-    title = f"Each layer on test samples: mean over seeds (half its {100 * prob:.3g} % t interval)"
+    title = f"Each layer on test samples: mean over seeds (half its {100 * prob:.10g} % t interval)"
     Report("diagnose", title, attrs, rows, _columns(rows), remarks, _by_layer(rows)).show(as_json=json, csv_file=csv)
     if figure is not None:
         from kaxis import plots

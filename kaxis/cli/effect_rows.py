@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["Compared", "compare", "joined", "learners", "remarks", "slopes", "unused"]
+__all__ = [
+    "Compared",
+    "compare",
+    "joined",
+    "learners",
+    "little_headroom",
+    "refused",
+    "remarks",
+    "shared",
+    "slopes",
+    "unused",
+]
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,7 @@ class Compared:
 
     @property
     def header(self) -> str:
-        return f"{100 * self.attrs['ci_prob']:.3g}% {self.attrs['ci_kind']} interval"
+        return f"{100 * self.attrs['ci_prob']:.10g}% {self.attrs['ci_kind']} interval"
 
     def ci(self) -> Column:
         return self.header, lambda r: interval(r["ci_lower"], r["ci_upper"])
@@ -75,17 +86,28 @@ def compare(cube: xr.Dataset, pair: Pair, analyse: Callable[..., xr.Dataset], **
 
 
 def joined(results: list[xr.Dataset]) -> Compared:
-    """Several results as one; of their attrs those that they share, the notes merged."""
+    """Several results as one."""
     from kaxis.stats.rows import rows
     from kaxis.stats.verdict import verdicts
 
-    merged = [dict.fromkeys(line for result in results for line in result.attrs["notes"])]
-    own = {"notes", "refused", "learner", "quantity", "contrast"}
     return Compared(
         [row for result in results for row in rows(result)],
-        {k: v for k, v in results[-1].attrs.items() if k not in own} | {"notes": list(merged[0])},
+        shared(results),
         list(dict.fromkeys(line for result in results for line in verdicts(result))),
     )
+
+
+def shared(results: list[xr.Dataset]) -> dict[str, Any]:
+    """Of the attrs of several results those that are of them all, the notes merged."""
+    own = {"notes", "refused", "learner", "quantity", "contrast"}
+    notes = dict.fromkeys(line for result in results for line in result.attrs["notes"])
+    return {k: v for k, v in results[-1].attrs.items() if k not in own} | {"notes": list(notes)}
+
+
+def refused(results: list[xr.Dataset], without: dict[str, str], baseline: str) -> list[str]:
+    """What several results leave out, and the learners that have none."""
+    of = [(str(result.attrs["learner"]), why) for result in results for why in result.attrs["refused"]]
+    return [f"{name} - {baseline}: {why}" for name, why in [*of, *without.items()]]
 
 
 def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = True, prob: float = 0.95) -> list[str]:
@@ -120,6 +142,19 @@ def remarks(rows: list[dict[str, Any]], notes: list[str], *, bootstrap: bool = T
     return out + unused(notes)
 
 
+def little_headroom(cube: xr.Dataset) -> list[str]:
+    """Where % of headroom rests on little, in a sentence."""
+    least = (1 - cube.chance).where(cube.status == "done").min(("learner", "seed"))
+    small = [
+        f"{source} K = {K} ({least.sel(source=source, K=K):.3f})"
+        for source in cube.source.values
+        for K in cube.K.values
+        if least.sel(source=source, K=K) < 0.05
+    ]
+    what = "% of headroom rests on little: the smallest headroom above chance of a seed is below 0.05 at"
+    return [f"{what} {', '.join(small)}."] if small else []
+
+
 def unused(notes: list[str]) -> list[str]:
     """What is not there or not used, a line each, of many the first."""
     if not notes:
@@ -144,6 +179,6 @@ def slopes(cube: xr.Dataset, learner: str, baseline: str) -> tuple[list[dict[str
         row = {"source": source, "effect": float(one.effect), "n_seeds": int(one.n_seeds)}
         row |= {f"ci_{end}": float(one.ci.sel(ci_bound=end)) for end in ("lower", "upper")}
         rows.append({**row, "steps": training_length(cube, source)})
-        interval = f"{100 * about['ci_prob']:.3g} % {about['ci_kind']} interval"
+        interval = f"{100 * about['ci_prob']:.10g} % {about['ci_kind']} interval"
         called = f"{learner} - {baseline}, {about['contrast']} ({about['units']}); {interval}"
     return rows, called

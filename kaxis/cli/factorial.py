@@ -51,7 +51,8 @@ def factorial(
     from kaxis.stats.factorial import factorial as analyse
 
     chosen = tuple(factors or FACTORS)
-    result = analyse(out.cube(table), factors=chosen, scale=scale, interval=interval, prob=prob)
+    cube = out.cube(table)
+    result = analyse(cube, factors=chosen, scale=scale, interval=interval, prob=prob)
     rows = _rows(result)
     shown: dict[tuple[str, str], dict[Any, Any]] = {}
     for row in rows:
@@ -62,9 +63,8 @@ def factorial(
     for K in [*map(int, result.K.values), None]:
         columns.append(("slope on ln K" if K is None else f"K = {K}", partial(_cell, K, 1 - prob)))
     title = f"Factorial, {result.attrs['units']}"
-    out.show(
-        Report("factorial", title, dict(result.attrs), rows, columns, _remarks(result, rows), list(shown.values()))
-    )
+    remarks = [*_remarks(result, rows), *(effect_rows.little_headroom(cube) if scale == "normalised" else [])]
+    out.show(Report("factorial", title, dict(result.attrs), rows, columns, remarks, list(shown.values())))
     return 0 if rows else 1
 
 
@@ -73,7 +73,7 @@ def _remarks(result: xr.Dataset, rows: list[dict[str, Any]]) -> list[str]:
 
     prob = result.attrs["ci_prob"]
     return [
-        f"{result.attrs['baseline']} -> {result.attrs['learner']} ({result.attrs['units']}, {100 * prob:.3g} % "
+        f"{result.attrs['baseline']} -> {result.attrs['learner']} ({result.attrs['units']}, {100 * prob:.10g} % "
         f"{result.attrs['ci_kind']} intervals; * Holm p <= {1 - prob:.2g}).",
         "gradient: the mean over learners that have DTG-FF's level minus the mean over those with BP-DeepSup's; "
         "and so on.",

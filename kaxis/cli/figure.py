@@ -10,7 +10,7 @@ from cyclopts import App
 
 from kaxis.cli import effect_rows
 from kaxis.cli.common import DRAWN, Drawing, Table, name_skipped
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, each
 from kaxis.io import file_name
 
 if TYPE_CHECKING:
@@ -96,8 +96,10 @@ def band(
     _, result = _effects(out.cube(table), learner, baseline)
     from kaxis import plots
 
-    for source in _drawn(result):
+    def draw(source: str) -> None:
         out.save(plots.band(result, source), f"band_{file_name(source)}", table)
+
+    _without(each(_drawn(result), draw)[1])
     return 0
 
 
@@ -207,17 +209,15 @@ def places(table: Table = None, /, *, K: int | None = None, out: Drawing = DRAWN
     from kaxis import plots
     from kaxis.stats.rankings import rankings
 
-    result, lost = rankings(out.cube(table)), list[str]()
-    for source in map(str, result.source.values):
+    result = rankings(out.cube(table))
+
+    def draw(source: str) -> None:
         there = result.K.values[(result.n_seeds.sel(source=source) > 0).values].tolist()
         if not there or (K is not None and K not in there):
-            lost.append(f"{source}: no seed has every learner at {f'K = {K}' if K else 'any K'}")
-            continue
+            raise KaxisError(f"{source}: no seed has every learner at {f'K = {K}' if K else 'any K'}")
         out.save(plots.places(result.sel(source=source, K=K or there[-1])), f"places_{file_name(source)}", table)
-    if len(lost) == result.sizes["source"]:
-        raise KaxisError("; ".join(lost))
-    for why in lost:
-        print(f"kaxis: left out: {why}", file=sys.stderr)
+
+    _without(each(map(str, result.source.values), draw)[1])
     return 0
 
 
@@ -250,6 +250,11 @@ def _effects(cube: xr.Dataset, learner: str, baseline: str) -> tuple[xr.Dataset,
     if not int(result.n_seeds.sum()):
         raise KaxisError(f"no seed has both {learner} and {baseline} done")
     return cube, result
+
+
+def _without(refused: dict[str, str]) -> None:
+    for why in refused.values():
+        print(f"kaxis: left out: {why}", file=sys.stderr)
 
 
 def _drawn(result: xr.Dataset) -> list[str]:

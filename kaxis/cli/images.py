@@ -48,7 +48,7 @@ def images(
         part = found.part.sel(source=row["source"], K=row["K"])
         row |= {f"of_{of}": float(part.sel(of=of)) for of in part.of.values}
     rows.sort(key=lambda r: (r["source"], r["K"], r["effect"]) if per_class else (r["source"], r["K"]))
-    prefix = f"{100 * prob:.3g}% t"
+    prefix = f"{100 * prob:.10g}% t"
     columns: list[Column] = [("source", lambda r: r["source"]), ("K", lambda r: r["K"])]
     columns += [("class", lambda r: r["class"])] if per_class else []
     columns += [

@@ -67,7 +67,7 @@ def locality(
     kind = matrix.attrs["rows"]
     columns: list[Column] = [(kind, lambda r: r["loss"]), *(column(str(v)) for v in matrix.layer.values)]
     title = f"{matrix.attrs['learner']} on {net}: {TITLES[kind]}"
-    remark = f"As measured on {batch} random images: {matrix.attrs['pattern']}. A 0 is exact."
+    remark = f"As measured on {batch} random images: {matrix.attrs['pattern']}. A 0 is exact; layer 0 is the first."
     Report("locality", title, dict(matrix.attrs), rows, columns, [remark]).show(as_json=json, csv_file=csv)
     if figure is not None:
         from kaxis import plots

@@ -137,7 +137,7 @@ class _Maker:
         rows = [r for r in slopes.rows if r["learner"] == self.first] if slopes else []
         if not slopes or not rows:
             return []
-        kind = f"{100 * slopes.attrs['ci_prob']:.3g} % {slopes.attrs['ci_kind']} intervals, each by itself"
+        kind = f"{100 * slopes.attrs['ci_prob']:.10g} % {slopes.attrs['ci_kind']} intervals, each by itself"
         said = []
         for sign, word in ((1, "Above 0 on"), (-1, "Below 0 on"), (0, "The sign is open on")):
             own = [r for r in rows if (r["ci_lower"] > 0) - (r["ci_upper"] < 0) == sign]
@@ -169,7 +169,7 @@ class _Maker:
         """What an analysis found, or why it refused."""
         kept = _Kept(store=self.store, of=cube)
         try:
-            verb(out=kept, **options)
+            verb(self.table, out=kept, **options)
         except KaxisError as refusal:
             return None, f"No {verb.__name__}: {refusal}."
         return (kept.found[0] if kept.found[0].rows else None), ""
@@ -189,7 +189,7 @@ class _Maker:
             return []
         from kaxis import plots
 
-        kind = f"{100 * slopes.attrs['ci_prob']:.3g} % {slopes.attrs['ci_kind']} interval"
+        kind = f"{100 * slopes.attrs['ci_prob']:.10g} % {slopes.attrs['ci_kind']} interval"
         rows = [{**r, "steps": self._steps(r["source"])} for r in own]
         figure, _ = plots.slopes(rows, f"slope on ln K, pp per unit, {kind}")
         return [_picture(figure, "The slope along K of each source", "pp per unit of ln K", own)]
@@ -251,7 +251,7 @@ def _against(conflicts: Sequence[Report]) -> list[str]:
         row = next(r for r in one.rows if r["what"] == "difference of slopes")
         pairs = "paired" in one.attrs["ci_kind"]
         n = f"{row['n_seeds']} pairs" if pairs else " and ".join(str(r["n_seeds"]) for r in one.rows[:2])
-        kind = f"{100 * one.attrs['ci_prob']:.3g} % {one.attrs['ci_kind']} interval"
+        kind = f"{100 * one.attrs['ci_prob']:.10g} % {one.attrs['ci_kind']} interval"
         found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])} ({kind}, n = {n})"
         found += ", trained otherwise" if unequal_training(one.attrs) else ""
         by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(found)

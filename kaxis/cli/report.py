@@ -71,6 +71,7 @@ LEFT = (
     "term",
     "configuration",
     "loss of",
+    "change of",
     "licence",
     "what it is",
     "nets",
@@ -212,7 +213,7 @@ MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_`<>[]#~$&!"})
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
-    | {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", '"': r"\textquotedbl{}"}
+    | {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", '"': "''"}
 )
 """A bracket at the start of a row would be an option of the line break before it."""
 

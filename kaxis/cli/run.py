@@ -122,6 +122,10 @@ def run(
         if shard != "1/1" or force:
             raise KaxisError("--until-clear: looks at whole blocks, trained once; leave out --shard and --force")
     if dry_run:
+        if on:
+            from kaxis.execute.backends import BACKENDS
+
+            BACKENDS[on.partition(":")[0]]  # refuses a name that is none
         if ranks.rank():
             return 0
         _dry_run(study, target, jobs, device, shard)

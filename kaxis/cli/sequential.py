@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -10,7 +10,10 @@ from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table, over
 from kaxis.cli.report import Column, Report, interval, number
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, each
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["sequential"]
 
@@ -51,12 +54,18 @@ def sequential(
         raise KaxisError(f"--spread {spread:g} and --pilot {pilot}: choose one")
     pilots = (PILOTS if pilot is None else pilot) if spread is None else 0
     shape = over(at_K, low, high)
-    cube, rows, remarks = out.cube(table), [], []
-    about: dict[str, Any] = {}
-    for name in effect_rows.learners(cube, learner, baseline):
+    cube, rows, remarks = out.cube(table), list[dict[str, Any]](), list[str]()
+
+    def run(name: str) -> xr.Dataset:
         pair: dict[str, Any] = {"learner": name, "baseline": baseline}
-        found = analyse(cube, **pair, spread=spread, pilot=pilots, margin=effect, prob=prob, **shape)
-        about = found.attrs
+        return analyse(cube, **pair, spread=spread, pilot=pilots, margin=effect, prob=prob, **shape)
+
+    results, without = each(effect_rows.learners(cube, learner, baseline), run)
+    contrast, units = results[0].attrs["contrast"], results[0].attrs["units"]
+    about = effect_rows.shared(results) | {"contrast": contrast}
+    about |= {"refused": effect_rows.refused(results, without, baseline)}
+    for found in results:
+        pair = {key: found.attrs[key] for key in ("learner", "baseline")}
         for source in map(str, found.source.values):
             one = found.sel(source=source)
             for n, seed in enumerate(one.dropna("seed", subset=["e"]).seed.values, start=1):
@@ -64,9 +73,9 @@ def sequential(
                 ends = {f"ci_{end}": float(at.ci.sel(ci_bound=end)) for end in ("lower", "upper")}
                 numbers = {"number": float(at.number), "e": float(at.e), "e_max": float(at.e_max)}
                 rows.append({"source": source, **pair, "seed": int(seed), "n_seeds": n, **numbers, **ends})
-            remarks.append(f"{source}, {name} - {baseline}: {_decided(one, about)}")
-        remarks += [f"Refused: {name} - {baseline}: {why}" for why in about["refused"]]
-        remarks += effect_rows.unused(about["notes"])
+            remarks.append(f"{source}, {pair['learner']} - {baseline}: {_decided(one, about)}")
+    remarks += [f"Refused: {why}" for why in about["refused"]]
+    remarks += effect_rows.unused(about["notes"])
     columns: list[Column] = [
         ("source", lambda r: r["source"]),
         ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
@@ -75,16 +84,15 @@ def sequential(
         ("number", lambda r: number(r["number"])),
         ("E", lambda r: number(r["e"], ".2f")),
         ("largest E", lambda r: number(r["e_max"], ".2f")),
-        (f"{100 * prob:.3g}% confidence sequence", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        (f"{100 * prob:.10g}% confidence sequence", lambda r: interval(r["ci_lower"], r["ci_upper"])),
     ]
     remarks += [
-        f"Of one source all intervals hold the truth at once with {100 * prob:.3g} %, however often one looks and "
+        f"Of one source all intervals hold the truth at once with {100 * prob:.10g} %, however often one looks and "
         "whenever one stops, if each seed's number is as likely above the truth as below it by as much (as the "
         "sign-flip test takes it).",
         f"Shown where E reaches {1 / (1 - prob):.3g}; no fewer than {fewest(prob)} counted seeds can.",
     ]
-    units = about["units"]
-    out.show(Report("sequential", f"Seed after seed: {about['contrast']}, {units}", about, rows, columns, remarks))
+    out.show(Report("sequential", f"Seed after seed: {contrast}, {units}", about, rows, columns, remarks))
     return 0
 
 

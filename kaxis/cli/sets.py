@@ -60,13 +60,13 @@ def sets(
         ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
         ("effect", lambda r: number(r["effect"])),
         ("SE", lambda r: number(r["se"], ".2f") if "se" in r else ""),
-        (f"{100 * prob:.3g}% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"]) if "ci_lower" in r else ""),
+        (f"{100 * prob:.10g}% t interval", lambda r: interval(r["ci_lower"], r["ci_upper"]) if "ci_lower" in r else ""),
         ("n", lambda r: r["n"]),
     ]
     remarks = [
         f"n: seeds of a set; {k} sets below the line. Sets count alike; weighted: Hartung and Knapp, which covers too "
         "little where each set's error is known from few seeds.",
-        f"A new set: where its estimate would lie in {100 * prob:.3g} % of cases, drawn and measured as these were.",
+        f"A new set: where its estimate would lie in {100 * prob:.10g} % of cases, drawn and measured as these were.",
         f"Spread of the sets' true effects (tau) {number(float(found.tau), '.2f')}, {float(found.I2):.0%} of the "
         f"variance; p of none {float(found.Q_p):.2g} (chi-square).",
     ]

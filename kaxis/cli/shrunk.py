@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
 from kaxis.cli.report import Column, Report, interval, number
+from kaxis.errors import each
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["shrunk"]
 
@@ -35,25 +39,26 @@ def shrunk(
     from kaxis.stats.rows import rows as plain
     from kaxis.stats.shrinkage import shrunk as analyse
 
-    cube, refused = out.cube(table), []
-    rows, about = list[dict[str, Any]](), dict[str, Any]()
-    for name in effect_rows.learners(cube, learner, baseline):
-        found = analyse(cube, learner=name, baseline=baseline, drop_incomplete=drop_incomplete, prob=prob)
-        about = found.attrs
-        refused += [f"Refused: {name} - {baseline}: {why}" for why in about["refused"]]
-        rows += plain(found)
+    cube = out.cube(table)
+
+    def one(name: str) -> xr.Dataset:
+        return analyse(cube, learner=name, baseline=baseline, drop_incomplete=drop_incomplete, prob=prob)
+
+    results, without = each(effect_rows.learners(cube, learner, baseline), one)
+    rows = [row for found in results for row in plain(found)]
+    about = effect_rows.shared(results) | {"refused": effect_rows.refused(results, without, baseline)}
     columns: list[Column] = [
         ("source", lambda r: r["source"]),
         ("K", lambda r: r["K"]),
         ("learner - baseline", lambda r: f"{r['learner']} - {r['baseline']}"),
         ("by itself", lambda r: number(r["own"])),
-        (f"{100 * prob:.3g}% t", lambda r: interval(r["own_lower"], r["own_upper"])),
+        (f"{100 * prob:.10g}% t", lambda r: interval(r["own_lower"], r["own_upper"])),
         ("given all K", lambda r: number(r["effect"])),
-        (f"{100 * prob:.3g}% mixture of t", lambda r: interval(r["ci_lower"], r["ci_upper"])),
+        (f"{100 * prob:.10g}% mixture of t", lambda r: interval(r["ci_lower"], r["ci_upper"])),
         ("n", lambda r: r["n_seeds"]),
     ]
     remarks = [
-        *refused,
+        *(f"Refused: {why}" for why in about["refused"]),
         *effect_rows.unused(about["notes"]),
         "Given all K: a line in ln K and deviations from it, as large as the seeds say (docs/statistics.md). "
         "Secondary: its interval holds on average over K, for effects as it supposes them; the t interval at each K.",

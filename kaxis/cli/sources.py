@@ -50,8 +50,9 @@ def conflict(
     from kaxis.stats.sources import conflict as compare
     from kaxis.stats.verdict import verdicts
 
+    cube = out.cube(table)
     result = compare(
-        out.cube(table),
+        cube,
         learner=learner,
         baseline=baseline,
         synthetic=synthetic,
@@ -73,8 +74,13 @@ def conflict(
     attrs = {k: v for k, v in result.attrs.items() if k != "notes"}
     title = f"{learner} - {baseline}: {real} against {synthetic}, {attrs['effect_units']}"
     attrs |= {"verdict": words[0], "reversal": bool(result.reversal)}
-    out.show(Report("conflict", title, attrs, _conflict_rows(result), columns, _conflict_remarks(result, words)))
+    remarks = [*_conflict_remarks(result, words), *_little(cube, scale, synthetic, real)]
+    out.show(Report("conflict", title, attrs, _conflict_rows(result), columns, remarks))
     return 0
+
+
+def _little(cube: xr.Dataset, scale: str, *sources: str) -> list[str]:
+    return effect_rows.little_headroom(cube.sel(source=list(sources))) if scale == "normalised" else []
 
 
 def _conflict_rows(result: xr.Dataset) -> list[dict[str, Any]]:
@@ -157,8 +163,9 @@ def differential(
     if K is not None and len(K) not in (1, 2):
         raise KaxisError(f"--K {' '.join(map(str, K))}: one value for both sources, or one for each")
     chosen = (None, None) if K is None else (K[0], K[-1])
+    cube = out.cube(table)
     result = compare(
-        out.cube(table),
+        cube,
         learner=learner,
         baseline=baseline,
         of=of,
@@ -173,7 +180,7 @@ def differential(
     attrs = {**result.attrs, "verdict": words[0]}
     title = f"{learner} - {baseline}, paired within the seed"
     lost = [note for note in result.attrs["notes"] if note.startswith((f"{of} ", f"{against} "))]
-    remarks = [*words, *effect_rows.unused(lost)]
+    remarks = [*words, *_little(cube, scale, of, against), *effect_rows.unused(lost)]
     out.show(Report("differential", title, attrs, [row], _differential_columns(result), remarks))
     return 0
 

@@ -159,7 +159,7 @@ def _say(found: xr.Dataset | None, seeds: tuple[int, ...], json: bool) -> bool:
             said = {"source": source, "seeds": len(seeds), "counted": n, "e_max": most, "decided": decided}
             line({**said, "ci": [v if abs(v) < float("inf") else None for v in ends]})
             continue
-        kind = f"{100 * found.attrs['ci_prob']:.3g} % confidence sequence, n = {n}"
+        kind = f"{100 * found.attrs['ci_prob']:.10g} % confidence sequence, n = {n}"
         words = {"difference": "a difference is shown", "small": "shown to be inside the margin", "open": "open"}[
             decided
         ]

@@ -66,6 +66,6 @@ def per_class(result: xr.Dataset, source: str) -> tuple[Figure, Rows]:
         reach = max(float(np.nanmax(np.abs(one.effect.values))) * 1.5, 1.0)
         axes[0, 0].set_ylim(-reach, reach)
         figure.supylabel(f"{about['learner']} - {about['baseline']} (pp)", fontsize=9)
-        called = f"{100 * about['ci_prob']:.3g} % interval over seeds and samples"
+        called = f"{100 * about['ci_prob']:.10g} % interval over seeds and samples"
         figure.suptitle(f"{short(source)}, class by class; {called}", fontsize=9)
     return figure, rows

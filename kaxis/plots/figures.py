@@ -62,7 +62,7 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
                 x, y = np.asarray(line.get_xydata())[-1]
                 ends.append((float(x), float(y), "0.35", str(line.get_label())))
         k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
-        called = f"{100 * effects.attrs['ci_prob']:.3g}% {effects.attrs['ci_kind']} interval"
+        called = f"{100 * effects.attrs['ci_prob']:.10g}% {effects.attrs['ci_kind']} interval"
         many = f", n = {counts[0]}" if alike else ""
         ax.set_title(f"Mean and {called} over seeds{many}", fontsize=9)
         if ends:
@@ -192,7 +192,7 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
             ax.minorticks_off()
         ax.set_xlabel("training steps" if by == "step" else "epochs")
         ax.set_ylabel(f"{about['contrast']}\n({about['units']})")
-        called = f"{100 * about['ci_prob']:.3g}% {about['ci_kind']} interval"
+        called = f"{100 * about['ci_prob']:.10g}% {about['ci_kind']} interval"
         ax.set_title(f"{about['learner']} - {about['baseline']} along training; mean and {called}", fontsize=9)
         name_lines(ax, ends, size=8)
     return figure, rows

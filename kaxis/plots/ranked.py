@@ -57,7 +57,7 @@ def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | Non
             ends.append((float(K[-1]), float(mean[-1]), colour))
         k_axis(ax, {int(k) for one in own.values() for k in one.K.values}, f"learner - {baseline}, test accuracy (pp)")
         kind, cut = own[order[0]].attrs["ci_kind"], "" if floor is None else f"; what is below {floor:g} is drawn there"
-        ax.set_title(f"{source}: mean and {prob:.3g} % {kind} interval, n = {n}{cut}", fontsize=9)
+        ax.set_title(f"{source}: mean and {prob:.10g} % {kind} interval, n = {n}{cut}", fontsize=9)
         name_lines(
             ax, [(*end, f"{name} {float(own[name].effect[-1]):+.1f}") for name, end in zip(order, ends, strict=True)]
         )

@@ -47,7 +47,7 @@ def save(
     KaxisError
         If the folder cannot be written.
     """
-    if Path(name).name != name:
+    if not name or Path(name).name != name:
         raise KaxisError(f"figure name '{name}': a file name without folders")
     made = {f"{name}.{kind}": drawn(figure, kind) for kind in formats}
     numbers = io.StringIO(newline="")

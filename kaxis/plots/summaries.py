@@ -39,7 +39,7 @@ def band(effects: xr.Dataset, source: str) -> tuple[Figure, Rows]:
     low, high = one.band.transpose("ci_bound", "K").values
     if not np.isfinite(low).all():
         raise KaxisError(f"{source}: a band over all K needs two seeds or more, each done at every K")
-    learner, prob = effects.attrs["learner"], f"{100 * effects.attrs['ci_prob']:.3g} %"
+    learner, prob = effects.attrs["learner"], f"{100 * effects.attrs['ci_prob']:.10g} %"
     look, K = learner_look(learner), one.K.values
     with style():
         figure = Figure(figsize=(5.6, 3.8))

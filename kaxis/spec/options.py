@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self, cast
 
 from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
 
-from kaxis.errors import KaxisError, hint
+from kaxis.errors import KaxisError, hint, nearest
 from kaxis.io import read_bounded
 
 __all__ = ["Float", "Integers", "Option", "Spec", "Strings", "integers", "known", "read_toml", "strings", "validated"]
@@ -143,6 +143,8 @@ def validated(kind: type[Any], options: Mapping[str, Any], names: Mapping[str, s
         first = error.errors()[0]
         field = next((part for part in first["loc"] if isinstance(part, str)), "option")
         value, message = options.get(field), first["msg"].removeprefix("Value error, ")
+        if first["type"] == "literal_error":
+            message += nearest(value, [word.strip("'") for word in re.split(", | or ", first["ctx"]["expected"])])
         typed = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
         raise KaxisError(f"{(names or {}).get(field, field)} = {typed}: {message[0].lower()}{message[1:]}") from None
 

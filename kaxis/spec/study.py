@@ -59,7 +59,10 @@ class Plan:
         if bool(plan.low) != bool(plan.high):
             raise KaxisError("plan: low and high go together")
         check_split(plan.low, plan.high)
-        return replace(plan, learner=parse(plan.learner).name, baseline=parse(plan.baseline).name)
+        plan = replace(plan, learner=parse(plan.learner).name, baseline=parse(plan.baseline).name)
+        if plan.learner == plan.baseline:
+            raise KaxisError(f"plan: learner and baseline are both '{plan.learner}'; their difference is 0")
+        return plan
 
 
 def _planned(key: str, value: Any) -> Any:
@@ -140,6 +143,8 @@ class Study:
         try:
             if unknown := [key for key in options if key not in (*OPTIONS, *TABLES)]:
                 raise KaxisError(f"'{unknown[0]}' is not {hint(unknown[0], [*TABLES[:4], *OPTIONS])}")
+            if isinstance(reduced, dict) and (unknown := [key for key in reduced if key not in (*OPTIONS, *TABLES)]):
+                raise KaxisError(f"[small]: '{unknown[0]}' is not {hint(unknown[0], [*TABLES[:2], *OPTIONS])}")
             tables = _tables(options)
             if small:
                 if not isinstance(reduced, dict):

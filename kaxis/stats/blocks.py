@@ -180,10 +180,12 @@ def block(
     if not table.sizes["seed"]:
         raise KaxisError(f"{source}: no seed was run with either learner")
     complete = table.notnull().all("K")
-    if not complete.any() and drop_incomplete:
+    if not complete.any():
+        bare = [int(k) for k in table.K.values[~table.notnull().any("seed").values]]
+        at = f"none has K = {', '.join(map(str, bare))}" if bare else "each lacks one"
         raise KaxisError(
-            f"{source}: no seed is complete along K = {', '.join(map(str, table.K.values))}; --drop-incomplete "
-            "leaves none"
+            f"{source}: no seed is done for both learners (with headroom) at all of "
+            f"K = {', '.join(map(str, table.K.values))}: {at}"
         )
     if not complete.all() and not drop_incomplete:
         gaps = [

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from kaxis.errors import KaxisError, hint
+from kaxis.errors import KaxisError, each, hint
 from kaxis.spec.study import check_split
 from kaxis.stats.arrays import as_published, seed_correlation
 from kaxis.stats.blocks import (
@@ -75,21 +75,18 @@ def contrast(
     _check_contrast(cube, learner, baseline, low, high, shape, published)
     accuracy, unit = scaled(cube, scale, (learner, baseline))
     apart, wanted = difference(accuracy, learner, baseline), asked(cube, learner, baseline)
-    rows, refusals = [], []
-    for source in map(str, cube.source.values):
-        try:
-            table = block(apart.sel(source=source), wanted.sel(source=source), source, [*low, *high], drop_incomplete)
-            row = _row(table, _weights(source, table.K.values, low, high, shape), interval, prob)
-            row = row.assign(_published(table, low, high, prob)) if published else row
-            rows.append(row.expand_dims(source=[source]))
-        except KaxisError as refusal:
-            refusals.append(str(refusal))
-    if not rows:
-        raise KaxisError("; ".join(refusals))
+
+    def one(source: str) -> xr.Dataset:
+        table = block(apart.sel(source=source), wanted.sel(source=source), source, [*low, *high], drop_incomplete)
+        row = _row(table, _weights(source, table.K.values, low, high, shape), interval, prob)
+        row = row.assign(_published(table, low, high, prob)) if published else row
+        return row.expand_dims(source=[source])
+
+    rows, refused = each(map(str, cube.source.values), one)
     name, per = SHAPES[shape] if not low else (f"high {list(high)} minus low {list(low)}", "")
     about = attributes(cube, learner, baseline, kind=PUBLISHED if published else interval, prob=prob)
     about |= {"contrast": name, "quantity": "", "units": unit + per, "scale": scale}
-    about |= {"family": "one primary contrast per source", "refused": refusals}
+    about |= {"family": "one primary contrast per source", "refused": list(refused.values())}
     return xr.concat(rows, "source", join="outer").assign_attrs(about)
 
 

@@ -26,11 +26,15 @@ __all__ = [
     "constant",
     "finite",
     "interval",
+    "settled",
     "studentized_interval",
     "t_interval",
 ]
 
 RESAMPLES = 9_999
+
+ROUNDING = 1e-10
+"""What differences of accuracies (whole numbers of samples, in per cent) are off by at most; real ones are larger."""
 
 MANY = 200
 """Seeds beyond which the resamples are not kept in memory."""
@@ -52,20 +56,25 @@ BOOTSTRAP_COVERAGE = {
 
 
 def finite(d: ArrayLike) -> NDArray[np.float64]:
-    """One number per seed as an array; KaxisError for another shape, NaN or infinity."""
+    """One number per seed as an array, rounding around 0 as 0; KaxisError for another shape, NaN or infinity."""
     values = np.asarray(d, dtype=np.float64)
     if values.ndim != 1:
         raise KaxisError(f"one number per seed: a 1-d array is wanted, got shape {values.shape}")
     if not np.isfinite(values).all():
         raise KaxisError("one number per seed: NaN or infinity among them; drop those seeds by name first")
-    return values
+    return settled(values)
+
+
+def settled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ties as ties: what is 0 but for rounding is no win, and its sign no evidence."""
+    return np.where(np.abs(values) <= ROUNDING, 0.0, values)
 
 
 def constant(values: NDArray[np.float64]) -> bool:
     """Whether numbers differ by rounding alone: their own, or that of the accuracies (a whole number of samples) whose
     differences they are.
     """
-    return not len(values) or bool(np.ptp(values) <= max(1e-10, 1e-12 * np.abs(values).max()))
+    return not len(values) or bool(np.ptp(values) <= max(ROUNDING, 1e-12 * np.abs(values).max()))
 
 
 def t_interval(d: ArrayLike, prob: float = 0.95) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kaxis.stats.arrays import flipped_sums
-from kaxis.stats.intervals import constant
+from kaxis.stats.intervals import constant, settled
 
 __all__ = ["correlation", "holm", "max_t_p", "simultaneous_band"]
 
@@ -127,7 +127,7 @@ def _complete(d_SK: ArrayLike) -> NDArray[np.float64]:
     d = np.asarray(d_SK, dtype=np.float64)
     if d.ndim != 2 or d.shape[0] < 2 or not np.isfinite(d).all():
         raise ValueError(f"a complete table (seeds, K) with 2 seeds or more is wanted, got shape {d.shape}")
-    return d
+    return settled(d)
 
 
 def correlation(d: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, each
 from kaxis.stats.intervals import constant, finite
 from kaxis.stats.per_seed import numbers
 
@@ -181,21 +181,16 @@ def sequential(
     if not 0 < prob < 1:
         raise KaxisError(f"prob {prob:g}: between 0 and 1")
     table, about = numbers(cube, learner, baseline, K, shape)
-    parts, refused = [], list(about.get("refused", []))
-    for source in table.source.values:
-        try:
-            parts.append(_one(table.sel(source=source), spread, pilot, margin, prob))
-        except KaxisError as refusal:
-            refused.append(str(refusal))
-    if not parts:
-        raise KaxisError("; ".join(refused))
+    parts, refused = each(
+        map(str, table.source.values), lambda source: _one(table.sel(source=source), spread, pilot, margin, prob)
+    )
     out = xr.concat(parts, "source", coords="minimal")
     out.attrs = about | {
         "ci_kind": "confidence sequence (sign symmetry)",
         "ci_prob": prob,
         "margin": margin,
         "pilot": pilot,
-        "refused": refused,
+        "refused": [*about.get("refused", []), *refused.values()],
     }
     out.attrs["family"] = "all numbers of seeds of one source at once; sources each by itself"
     return out

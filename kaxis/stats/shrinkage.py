@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, each
 from kaxis.stats.blocks import asked, attributes, block, check_pair, difference
 from kaxis.stats.intervals import constant
 from kaxis.stats.intervals import interval as interval_of
@@ -109,27 +109,27 @@ def shrunk(
         100 * difference(cube.test_accuracy.where(cube.status == "done"), learner, baseline),
         asked(cube, learner, baseline),
     )
-    made, refusals = [], []
-    for source in map(str, cube.source.values):
-        try:
-            table = block(apart.sel(source=source), wanted.sel(source=source), source, [], drop_incomplete)
-            table = table.transpose("seed", "K")
-            d, K = table.values, table.K.values
-            if len(K) < 4 or len(d) < 3 or any(constant(column) for column in d.T):
-                raise KaxisError(f"{source}: needs four K or more, and three seeds that are not all alike at each")
-        except KaxisError as refusal:
-            refusals.append(str(refusal))
-            continue
+
+    def one(source: str) -> xr.Dataset:
+        table = block(apart.sel(source=source), wanted.sel(source=source), source, [], drop_incomplete)
+        table = table.transpose("seed", "K")
+        d, K = table.values, table.K.values
+        if len(K) < 4 or len(d) < 3 or any(constant(column) for column in d.T):
+            raise KaxisError(f"{source}: needs four K or more, and three seeds that are not all alike at each")
         mean, low, high = shrunken(d, K.astype(float), prob)
         own = np.array([interval_of(column, "t", prob) for column in d.T])
         over = ("K", "ci_bound")
         values = {"own": ("K", d.mean(0)), "own_ci": (over, own), "effect": ("K", mean)}
         values |= {"ci": (over, np.stack([low, high], axis=1)), "n_seeds": ("K", np.full(len(K), len(d)))}
-        made.append(xr.Dataset(values, coords={"K": K, "ci_bound": ["lower", "upper"], "source": source}))
-    if not made:
-        raise KaxisError("; ".join(refusals))
+        return xr.Dataset(values, coords={"K": K, "ci_bound": ["lower", "upper"], "source": source})
+
+    made, refused = each(map(str, cube.source.values), one)
     out = xr.concat(made, "source", join="outer", coords="minimal")
     out["n_seeds"] = out.n_seeds.fillna(0).astype(int)
     about = attributes(cube, learner, baseline, kind="of a mixture of t, given all K", prob=prob)
-    out.attrs = about | {"units": "pp", "family": "one per source and K, not adjusted", "refused": refusals}
+    out.attrs = about | {
+        "units": "pp",
+        "family": "one per source and K, not adjusted",
+        "refused": list(refused.values()),
+    }
     return out

@@ -7,12 +7,14 @@ import io
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from kaxis.errors import KaxisError, hint
 from kaxis.io import read_stream
@@ -56,7 +58,7 @@ def read_csv(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def _check_heads(heads: Sequence[str], where: str) -> None:
-    """Every needed column, and none of those that are read twice."""
+    """Every needed column, none of those that are read twice, and none that is passed over for how it is written."""
     for name in (*NEEDED, *OPTIONAL):
         if heads.count(name) > 1:
             raise KaxisError(f"{where}: the column '{name}' is there {heads.count(name)} times; which one counts?")
@@ -72,6 +74,15 @@ def _check_heads(heads: Sequence[str], where: str) -> None:
             f"{where}: has no column '{lacking[0]}', needed are {', '.join(NEEDED)}; it has "
             f"{', '.join(heads) or 'none'}" + (f" (rename '{near[0]}')" if near else "")
         )
+    for name in OPTIONAL:
+        if name not in heads and (near := [h for h in heads if _bare(h) == _bare(name)]):
+            raise KaxisError(
+                f"{where}: the column '{near[0]}' would not be read; rename it '{name}', or something else"
+            )
+
+
+def _bare(heading: str) -> str:
+    return re.sub(r"[\W_]", "", heading).lower()
 
 
 def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") -> xr.Dataset:
@@ -82,7 +93,8 @@ def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") ->
     ----------
     rows : iterable of mapping, or a pandas DataFrame
         Accuracies are fractions of 1; an empty, ``nan``, ``None`` or ``failed`` one is a run that failed. Seeds are
-        paired across learners by their number, K is any positive whole number. Chance, where it is not given, is 1/K.
+        paired across learners by their number, K is any positive whole number. Chance is of the data: one for all
+        learners of a seed, and 1/K where it is not given.
     name : str
         What errors call the table, and its source.
 
@@ -94,7 +106,8 @@ def cube_from_rows(rows: Iterable[Mapping[str, Any]], *, name: str = "table") ->
     Raises
     ------
     KaxisError
-        For a missing column, a value that is no number or no fraction, or a run that is there twice.
+        For a missing column, a value that is no number or no fraction, a run that is there twice, or learners of one
+        seed with other chances.
 
     Examples
     --------
@@ -138,6 +151,7 @@ def _cube(rows: Sequence[Mapping[str, Any]], places: Sequence[str], name: str) -
         for k in numbers:
             numbers[k][at] = row[k]
         status[at], asked[at] = "failed" if math.isnan(row["test_accuracy"]) else "done", True
+    numbers["chance"] = _chance(numbers["chance"], asked, axes, name)
     dims = ("source", "K", "learner", "seed")
     return xr.Dataset(
         {k: (dims, v) for k, v in numbers.items()}
@@ -146,6 +160,20 @@ def _cube(rows: Sequence[Mapping[str, Any]], places: Sequence[str], name: str) -
         coords=dict(zip(dims, axes, strict=True)),
         attrs={"problems": [], "origin": "table"},
     )
+
+
+def _chance(
+    given: NDArray[np.float64], asked: NDArray[np.bool_], axes: Sequence[Any], name: str
+) -> NDArray[np.float64]:
+    """Of every run that is there, from (source, K, learner, seed): what any learner of its seed says, else 1/K."""
+    low, high = np.fmin.reduce(given, axis=2), np.fmax.reduce(given, axis=2)
+    for s, k, i in np.argwhere(high - low > 0):
+        raise KaxisError(
+            f"{name}: {axes[0][s]} K={axes[1][k]} seed {axes[3][i]}: chance is {low[s, k, i]:g} and {high[s, k, i]:g}; "
+            "it is of the data, one for all learners of a seed"
+        )
+    guess = np.broadcast_to(1 / np.array(axes[1], float)[None, :, None], low.shape)
+    return np.where(asked, np.where(np.isnan(low), guess, low)[:, :, None], math.nan)
 
 
 def _row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -158,7 +186,6 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise KaxisError(f"{where}: K = {K}: 1 or more")
     if _nothing(row["learner"]):
         raise KaxisError(f"{where}: no learner is named")
-    chance = row.get("chance")
     return {
         "source": "" if _nothing(row.get("source")) else _text(row["source"], "source", where),
         "K": K,
@@ -166,7 +193,7 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
         "seed": seed,
         "test_accuracy": _fraction(row["accuracy"], "accuracy", where),
         "train_accuracy": _fraction(row.get("train_accuracy"), "train_accuracy", where),
-        "chance": 1 / K if _nothing(chance) else _fraction(chance, "chance", where),
+        "chance": _fraction(row.get("chance"), "chance", where),
     }
 
 
@@ -176,7 +203,7 @@ def _nothing(value: object) -> bool:
 
 
 def _text(value: object, column: str, where: str) -> str:
-    text = str(value).strip()
+    text = unicodedata.normalize("NFC", str(value).strip())  # one name however its accents are typed
     if not text.isprintable():
         raise KaxisError(f"{where}: {column} = {text!r}: control characters")
     return text
@@ -187,10 +214,7 @@ def _whole(value: object, column: str, where: str) -> int:
     if re.fullmatch(r"[+-]?\d{1,19}", text):
         number = int(text)
     else:
-        try:
-            exact = float(text)
-        except ValueError:
-            exact = math.nan
+        exact = _number(text)
         if not exact.is_integer() or abs(exact) >= 2**53:
             beyond = exact.is_integer() or re.fullmatch(r"[+-]?\d+", text)
             raise KaxisError(
@@ -203,12 +227,9 @@ def _whole(value: object, column: str, where: str) -> int:
 
 
 def _fraction(value: object, column: str, where: str) -> float:
-    if _nothing(value) or str(value).strip().lower() in FAILED:
+    if _nothing(value) or (column != "chance" and str(value).strip().lower() in FAILED):
         return math.nan
-    try:
-        number = math.nan if isinstance(value, bool) else float(str(value))
-    except ValueError:
-        number = math.nan
+    number = math.nan if isinstance(value, bool) else _number(str(value))
     if math.isnan(number):
         comma = ", with a point" if re.fullmatch(r"\s*\d*,\d+\s*", str(value)) else ""
         raise KaxisError(
@@ -220,3 +241,11 @@ def _fraction(value: object, column: str, where: str) -> float:
             f"{where}: {column} = {value}: a fraction between 0 and 1" + (", not per cent" if 1 < number <= 100 else "")
         )
     return number
+
+
+def _number(text: str) -> float:
+    """NaN for what is none; Python reads 1_0 as 10, a table does not."""
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan

@@ -99,7 +99,7 @@ def _grouped(own: list[dict[str, Any]], quantity: str, about: Mapping[str, Any],
             out.append(verdict(members[0], quantity=f"{quantity} {where}", **options))
         else:
             n = dict.fromkeys(f(r["n_seeds"] for r in members) for f in (min, max))
-            kind = f"{100 * about['ci_prob']:.3g} % {about['ci_kind']} intervals, n = {'-'.join(map(str, n))}"
+            kind = f"{100 * about['ci_prob']:.10g} % {about['ci_kind']} intervals, n = {'-'.join(map(str, n))}"
             out.append(f"{quantity} {where}: {outcome} ({kind}, each by itself).")
     return out
 
@@ -140,7 +140,7 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
     n, low, high = int(row["n_seeds"]), row["ci_lower"], row["ci_upper"]
     outcome, reservation = _outcome(row, prob, kind)
     span = f"{low:+.2f} to {high:+.2f} {units}"
-    called = f"{100 * prob:.3g} % {kind} interval, n = {n}"
+    called = f"{100 * prob:.10g} % {kind} interval, n = {n}"
     if outcome == NOTHING:
         return f"{quantity}: nothing to say, no seed has both learners done."
     if outcome == ONE:
@@ -260,7 +260,7 @@ def conflict_verdict(row: Mapping[str, Any]) -> str:
         why = "one of them has fewer than two seeds" if min(counts) < 2 else "a spread of 0 gives no interval"
         return f"{names}: {why}, nothing can be compared."
     n = f"n = {row['n_pairs']} pairs" if row.get("n_pairs") else f"n = {counts[0]} and {counts[1]}"
-    called = f"{100 * prob:.3g} % {kind} interval, {n}"
+    called = f"{100 * prob:.10g} % {kind} interval, {n}"
     span = f"real minus synthetic {low:+.2f} to {high:+.2f} {units} ({called})"
     if low <= 0 <= high:
         return f"{names}: no difference of slopes is shown; {span}. That is no proof that they agree."

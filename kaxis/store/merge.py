@@ -39,7 +39,7 @@ def pack(store: Store, file: Path) -> int:
                 for record in place.records(curves=False, outcomes=False):
                     made.add(place.name(record), f"{prefix}cells/{place.name(record).name}", recursive=False)
                     packed += not prefix
-                for study in sorted((place.path / "studies").glob("*.json")):
+                for study, *_ in place.study_files():
                     made.add(study, f"{prefix}studies/{study.name}", recursive=False)
     except OSError as error:
         raise KaxisError(f"{file}: {error.strerror or error}", exit_code=1) from None
@@ -61,6 +61,7 @@ def opened(path: Path) -> Iterator[Store]:
         yield Store(path)
         return
     with tempfile.TemporaryDirectory(prefix="kaxis-") as folder:
+        others = []
         try:
             with gzip.open(path) as whole:  # to its end, where its sum stands: damaged it may look shorter
                 while whole.read(2**20):
@@ -68,14 +69,21 @@ def opened(path: Path) -> Iterator[Store]:
             with tarfile.open(path, "r:gz") as packed:
                 for member in packed:
                     # Nothing but what a store has, by name: no link, no path that leads out.
-                    if member.isreg() and member.size <= LIMIT and MEMBER.fullmatch(member.name):
-                        content = packed.extractfile(member)
-                        target = Path(folder, member.name)
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                        target.write_bytes(content.read() if content else b"")
+                    name = member.name.removeprefix("./")
+                    if not (member.isreg() and member.size <= LIMIT and MEMBER.fullmatch(name)):
+                        others.append(name)
+                        continue
+                    content = packed.extractfile(member)
+                    target = Path(folder, name)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content.read() if content else b"")
         except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
             why = getattr(error, "strerror", None) or error
             raise KaxisError(f"{path}: no store, and no file of kaxis store pack ({why})") from None
+        if others and not (Path(folder) / "cells").is_dir():
+            raise KaxisError(
+                f"{path}: no file of kaxis store pack: no cells/ID.json is in it, but {', '.join(others[:3])}"
+            )
         yield Store(folder)
 
 
@@ -111,10 +119,10 @@ def merge(store: Store, other: Store) -> Merged:
                 done.conflicts.append(f"{cell}: {apart}")
             else:
                 done.same += 1
-        done.problems += theirs.problems
-        for study in sorted((theirs.path / "studies").glob("*.json")):
+        for study, *_ in theirs.study_files():
             if not (target := ours.path / "studies" / study.name).exists():
                 _copy(study, target)
+        done.problems += theirs.problems
     return done
 
 

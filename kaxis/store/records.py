@@ -93,8 +93,17 @@ class Store:
         return self.read(cell) is not None
 
     def exists(self, cell: Cell) -> bool:
-        """Whether there is a file, whatever it holds: for a first look at many."""
-        return self._file(cell.id).exists()
+        """Whether there is a file, whatever it holds: for a first look at many.
+
+        Raises
+        ------
+        KaxisError
+            If what is there is no file, so that no record could take its place.
+        """
+        file = self._file(cell.id)
+        if (there := file.exists()) and not file.is_file():
+            raise KaxisError(f"{file}: no regular file, and it has the name of the record of {cell}; move it away")
+        return there
 
     def read(self, cell: Cell) -> dict[str, Any] | None:
         """The cell's record, or None without one that is whole and right."""
@@ -185,13 +194,16 @@ class Store:
 
     def studies(self) -> list[tuple[Study, str]]:
         """What was asked for, oldest first, each with its date (ISO, UTC); files that are none go to `problems`."""
-        found = []
+        return sorted((asked for _, *asked in self.study_files()), key=lambda pair: pair[1])
+
+    def study_files(self) -> Iterator[tuple[Path, Study, str]]:
+        """The files of `studies`, by name, with what they say."""
         for file in sorted((self.path / "studies").glob("*.json")):
             try:
                 spec = _json(read_bounded(file).decode())
                 study = Study.restored(str(spec["name"]), spec)
                 study.cells()  # every learner in it is known
-                found.append((study, str(spec["created"])))
+                yield file, study, str(spec["created"])
             except RecursionError:
                 self.problems.append(f"{file}: not a study of this version, skipped (nested too deeply)")
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -201,7 +213,6 @@ class Store:
                     else getattr(error, "strerror", None) or error
                 )
                 self.problems.append(f"{file}: not a study of this version, skipped ({why})")
-        return sorted(found, key=lambda pair: pair[1])
 
 
 class Damaged(Exception):
@@ -269,4 +280,4 @@ def _write(file: Path, text: str) -> None:
     try:
         write_text(file, text)
     except OSError as error:
-        raise KaxisError(f"store {file.parent}: {error.strerror or error}", exit_code=1) from None
+        raise KaxisError(f"store {file}: {error.strerror or error}", exit_code=1) from None
