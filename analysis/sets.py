@@ -23,7 +23,9 @@ for what, mean, ends in (("mean of the sets", found["mean"], found.ci), ("a new 
 print(
     f"weighted by precision: {float(found.hk_mean):+.2f} [{float(found.hk_ci[0]):+.2f}, {float(found.hk_ci[1]):+.2f}]"
 )
-print(f"tau {float(found.tau):.2f}, {float(found.I2):.0%} of the variance, p of none {float(found.Q_p):.2g}")
+print(
+    f"tau {float(found.tau):.2f}, {float(found.I2):.0%} of the variance, p of none {float(found.anova_p):.2g} (Welch's analysis of variance)"
+)
 
 for source, mean, (low, high), p in zip(
     found.source.values,

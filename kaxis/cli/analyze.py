@@ -233,6 +233,7 @@ def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
             "change": float(at.change),
             "change_lower": float(at.change_ci[0]),
             "change_upper": float(at.change_ci[1]),
+            "n_change": int(at.n_change),
             "agreement": float(at.agreement),
         }
         for source in map(str, result.source.values)
@@ -263,5 +264,10 @@ def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
         "Place, 95%: of its true mean, by a band over its differences to all others (1 is best).",
         "Ranks say who is ahead, not by how much; their intervals are rough.",
     ]
+    if fewer := [r for r in rows if r["n_change"] < r["n_seeds"]]:
+        places = dict.fromkeys(f"{r['source']} K = {r['K']} ({r['n_change']} of {r['n_seeds']})" for r in fewer)
+        remarks.append(
+            f"Change and agreement are over the seeds that are whole at the smallest K too: {', '.join(places)}."
+        )
     out.show(Report("rankings", "Ranks of learners along K", dict(result.attrs), rows, columns, remarks))
     return 0 if rows else 1

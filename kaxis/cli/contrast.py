@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kaxis.spec.study import Study
 
-__all__ = ["Asked", "show_contrast"]
+__all__ = ["UNTIL_CLEAR", "Asked", "show_contrast"]
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ def show_contrast(asked: Asked, out: Output, table: Path | None) -> int:
                 refused.append(f"{name} - {pair.baseline}: {refusal}")
                 continue
             results.append(result)
-            standing = _standing(study, created, cube, source, result, asked)
-            standings.append(f"{source}, {name} - {pair.baseline}: {standing}")
+            standings.append(_standing(study, created, cube, source, result, asked))
             if asked.check and "slope" in result.attrs["contrast"]:
                 checks.append(f"{source}, {name} - {pair.baseline}: {_checked(cube, source, name, asked)}")
     if not results:
         raise KaxisError("; ".join(refused[:3]) or f"no seed has both {pair.baseline} and another learner done")
     made = effect_rows.joined(results)
-    for row, result in zip(made.rows, results, strict=True):
-        row |= {"contrast": result.attrs["contrast"], "units": result.attrs["units"]}
+    for row, result, standing in zip(made.rows, results, standings, strict=True):
+        row |= {"contrast": result.attrs["contrast"], "units": result.attrs["units"], "standing": standing}
+    standings = [f"{r['source']}, {r['learner']} - {pair.baseline}: {r['standing']}" for r in made.rows]
     remarks = [
         *([AS_PUBLISHED] if asked.published else []),
         "seed r: mean correlation of a seed's effects between values of K.",
@@ -126,6 +126,9 @@ def _columns(made: effect_rows.Compared, asked: Asked) -> list[Column]:
     return columns
 
 
+UNTIL_CLEAR = "whose seeds were added until it was clear"
+"""What is said of a contrast that decided how many seeds there are: its plain interval is too narrow."""
+
 AS_PUBLISHED = (
     "As published: (K, seed) observations are resampled as independent. They share seeds; do not trust this interval."
 )
@@ -170,9 +173,7 @@ def _standing(
     if study is None or study.plan is None:
         return "secondary, in no study's plan."
     if study.plan.max_seeds:
-        return (
-            f"of the study '{study.name}', whose seeds were added until it was clear: quote kaxis analyze sequential."
-        )
+        return f"of the study '{study.name}', {UNTIL_CLEAR}: quote kaxis analyze sequential."
     cells = [c for c in study.cells() if c.source == source]
     split = asked.split if asked.split is not None else (study.plan.low, study.plan.high)
     planned_K = sorted({*study.plan.low, *study.plan.high} or {c.K for c in cells})

@@ -40,12 +40,13 @@ def power(
         raise KaxisError(f"--seeds {seeds}: 2 to 10,000")
     from kaxis import plots
     from kaxis.stats import planning
+    from kaxis.stats.intervals import constant
 
     planning.seeds_needed(effect, abs(effect) or 1.0, target)  # refuses an effect or a power that there is not
     curves = {}
     for spread in planning.spreads(out.cube(table), learner=learner, baseline=baseline):
         what = "slope on ln K" if spread["K"] is None else f"K = {spread['K']}"
-        sd = float(spread["d"].std(ddof=1))
+        sd = 0.0 if constant(spread["d"]) else float(spread["d"].std(ddof=1))
         curves[f"{spread['source']}, {what} (spread {sd:.2f})"] = [
             {"n_seeds": n, "power": planning.power(effect, sd, n)} for n in range(2, seeds + 1)
         ]

@@ -25,6 +25,7 @@ from kaxis.cli.common import (
     open_cube,
 )
 from kaxis.cli.common import Table as TablePath
+from kaxis.cli.contrast import UNTIL_CLEAR
 from kaxis.cli.report import LEFT, Report, interval, number
 from kaxis.errors import KaxisError, hint
 from kaxis.io import file_name, write_text
@@ -142,7 +143,7 @@ class _Maker:
         for sign, word in ((1, "Above 0 on"), (-1, "Below 0 on"), (0, "The sign is open on")):
             own = [r for r in rows if (r["ci_lower"] > 0) - (r["ci_upper"] < 0) == sign]
             at = [
-                f"{r['source']} {interval(r['ci_lower'], r['ci_upper'])}, {self._seeds(r)}{self._length(r['source'])}"
+                f"{r['source']} {interval(r['ci_lower'], r['ci_upper'])}, {self._seeds(r)}{self._length(r)}"
                 for r in own
             ]
             said += [f"{word} {'; '.join(at)}"] if at else []
@@ -161,9 +162,10 @@ class _Maker:
 
         return training_length(self.cube, source)
 
-    def _length(self, source: str) -> str:
-        steps = self._steps(source)
-        return "" if steps is None else f", {steps:,} steps"
+    def _length(self, row: Mapping[str, Any]) -> str:
+        steps = self._steps(row["source"])
+        stopped = f" ({UNTIL_CLEAR}: too narrow, quote kaxis analyze sequential)"
+        return (f", {steps:,} steps" if steps else "") + (stopped if UNTIL_CLEAR in row["standing"] else "")
 
     def _found(self, verb: Callable[..., int], cube: xr.Dataset, **options: Any) -> tuple[Report | None, str]:
         """What an analysis found, or why it refused."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -10,6 +10,9 @@ from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
 from kaxis.cli.common import PLAIN, Output, Table, over
 from kaxis.cli.report import Column, Report, interval, number
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["sets"]
 
@@ -68,15 +71,21 @@ def sets(
         "little where each set's error is known from few seeds.",
         f"A new set: where its estimate would lie in {100 * prob:.10g} % of cases, drawn and measured as these were.",
         f"Spread of the sets' true effects (tau) {number(float(found.tau), '.2f')}, {float(found.I2):.0%} of the "
-        f"variance; p of none {float(found.Q_p):.2g} (chi-square).",
+        f"variance: guesses from {_few(found)} seeds a set. p of none {float(found.anova_p):.2g} (Welch's analysis of "
+        "variance).",
     ]
     if k <= 5:
         remarks.append(f"{k} sets carry little: their t interval is {_wider(k, prob):.1f} times as wide as of many.")
     remarks += [f"Left out: {why}" for why in found.attrs["refused"]]
     remarks += effect_rows.unused(found.attrs["notes"])
-    attrs = found.attrs | {k: float(found[k]) for k in ("tau", "I2", "Q_p")}
+    attrs = found.attrs | {k: float(found[k]) for k in ("tau", "I2", "anova_p", "Q_p")}
     out.show(Report("sets", f"Over sets: {attrs['contrast']}, {attrs['units']}", attrs, rows, columns, remarks))
     return 0
+
+
+def _few(found: xr.Dataset) -> str:
+    ends = sorted({int(found.n_seeds.min()), int(found.n_seeds.max())})
+    return " to ".join(map(str, ends))
 
 
 def _wider(k: int, prob: float) -> float:

@@ -67,6 +67,7 @@ def conflict(
         ("K", lambda r: "" if r["K"] is None else r["K"]),
         ("effect", lambda r: number(r["effect"])),
         ("95% interval", lambda r: bounds(r["ci_lower"], r["ci_upper"])),
+        ("by", lambda r: r["ci_kind"]),
         ("p", lambda r: number(r["p"], ".3g")),
         ("Holm p", lambda r: "" if r["p_holm"] is None else number(r["p_holm"], ".3g")),
         ("n", lambda r: r["n_seeds"]),
@@ -91,35 +92,48 @@ def _conflict_rows(result: xr.Dataset) -> list[dict[str, Any]]:
         ci, n = result.slope_ci.values[i], int(result.n_seeds[i])
         values = {"effect": float(result.slope[i]), "ci_lower": ci[0], "ci_upper": ci[1], "p": float(result.slope_p[i])}
         rows.append(
-            {"what": "slope on ln K", "source": source, "K": None, **names, **values, "n_seeds": n, "p_holm": None}
+            {"what": "slope on ln K", "source": source, "K": None, **names, **values}
+            | {"n_seeds": n, "p_holm": None, "ci_kind": "t"}
         )
     apart = {"effect": float(result.difference), "ci_lower": float(result.ci[0]), "ci_upper": float(result.ci[1])}
     both, n = f"{real} minus {synthetic}", int(result.n_seeds.sum())
-    last = {"p": float(result.p), "n_seeds": int(result.n_pairs) or n, "p_holm": None}
+    last = {"p": float(result.p), "p_holm": None, **_by(int(result.n_pairs), n)}
     rows.append({"what": "difference of slopes", "source": both, "K": None, **names, **apart, **last})
     for i, K in enumerate(result.K.values):
         ci = result.effect_ci.values[i]
         values = {"effect": float(result.effect_difference[i]), "ci_lower": ci[0], "ci_upper": ci[1]}
-        p = {"p": float(result.effect_p[i]), "n_seeds": n, "p_holm": float(result.effect_p_holm[i])}
+        p = {"p": float(result.effect_p[i]), "p_holm": float(result.effect_p_holm[i])}
+        p |= _by(int(result.effect_n_pairs[i]), n)
         rows.append({"what": "difference of effects", "source": both, "K": int(K), **names, **values, **p})
     return rows
 
 
+def _by(pairs: int, seeds: int) -> dict[str, Any]:
+    return {"n_seeds": pairs or seeds, "ci_kind": "paired t" if pairs else "Welch t"}
+
+
+UNPAIRED = (
+    "Seeds that both have run against each other, where Welch's interval is too narrow; pairs need the same seeds in "
+    "both: train those that one lacks."
+)
+
+
 def _conflict_remarks(result: xr.Dataset, words: list[str]) -> list[str]:
+    from kaxis.spec.catalog import set_of
     from kaxis.stats.sources import AGAINST
 
+    apart = set_of(result.attrs["synthetic"]) != set_of(result.attrs["real"])
+    shared = "share initial weights and batch order at most, no data" if apart else "may share data"
     return [
-        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number share initial weights and "
-        "batch order at most, no data. "
+        f"K in common: {', '.join(str(k) for k in result.K.values)}. Seeds of one number {shared}. "
         f"Their slopes correlate by {number(float(result.seed_correlation))}: the difference of slopes by Welch's "
         "t has "
-        f"{bounds(*map(float, result.welch_ci))}, seeds of one number paired {bounds(*map(float, result.paired_ci))}; "
-        f"the {result.attrs['ci_kind']} interval counts (paired from a correlation of {AGAINST:g} down, where Welch's "
-        "covers too little).",
-        f"Slopes: t interval and sign-flip p. Difference of slopes: {result.attrs['ci_kind']}. Differences of effects: "
-        "Welch's t.",
+        f"{bounds(*map(float, result.welch_ci))}, seeds of one number paired {bounds(*map(float, result.paired_ci))}.",
+        f"By: Welch t; paired t from a correlation of {AGAINST:g} down, where Welch's covers too little. p: of t and "
+        "paired t sign-flip, of Welch t its own.",
+        *([UNPAIRED] if float(result.seed_correlation) <= AGAINST and not int(result.n_pairs) else []),
         *words,
-        *(f"not done: {note}" for note in result.attrs["notes"][:12]),
+        *(f"not used: {note}" for note in result.attrs["notes"][:12]),
     ]
 
 

@@ -13,7 +13,18 @@ from kaxis.errors import KaxisError, hint
 from kaxis.registry import Registry, modules
 from kaxis.spec.info import SourceInfo
 
-__all__ = ["ADDED", "CATALOG", "OWN", "SYNTHETIC", "canonical", "known", "n_classes", "own_sets", "source_info"]
+__all__ = [
+    "ADDED",
+    "CATALOG",
+    "OWN",
+    "SYNTHETIC",
+    "canonical",
+    "known",
+    "n_classes",
+    "own_sets",
+    "set_of",
+    "source_info",
+]
 
 
 SYNTHETIC = SourceInfo("synthetic", {}, "random ReLU teacher on standard normal inputs, any K")
@@ -38,6 +49,19 @@ def own_sets() -> ModuleType:
 def canonical(name: str) -> str:
     """A source's one name: of a set of your own, whichever way its path is written; of another, its own."""
     return str(own_sets().canonical(name)) if name.startswith(OWN) else name
+
+
+def set_of(label: str) -> str:
+    """The set of a source's label, whose views and samples are no other sets; paths of own sets have slashes too.
+
+    Examples
+    --------
+    >>> set_of("cifar100/coarse/pca:32"), set_of("folder:data/birds/merge:20/per:100")
+    ('cifar100', 'folder:data/birds')
+    """
+    if not label.startswith(OWN):
+        return label.split("/")[0]
+    return re.sub(r"(/(merge|pca|size|classes|per|total|holdout):[^/]*)+$", "", label)
 
 
 def known(name: str) -> bool:

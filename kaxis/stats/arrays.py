@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kaxis.stats.intervals import bootstrap_interval, constant, finite, interval
+from kaxis.stats.intervals import ROUNDING, bootstrap_interval, constant, finite, interval
 
 __all__ = [
     "Estimate",
@@ -99,9 +99,12 @@ def flips_named(n: int) -> str:
 
 
 def _tie(values: NDArray[np.float64]) -> float:
-    """Sums closer than this are equal but for rounding. `scipy.stats.permutation_test` scales its tolerance by the
-    observed mean instead, so that for a mean near 0 its p depends on the order of the seeds."""
-    return float(1e-12 * np.abs(values).sum())
+    """Sums closer than this are equal but for rounding, their own or that of accuracies.
+
+    `scipy.stats.permutation_test` scales its tolerance by the observed mean instead, so that for a mean near 0 its p
+    depends on the order of the seeds.
+    """
+    return float(max(ROUNDING, 1e-12 * np.abs(values).sum()))
 
 
 def estimate(d: ArrayLike, prob: float = 0.95, kind: str = "t") -> Estimate:
@@ -147,7 +150,7 @@ def seed_correlation(d_SK: ArrayLike) -> float:
     d = np.asarray(d_SK, dtype=np.float64)
     if d.shape[0] < 3 or d.shape[1] < 2 or not np.isfinite(d).all():
         return float("nan")
-    d = d[:, np.ptp(d, axis=0) > 0]
+    d = d[:, [not constant(column) for column in d.T]]
     if d.shape[1] < 2:
         return float("nan")
     r = np.atleast_2d(np.corrcoef(d, rowvar=False))

@@ -166,7 +166,12 @@ def without_common_seed(cube: xr.Dataset, learner: str, baseline: str) -> str:
 
 
 def block(
-    effects: xr.DataArray, wanted: xr.DataArray, source: str, only_K: Sequence[int], drop_incomplete: bool
+    effects: xr.DataArray,
+    wanted: xr.DataArray,
+    source: str,
+    only_K: Sequence[int],
+    drop_incomplete: bool,
+    why: str = "not done for both learners",
 ) -> xr.DataArray:
     """Effects of one source as a full table, K by seed; incomplete seeds are refused by name, or dropped when asked."""
     table = effects.isel(K=np.flatnonzero(wanted.any("seed")))
@@ -180,23 +185,17 @@ def block(
     if not table.sizes["seed"]:
         raise KaxisError(f"{source}: no seed was run with either learner")
     complete = table.notnull().all("K")
-    if not complete.any():
-        bare = [int(k) for k in table.K.values[~table.notnull().any("seed").values]]
-        at = f"none has K = {', '.join(map(str, bare))}" if bare else "each lacks one"
-        raise KaxisError(
-            f"{source}: no seed is done for both learners (with headroom) at all of "
-            f"K = {', '.join(map(str, table.K.values))}: {at}"
-        )
-    if not complete.all() and not drop_incomplete:
+    if not complete.any() or not (complete.all() or drop_incomplete):
         gaps = [
             f"K={k} seed {s}"
             for s in table.seed.values
             for k in table.K.values
             if not np.isfinite(table.sel(K=k, seed=s))
         ]
-        shown = ", ".join(gaps[:8]) + (f" and {len(gaps) - 8} more" if len(gaps) > 8 else "")
-        why = "not done for both learners (or without headroom)"
-        raise KaxisError(f"{source}: incomplete seeds, {why} at {shown}; use --drop-incomplete to do without")
+        at = f"{why} at " + ", ".join(gaps[:8]) + (f" and {len(gaps) - 8} more" if len(gaps) > 8 else "")
+        if not complete.any():
+            raise KaxisError(f"{source}: no seed is complete along K = {', '.join(map(str, table.K.values))}, {at}")
+        raise KaxisError(f"{source}: incomplete seeds, {at}; use --drop-incomplete to do without")
     return table.isel(seed=np.flatnonzero(complete))
 
 

@@ -23,7 +23,7 @@ from kaxis.stats.blocks import (
 )
 from kaxis.stats.intervals import check_interval
 from kaxis.stats.models import crv3_slope, mixed_slope
-from kaxis.stats.scales import SHAPES, log_weights, scaled
+from kaxis.stats.scales import NO_NUMBER, SHAPES, log_weights, off_scale, scaled
 
 __all__ = ["contrast", "slope_checks", "slope_steps", "training_length"]
 
@@ -77,7 +77,8 @@ def contrast(
     apart, wanted = difference(accuracy, learner, baseline), asked(cube, learner, baseline)
 
     def one(source: str) -> xr.Dataset:
-        table = block(apart.sel(source=source), wanted.sel(source=source), source, [*low, *high], drop_incomplete)
+        own, there = apart.sel(source=source), wanted.sel(source=source)
+        table = block(own, there, source, [*low, *high], drop_incomplete, NO_NUMBER[scale])
         row = _row(table, _weights(source, table.K.values, low, high, shape), interval, prob)
         row = row.assign(_published(table, low, high, prob)) if published else row
         return row.expand_dims(source=[source])
@@ -86,6 +87,7 @@ def contrast(
     name, per = SHAPES[shape] if not low else (f"high {list(high)} minus low {list(low)}", "")
     about = attributes(cube, learner, baseline, kind=PUBLISHED if published else interval, prob=prob)
     about |= {"contrast": name, "quantity": "", "units": unit + per, "scale": scale}
+    about["notes"] += off_scale(cube, scale, (learner, baseline))
     about |= {"family": "one primary contrast per source", "refused": list(refused.values())}
     return xr.concat(rows, "source", join="outer").assign_attrs(about)
 

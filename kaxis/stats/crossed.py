@@ -17,6 +17,10 @@ from kaxis.stats.intervals import check_interval, t_interval
 
 __all__ = ["Crossed", "crossed"]
 
+FEW = 4
+"""Seeds from which on the interval over seeds and samples holds by itself; of two it covered .89 to .90, of three .92
+to .95 (where seeds matter), so below it is no shorter than that over seeds alone."""
+
 
 class Crossed(NamedTuple):
     """The mean with its interval over seeds x samples, that over seeds alone, and where its variance comes from.
@@ -78,6 +82,8 @@ def crossed(values: ArrayLike, seeds: ArrayLike, samples: ArrayLike, prob: float
         known = by_seed**2 / (S - 1) + by_sample**2 / (M - 1)
         freedom = variance**2 / known if known else (S - 1.0) * (M - 1.0)
     half = float(stdtrit(max(1.0, freedom), (1 + prob) / 2)) * math.sqrt(variance)
+    if S < FEW and alone[1] > alone[0]:
+        half = max(half, (alone[1] - alone[0]) / 2)
     ends = (mean - half, mean + half) if variance else (math.nan, math.nan)
     return Crossed(mean, *ends, *alone, *parts, S, M)
 

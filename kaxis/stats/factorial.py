@@ -13,7 +13,7 @@ from kaxis.errors import KaxisError, hint
 from kaxis.spec.learners import parse
 from kaxis.stats.blocks import asked, check_there, estimates, incomplete
 from kaxis.stats.multiplicity import holm
-from kaxis.stats.scales import log_weights, scaled
+from kaxis.stats.scales import log_weights, off_scale, scaled
 
 __all__ = ["FACTORS", "factorial", "find_design"]
 
@@ -85,7 +85,7 @@ def factorial(
         "factors": list(factors),
         "family": "terms of one kind (main, carried, interaction) at one K of one source, or their slopes: Holm",
         "origin": cube.attrs.get("origin", "store"),
-        "notes": incomplete(cube, *runs.values()),
+        "notes": [*incomplete(cube, *runs.values()), *off_scale(cube, scale, list(runs.values()))],
     }
     return out
 

@@ -20,6 +20,7 @@ from kaxis.errors import KaxisError, hint
 __all__ = [
     "BOOTSTRAP_COVERAGE",
     "KINDS",
+    "ROUNDING",
     "bca_interval",
     "bootstrap_interval",
     "check_interval",

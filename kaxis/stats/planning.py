@@ -37,6 +37,8 @@ def power(effect: float, sd: float, n: int, alpha: float = 0.05) -> float:
     if not sd > 0:
         return math.nan
     shift, edge = abs(effect) / sd * math.sqrt(n), scipy.stats.t.ppf(1 - alpha / 2, n - 1)
+    if shift > 1e3 * edge:
+        return 1.0  # beyond what the noncentral t is computed for
     distribution = scipy.stats.nct(n - 1, shift)
     return float(np.nan_to_num(distribution.sf(edge)) + np.nan_to_num(distribution.cdf(-edge)))
 

@@ -37,8 +37,8 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
         with others), ``best`` (share of resampled studies in which its mean is the highest), ``place_ci`` (interval of
         its place by true mean accuracy), ``change`` (a seed's rank at this K minus that at the smallest K at which the
         source has a whole seed) with ``change_ci``. Over (source, K): ``agreement``, mean over seeds of Kendall's tau-b
-        between a seed's order at this K and at that smallest, with ``agreement_ci``; ``n_seeds``. NaN for learners that
-        a source does not have.
+        between a seed's order at this K and at that smallest, with ``agreement_ci``; ``n_seeds``, and ``n_change`` of
+        them that are whole at that smallest K too. NaN for learners that a source does not have.
 
     Raises
     ------
@@ -69,6 +69,7 @@ def rankings(cube: xr.Dataset, *, interval: str = "t", prob: float = 0.95) -> xr
             **_best(accuracy.where(whole & has), prob),
             "change": change.effect,
             "change_ci": change.ci,
+            "n_change": change.n_seeds,
             "agreement": agreement.effect,
             "agreement_ci": agreement.ci,
             "n_seeds": whole.sum("seed"),

@@ -10,9 +10,16 @@ import xarray as xr
 
 from kaxis.errors import KaxisError, hint
 
-__all__ = ["SCALES", "SHAPES", "headroom", "log_weights", "normalise", "scaled"]
+__all__ = ["NO_NUMBER", "SCALES", "SHAPES", "headroom", "log_weights", "normalise", "off_scale", "scaled"]
 
 SCALES = ("pp", "normalised", "logit")
+
+NO_NUMBER = {
+    "pp": "not done for both learners (or without headroom)",
+    "normalised": "not done for both learners (or without headroom)",
+    "logit": "not done for both learners (or with an accuracy of 0 or 1, which has no log odds)",
+}
+"""Why a seed has no number on a scale."""
 
 SHAPES = {
     "slope": ("slope on ln K", " per unit of ln K"),
@@ -49,6 +56,19 @@ def headroom(cube: xr.Dataset, learners: Sequence[str]) -> xr.DataArray:
     """1 - chance, as the learners' cells have it, NaN where that is nothing: over (source, K, seed)."""
     room = (1 - cube.chance).sel(learner=list(learners)).mean("learner")
     return room.where(room > 0)
+
+
+def off_scale(cube: xr.Dataset, scale: str, learners: Sequence[str]) -> list[str]:
+    """Cells that are done and have no number on a scale, by name."""
+    own = cube.sel(learner=list(learners))
+    lost, why = {
+        "pp": (xr.zeros_like(own.test_accuracy, bool), ""),
+        "normalised": (own.chance >= 1, "no headroom above chance"),
+        "logit": ((own.test_accuracy <= 0) | (own.test_accuracy >= 1), "an accuracy of 0 or 1 has no log odds"),
+    }[scale]
+    at = (lost & (own.status == "done")).transpose("source", "K", "learner", "seed")
+    places = [at[dim].values[i] for dim, i in zip(at.dims, np.nonzero(at.values), strict=True)]
+    return [f"{source} K={K} {name} seed {seed}: {why}" for source, K, name, seed in zip(*places, strict=True)]
 
 
 def scaled(cube: xr.Dataset, scale: str, learners: Sequence[str]) -> tuple[xr.DataArray, str]:

@@ -10,6 +10,7 @@ import xarray as xr
 from scipy.special import stdtrit
 
 from kaxis.errors import KaxisError
+from kaxis.spec.catalog import set_of
 from kaxis.stats.blocks import check_there
 from kaxis.stats.intervals import check_interval, constant
 from kaxis.stats.per_seed import numbers
@@ -54,22 +55,26 @@ def over_sets(
         Over (source,): ``effect``, ``se``, ``n_seeds``. Over sets: ``mean`` with ``ci``; ``new_ci``, where the estimate
         of a new set lies, drawn and measured as these were; ``hk_ci``, Hartung and Knapp's interval with weights by
         precision; ``tau`` (spread of the sets' true effects, Paule and Mandel), ``I2`` (share of the variance that it
-        is), ``Q_p`` (of no heterogeneity, chi-square); ``n_sets``.
+        is), both from variances that few seeds know badly; ``anova_p`` (of no heterogeneity, Welch's analysis of
+        variance over the sets' seeds) and ``Q_p`` (by Cochran's Q as chi-square, as published where each set's error
+        is known: of five seeds it errs in 13 to 32 % of cases where it says 5); ``n_sets``.
 
     Raises
     ------
     KaxisError
         For fewer than three sets, two sources of one set, a set with fewer than two seeds or no spread.
     """
-    names = sources or [str(s) for s in cube.source.values if str(s).split("/")[0] != "synthetic"]
+    names = sources or [str(s) for s in cube.source.values if set_of(str(s)) != "synthetic"]
     for name in names:
         check_there(cube, name, "source")
     of: dict[str, list[str]] = {}
     for name in names:
-        of.setdefault(_set(name), []).append(name)
+        of.setdefault(set_of(name), []).append(name)
     if twice := [legs for legs in of.values() if len(legs) > 1]:
         raise KaxisError(f"sets: {' and '.join(twice[0][:3])} are one set; choose with --source")
     check_interval("t", prob)
+    from statsmodels.stats.oneway import anova_oneway
+
     d, about = numbers(cube.sel(source=names), learner, baseline, K, shape)
     if lost := [name for name in sources or () if name not in d.source.values]:
         why = next((r for r in about.get("refused", []) if r.startswith(f"{lost[0]}:")), f"{lost[0]}: no such number")
@@ -85,6 +90,8 @@ def over_sets(
     effect, n = d.mean("seed"), d.notnull().sum("seed")
     se = d.std("seed", ddof=1) / np.sqrt(n)
     out = xr.Dataset({"effect": effect, "se": se, "n_seeds": n}).merge(_together(effect.values, se.values, prob))
+    seeds = [d.sel(source=name).dropna("seed").values for name in d.source.values]
+    out["anova_p"] = float(anova_oneway(seeds, use_var="unequal").pvalue)
     out.attrs = about | {"ci_kind": "t over sets", "ci_prob": prob, "family": "one question over sets"}
     return out
 
@@ -120,8 +127,3 @@ def _together(effect: Any, se: Any, prob: float) -> xr.Dataset:
         | {**one, "Q_p": float(chi2.sf(Q, k - 1)), "n_sets": k},
         coords={"ci_bound": bounds},
     )
-
-
-def _set(source: str) -> str:
-    """The data set of a source, whose views and samples are not other sets."""
-    return source.split("/")[0]

@@ -10,18 +10,14 @@ import numpy as np
 import xarray as xr
 
 from kaxis.errors import KaxisError
-from kaxis.stats.arrays import estimate, seed_correlation
+from kaxis.spec.catalog import set_of
+from kaxis.stats.apart import AGAINST, apart_means
+from kaxis.stats.arrays import estimate
 from kaxis.stats.blocks import asked, attributes, block, check_pair, check_there, difference, nets
-from kaxis.stats.models import welch
 from kaxis.stats.multiplicity import holm
-from kaxis.stats.scales import log_weights, scaled
+from kaxis.stats.scales import NO_NUMBER, log_weights, off_scale, scaled
 
 __all__ = ["AGAINST", "conflict", "differential"]
-
-AGAINST = -0.3
-"""Correlation of the legs' slopes over seeds of one number from which on they run against each other. Welch's interval
-covers .87 to .90 at correlations of -.7 to -.5, whatever n; the paired interval from here on and Welch's above cover
-.94 to .97 (40,000 simulated studies of 5 and 10 seeds, correlations from -.7 to 0)."""
 
 
 def conflict(
@@ -38,9 +34,10 @@ def conflict(
     """Slope on ln K of the real leg minus that of the synthetic one, over the K that both have.
 
     Seeds of one number share initial weights and batch order where inputs have one size, and nothing of their data. One
-    slope per seed, then Welch's interval, as of independent groups; but the paired interval of seeds of one number
-    where their slopes run against each other (``seed_correlation`` of `AGAINST` or below), since Welch's covers too
-    little there. ``welch_ci`` and ``paired_ci`` are both given.
+    slope per seed, then Welch's interval, as of independent groups; but where both legs have the same seeds, and slopes
+    of one number run against each other (``seed_correlation`` of `AGAINST` or below), the paired interval, since
+    Welch's covers too little there. ``welch_ci`` and ``paired_ci`` (of the seeds in common) are both given. Effects at
+    each K go by the same rule.
 
     Parameters
     ----------
@@ -60,14 +57,16 @@ def conflict(
         ``slope`` with ``slope_ci`` over (leg,), ``difference`` of the slopes (real - synthetic) with ``ci`` of the kind
         in attrs, and ``p``: Welch's, or of pairs the exact sign-flip test's (``n_pairs`` seeds that were paired, else
         0);
-        ``effect_difference`` with ``effect_ci``, ``effect_p`` and Holm's ``effect_p_holm`` over (K,);
-        ``reversal``: whether both slopes' intervals exclude 0 on opposite sides. Units in attrs, and, where it is
+        ``effect_difference`` with ``effect_ci``, ``effect_p``, Holm's ``effect_p_holm`` and ``effect_n_pairs`` over
+        (K,); ``reversal``: whether both slopes' intervals exclude 0 on opposite sides, and that of their difference
+        does. Units in attrs, and, where it is
         known, ``nets`` and the most samples that either source's training saw, each pass counted: ``samples_seen``.
 
     Raises
     ------
     KaxisError
-        For a source that is not there, or fewer than two K in common.
+        For a source that is not there, two legs of one image set (whose seeds share images: `differential`), or fewer
+        than two K in common.
     """
     tables, units = _legs(cube, learner, baseline, (synthetic, real), scale, drop_incomplete)
     slopes = [xr.dot(table, log_weights(table.K.values), dim="K") for table in tables]
@@ -82,6 +81,7 @@ def conflict(
         "scale": scale,
         "family": f"one slope difference; {out.sizes['K']} effects at matched K, Holm",
     }
+    out.attrs["notes"] += off_scale(cube.sel(source=[synthetic, real]), scale, (learner, baseline))
     if len(own := nets(cube.sel(source=[synthetic, real], learner=[learner, baseline]))) == 2:
         out.attrs["nets"] = [own[synthetic], own[real]]
     if {"epochs", "n_train"} <= set(cube):
@@ -100,12 +100,18 @@ def _legs(
         check_there(cube, source, "source")
     if sources[0] == sources[1]:
         raise KaxisError(f"synthetic and real are both '{sources[1]}'; compare two sources")
+    if (one := set_of(sources[0])) == set_of(sources[1]) != "synthetic":
+        raise KaxisError(
+            f"{sources[0]} and {sources[1]} are legs of one set, {one}, whose seeds share images: pair them, kaxis "
+            f"analyze differential --slope --of {sources[1]} --against {sources[0]}"
+        )
     accuracy, units = scaled(cube, scale, (learner, baseline))
-    return _tables(cube, difference(accuracy, learner, baseline), learner, baseline, sources, drop_incomplete), units
+    effects = difference(accuracy, learner, baseline)
+    return _tables(cube, effects, learner, baseline, sources, drop_incomplete, NO_NUMBER[scale]), units
 
 
 def _tables(
-    cube: xr.Dataset, effects: xr.DataArray, learner: str, baseline: str, sources: tuple[str, str], drop: bool
+    cube: xr.Dataset, effects: xr.DataArray, learner: str, baseline: str, sources: tuple[str, str], drop: bool, why: str
 ) -> list[xr.DataArray]:
     """Effects of either source over the K that both have, seeds complete."""
     wanted = asked(cube, learner, baseline)
@@ -115,42 +121,37 @@ def _tables(
         raise KaxisError(
             f"{sources[0]} and {sources[1]} have {len(shared)} values of K in common ({shared}); two are needed"
         )
-    return [block(effects.sel(source=s), wanted.sel(source=s), s, shared, drop) for s in sources]
+    return [block(effects.sel(source=s), wanted.sel(source=s), s, shared, drop, why) for s in sources]
 
 
 def _slopes_apart(slopes: list[xr.DataArray], prob: float) -> xr.Dataset:
-    """Slopes of either leg, one a seed, and the second minus the first: Welch's way and paired."""
+    """Slopes of either leg, one a seed, and the second minus the first."""
     each = [estimate(slope.values, prob) for slope in slopes]
-    apart = welch(slopes[1].values, slopes[0].values, prob)
-    both = _paired_slopes(slopes)
-    matched = estimate(both[:, 1] - both[:, 0], prob)
-    r = seed_correlation(both)
-    pairs = r <= AGAINST
-    main = (matched.mean, matched.lower, matched.upper, matched.p) if pairs else (*apart[:3], apart.p)
+    apart = apart_means(slopes[0], slopes[1], prob)
     return xr.Dataset(
         {
             "slope": ("leg", [e.mean for e in each]),
             "slope_ci": (("leg", "ci_bound"), [[e.lower, e.upper] for e in each]),
             "slope_p": ("leg", [e.p for e in each]),
             "n_seeds": ("leg", [e.n for e in each]),
-            "difference": main[0],
-            "ci": ("ci_bound", list(main[1:3])),
-            "p": main[3],
-            "n_pairs": len(both) if pairs else 0,
-            "welch_ci": ("ci_bound", [apart.lower, apart.upper]),
-            "df": apart.df,
-            "reversal": _excludes(each) and each[0].mean * each[1].mean < 0,
-            "seed_correlation": r,
-            "paired_ci": ("ci_bound", [matched.lower, matched.upper]),
+            "difference": apart.difference,
+            "ci": ("ci_bound", [apart.lower, apart.upper]),
+            "p": apart.p,
+            "n_pairs": apart.n_pairs,
+            "welch_ci": ("ci_bound", [apart.welch.lower, apart.welch.upper]),
+            "df": apart.welch.df,
+            "reversal": _excludes([*each, apart]) and each[0].mean * each[1].mean < 0,
+            "seed_correlation": apart.r,
+            "paired_ci": ("ci_bound", [apart.paired.lower, apart.paired.upper]),
         },
         coords={"ci_bound": ["lower", "upper"]},
     )
 
 
 def _effects_apart(tables: list[xr.DataArray], prob: float) -> xr.Dataset:
-    """The second leg's effects minus the first's at each K, Welch's way."""
+    """The second leg's effects minus the first's at each K, by the rule of the slopes."""
     shared = tables[0].K.values.tolist()
-    by_K = [welch(tables[1].sel(K=k).values, tables[0].sel(K=k).values, prob) for k in shared]
+    by_K = [apart_means(tables[0].sel(K=k), tables[1].sel(K=k), prob) for k in shared]
     p = np.array([w.p for w in by_K])
     return xr.Dataset(
         {
@@ -158,6 +159,7 @@ def _effects_apart(tables: list[xr.DataArray], prob: float) -> xr.Dataset:
             "effect_ci": (("K", "ci_bound"), [[w.lower, w.upper] for w in by_K]),
             "effect_p": ("K", p),
             "effect_p_holm": ("K", holm(p)),
+            "effect_n_pairs": ("K", [w.n_pairs for w in by_K]),
         },
         coords={"K": shared, "ci_bound": ["lower", "upper"]},
     )
@@ -219,6 +221,7 @@ def differential(
         "scale": scale,
         "family": "one",
     }
+    out.attrs["notes"] += off_scale(cube.sel(source=[of, against]), scale, (learner, baseline))
     return out
 
 
@@ -240,7 +243,7 @@ def _columns(
         check_there(cube, source, "source")
     if K is not None:
         return *_at(effects, sources, K), units
-    tables = _tables(cube, effects, learner, baseline, sources, False)
+    tables = _tables(cube, effects, learner, baseline, sources, False, NO_NUMBER[scale])
     slopes = [xr.dot(table, log_weights(table.K.values), dim="K") for table in tables]
     return slopes, [table.K.values.tolist() for table in tables], f"{units} per unit of ln K"
 
@@ -280,13 +283,6 @@ def _at(
         columns.append(own.sel(K=k, drop=True))
         chosen.append([k])
     return columns, chosen
-
-
-def _paired_slopes(slopes: list[xr.DataArray]) -> np.ndarray:
-    """Slopes of both legs over the seed numbers that both have, shape (seeds, 2)."""
-    by_seed = [dict(zip(slope.seed.values.tolist(), slope.values, strict=True)) for slope in slopes]
-    common = [seed for seed in by_seed[0] if seed in by_seed[1]]
-    return np.array([[leg[seed] for leg in by_seed] for seed in common]).reshape(-1, 2)
 
 
 def _excludes(estimates: list[Any]) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 import xarray as xr
 
 from kaxis.errors import KaxisError
-from kaxis.spec.catalog import CATALOG
 from kaxis.stats.arrays import flips_named
+from kaxis.stats.population import population
 from kaxis.stats.rows import rows
 
 __all__ = ["conflict_verdict", "population", "unequal_training", "verdict", "verdicts"]
@@ -66,7 +66,8 @@ def _of_conflict(result: xr.Dataset) -> list[str]:
         row |= {f"{leg}_{end}": float(result.slope_ci[i, j]) for j, end in enumerate(ENDS)}
         row |= {leg: about[leg], f"{leg}_n": int(result.n_seeds[i]), f"{leg}_p": float(result.slope_p[i])}
     row |= {f"ci_{end}": float(result.ci[j]) for j, end in enumerate(ENDS)}
-    row |= {k: about[k] for k in ("units", "ci_kind", "ci_prob")} | {"n_pairs": int(result.n_pairs)}
+    row |= {k: about[k] for k in ("units", "ci_kind", "ci_prob")}
+    row |= {k: result[k].item() for k in ("n_pairs", "difference", "p")}
     K = result.K.values.tolist()
     said = [conflict_verdict(row), *unequal_training(about)]
     return said + [population(about[leg], K, about["origin"]) for leg in legs]
@@ -153,7 +154,7 @@ def verdict(row: Mapping[str, Any], *, quantity: str, units: str, prob: float = 
         how = "no difference" if row["effect"] == 0 else f"{row['effect']:+.2f} {units}"
         return f"{quantity}: {how} in every one of {n} seeds; a spread of 0 gives no interval."
     if outcome == OPEN:
-        return f"{quantity}: the sign is open; anything from {span} agrees with these seeds ({called})."
+        return f"{quantity}: the sign is open; anything from {span} agrees with these seeds ({called}){reservation}."
     return f"{quantity} is {outcome}: {span} ({called}){reservation}."
 
 
@@ -178,7 +179,7 @@ def _outcome(row: Mapping[str, Any], prob: float, kind: str) -> tuple[str, str]:
         # Only BCa is undefined for seeds that differ (ties); the percentile interval beside it tells.
         return (UNDEFINED if kind == "bca" and math.isfinite(row.get("bootstrap_lower", math.nan)) else CONSTANT), ""
     if low <= 0 <= high:
-        return OPEN, ""
+        return OPEN, f"; but {flips_named(n)} rejects 0 (p = {p:.3g})" if p <= 1 - prob else ""
     doubts = []
     smallest = 2 / 2**n
     few = f"; with {n} seeds no exact test can confirm it (its smallest p is {smallest:.3g})"
@@ -193,56 +194,6 @@ def _outcome(row: Mapping[str, Any], prob: float, kind: str) -> tuple[str, str]:
     return ("above 0" if low > 0 else "below 0"), reservation
 
 
-def population(source: str, K: Sequence[int] = (), origin: str = "store") -> str:
-    """Over what the seeds of a source vary, so to what its intervals speak.
-
-    Parameters
-    ----------
-    source : str
-    K : sequence of int
-        Used; at as many classes as the set has, no seed draws a subset.
-    origin : {"store", "table"}
-        Of a table made elsewhere nothing is known.
-
-    Examples
-    --------
-    >>> population("digits", [10]).partition("; ")[0]
-    'digits: seeds vary initial weights and batch order on one fixed set'
-    """
-    if origin != "store":
-        unknown = (
-            "the table does not say what differs between its seeds, so it is not known what these intervals hold for"
-        )
-        return f"{source}: {unknown}."
-    merged = "/merge:" in f"/{source}"
-    if source.split("/")[0] == "synthetic":
-        grouping = "grouping of classes, " if merged else ""
-        return (
-            f"{source}: seeds vary teacher, inputs, {grouping}initial weights and batch order; nothing here speaks "
-            "of other kinds of teacher."
-        )
-    drawn = ["initial weights", "batch order"]
-    if any(f"/{key}:" in source for key in ("per", "total", "holdout")):
-        drawn.insert(0, "sample of training images")
-    if merged:
-        drawn.insert(0, "grouping of classes")
-    elif "/classes:" not in source and any(k != _classes(source) for k in K):
-        limit = _classes(source)
-        where = "where K leaves any out" if limit is None else f"below K = {limit}" if limit in K else ""
-        drawn.insert(0, f"class subset ({where})" if where else "class subset")
-    text = f"{', '.join(drawn[:-1])} and {drawn[-1]}"
-    return f"{source}: seeds vary {text} on one fixed set; nothing here speaks of other images or other sets."
-
-
-def _classes(source: str) -> int | None:
-    """Classes of a source in its label view, as far as they are known without looking at any data."""
-    name, *parts = source.split("/")
-    if name not in CATALOG:  # a user's own set, or one of an installed package
-        return None
-    views = CATALOG[name].views
-    return next((views[p] for p in parts if p in views), views.get("fine"))
-
-
 def conflict_verdict(row: Mapping[str, Any]) -> str:
     """What the comparison of a synthetic and a real leg supports.
 
@@ -251,7 +202,8 @@ def conflict_verdict(row: Mapping[str, Any]) -> str:
     row : mapping
         For either leg its name (``synthetic``, ``real``), the ends ``..._lower`` and ``..._upper`` of its slope's
         interval, its sign-flip ``..._p`` and ``..._n`` seeds; ``ci_lower`` and ``ci_upper`` (of real - synthetic) with
-        ``ci_kind``, ``ci_prob``, and ``n_pairs`` seeds where it is a paired interval; ``units``.
+        ``ci_kind``, ``ci_prob``, and where it is a paired interval ``n_pairs`` seeds, their sign-flip ``p`` and mean
+        ``difference``; ``units``.
     """
     low, high, units, prob = row["ci_lower"], row["ci_upper"], row["units"], row.get("ci_prob", 0.95)
     names, kind = f"{row['real']} and {row['synthetic']}", row.get("ci_kind", "Welch t")
@@ -262,6 +214,8 @@ def conflict_verdict(row: Mapping[str, Any]) -> str:
     n = f"n = {row['n_pairs']} pairs" if row.get("n_pairs") else f"n = {counts[0]} and {counts[1]}"
     called = f"{100 * prob:.10g} % {kind} interval, {n}"
     span = f"real minus synthetic {low:+.2f} to {high:+.2f} {units} ({called})"
+    if row.get("n_pairs"):  # a paired interval is one number a seed, as of any other effect
+        span += _outcome({**row, "effect": row["difference"], "n_seeds": row["n_pairs"]}, prob, kind)[1]
     if low <= 0 <= high:
         return f"{names}: no difference of slopes is shown; {span}. That is no proof that they agree."
     above = "above" if low > 0 else "below"

@@ -25,6 +25,9 @@ PARTS = ("", "tried/")
 
 MEMBER = re.compile(r"(tried/)?(cells/[0-9a-f]{20}\.json|studies/[^/\\]{1,255}\.json)")
 
+ELSEWHERE = re.compile(r".+/cells/[0-9a-f]{20}\.json")
+"""A record in an archive that was made otherwise."""
+
 
 def pack(store: Store, file: Path) -> int:
     """Write the records and studies of a store as one compressed tar file; returns how many records.
@@ -61,7 +64,7 @@ def opened(path: Path) -> Iterator[Store]:
         yield Store(path)
         return
     with tempfile.TemporaryDirectory(prefix="kaxis-") as folder:
-        others = []
+        elsewhere = []
         try:
             with gzip.open(path) as whole:  # to its end, where its sum stands: damaged it may look shorter
                 while whole.read(2**20):
@@ -71,7 +74,7 @@ def opened(path: Path) -> Iterator[Store]:
                     # Nothing but what a store has, by name: no link, no path that leads out.
                     name = member.name.removeprefix("./")
                     if not (member.isreg() and member.size <= LIMIT and MEMBER.fullmatch(name)):
-                        others.append(name)
+                        elsewhere += [name] if member.isreg() and ELSEWHERE.fullmatch(name) else []
                         continue
                     content = packed.extractfile(member)
                     target = Path(folder, name)
@@ -80,10 +83,8 @@ def opened(path: Path) -> Iterator[Store]:
         except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
             why = getattr(error, "strerror", None) or error
             raise KaxisError(f"{path}: no store, and no file of kaxis store pack ({why})") from None
-        if others and not (Path(folder) / "cells").is_dir():
-            raise KaxisError(
-                f"{path}: no file of kaxis store pack: no cells/ID.json is in it, but {', '.join(others[:3])}"
-            )
+        if elsewhere and not (Path(folder) / "cells").is_dir():
+            raise KaxisError(f"{path}: no file of kaxis store pack, in which records are cells/ID.json; {elsewhere[0]}")
         yield Store(folder)
 
 

@@ -194,7 +194,7 @@ class Store:
 
     def studies(self) -> list[tuple[Study, str]]:
         """What was asked for, oldest first, each with its date (ISO, UTC); files that are none go to `problems`."""
-        return sorted((asked for _, *asked in self.study_files()), key=lambda pair: pair[1])
+        return sorted(((study, created) for _, study, created in self.study_files()), key=lambda pair: pair[1])
 
     def study_files(self) -> Iterator[tuple[Path, Study, str]]:
         """The files of `studies`, by name, with what they say."""

@@ -135,6 +135,8 @@ def test_study_file_errors_name_the_file(tmp_path: Path) -> None:
         ("source = 'digits'\nK = [3]\n[plan]\nlow = [3]\nhigh = [5]", "K = 5 is in no sweep"),
         ("source = 'digits'\n[plan]\nlearner = 'dtgff'", "did you mean 'dtg_ff'"),
         ("source = 'digits'\nplan = 3", "plan = 3"),
+        ("source = 'digits'\n[plan]\nlearner = 'bp_deepsup'", "learner and baseline are both 'bp_deepsup'"),
+        ("source = 'digits'\n[small]\nstepz = 3", r"\[small\]: 'stepz' .*did you mean 'steps'"),
         ("source = 'digits'\nleg = []", "leg"),
         ("source = 'digits'\nsweep = []", "write one or more"),
         ("source = 'digits'\n[[sweep]]\nK = 3\n[[leg]]\nK = 5", "two names for the same"),

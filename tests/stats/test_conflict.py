@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from kaxis.errors import KaxisError
 from kaxis.stats.arrays import estimate
 from kaxis.stats.models import welch
 from kaxis.stats.sources import AGAINST, conflict
+from kaxis.stats.tables import cube_from_rows
 from kaxis.stats.verdict import verdicts
+from tests.helpers import Cli
 from tests.stats.cubes import AB, table
+from tests.stats.tables import write_table
 
 
 def legs(synthetic: float, real: float, r: float = 0.0, n: int = 8, spread: float = 0.1) -> xr.Dataset:
@@ -76,3 +82,60 @@ def test_the_interval_of_a_conflict_covers(n: int, rho: float) -> None:
         low, high = (e.lower, e.upper) if np.corrcoef(a, b)[0, 1] <= AGAINST else (w.lower, w.upper)
         hits += low <= 0 <= high
     assert 0.93 <= hits / studies <= 0.975
+
+
+def few_in_common(n: int = 10, common: int = 3) -> list[dict[str, Any]]:
+    """Independent legs, of which a few seeds have the same numbers and happen to run against each other."""
+    slope = {
+        "s": [0.5, 0.6, 0.4, 0.7, 0.5, 0.3, 0.6, 1.50, 1.52, 1.54],
+        "r": [1.13, 1.12, 1.10, *[2.4, 2.5, 2.6, 2.3] * 2],
+    }
+    return [
+        {"source": s, "K": K, "learner": name, "seed": i + (n - common) * (s == "r")}
+        | {"accuracy": 0.5 + (slope[s][i] * math.log(K) / 100 if name == "B" else 0)}
+        for s in "sr"
+        for K in (5, 10, 50)
+        for name in "AB"
+        for i in range(n)
+    ]
+
+
+def test_a_few_seeds_in_common_do_not_decide() -> None:
+    """Their pairs would say below, all seeds say above."""
+    out = conflict(cube_from_rows(few_in_common()), **AB, synthetic="s", real="r")
+    assert float(out.seed_correlation) <= AGAINST
+    assert float(out.paired_ci[1]) < 0 < float(out.ci[0])
+    assert (int(out.n_pairs), out.attrs["ci_kind"]) == (0, "Welch t")
+    assert out.ci.values == pytest.approx(out.welch_ci.values)
+    assert float(out.difference) == pytest.approx(float(out.slope[1] - out.slope[0]))
+
+
+def test_a_few_seeds_in_common_that_run_against_each_other_are_told(cli: Cli, tmp_path: Path) -> None:
+    file = write_table(tmp_path / "t.csv", few_in_common())
+    words = ["analyze", "conflict", file, "--synthetic", "s", "--real", "r", "--baseline", "A", "--learner", "B"]
+    assert "train those that one lacks" in cli(*words)[1]
+
+
+def test_effects_at_each_K_go_by_the_rule_of_the_slopes() -> None:
+    out = conflict(legs(1.0, 1.2, -0.7), **AB, synthetic="s", real="r")
+    assert out.effect_n_pairs.values.tolist() == [8, 8, 8]  # noise along ln K: as anticorrelated at each
+    cube = legs(1.0, 1.2, -0.7)
+    d = 100 * (cube.test_accuracy.sel(learner="B") - cube.test_accuracy.sel(learner="A"))
+    for K in (5, 10, 50):
+        e = estimate((d.sel(source="r", K=K) - d.sel(source="s", K=K)).values)
+        assert out.effect_ci.sel(K=K).values == pytest.approx([e.lower, e.upper])
+        assert float(out.effect_p.sel(K=K)) == e.p
+    assert conflict(legs(1.0, 1.2, 0.6), **AB, synthetic="s", real="r").effect_n_pairs.values.tolist() == [0, 0, 0]
+
+
+def test_what_no_exact_test_confirms_is_said_of_pairs_too() -> None:
+    words = verdicts(conflict(legs(1.0, 3.0, -0.7, n=5), **AB, synthetic="s", real="r"))[0]
+    assert "n = 5 pairs); with 5 seeds no exact test can confirm it (its smallest p is 0.0625)" in words
+
+
+def test_two_legs_of_one_set_share_images_and_are_no_conflict() -> None:
+    cube = legs(1.0, 3.0).assign_coords(source=["birds/coarse", "birds/total:500"])
+    with pytest.raises(KaxisError, match=r"legs of one set, birds, .*differential --slope --of birds/total:500"):
+        conflict(cube, **AB, synthetic="birds/coarse", real="birds/total:500")
+    both = legs(1.0, 3.0).assign_coords(source=["synthetic", "synthetic/balance:uniform"])
+    assert conflict(both, **AB, synthetic="synthetic", real="synthetic/balance:uniform").sizes["K"] == 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kaxis.errors import KaxisError
 from kaxis.stats.effects import paired
 from kaxis.stats.tables import cube_from_rows, read_csv
 from tests.helpers import Cli, kaxis
@@ -99,3 +102,35 @@ def test_what_must_not_matter_does_not(shift: float, order: list[int], extra: bo
     np.testing.assert_allclose(one.effect.values, sign * other.effect.values, atol=1e-9)
     np.testing.assert_allclose(one.ci.values, (sign * other.ci.values)[::sign], atol=1e-9)
     np.testing.assert_allclose(one.p.values, other.p.values)
+
+
+ROW = {"K": 5, "learner": "A", "seed": 0, "accuracy": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"Source": "x"}, "the column 'Source' would not be read; rename it 'source'"),
+        ({"Train Accuracy": 0.5}, "the column 'Train Accuracy' would not be read; rename it 'train_accuracy'"),
+        ({"K": "1_0"}, "K = 1_0: a whole number"),
+        ({"accuracy": "0.5_0"}, "accuracy = 0.5_0: a fraction"),
+    ],
+)
+def test_nothing_is_passed_over_for_how_it_is_written(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(KaxisError, match=re.escape(said)):
+        read_csv(write_table(tmp_path / "t.csv", [ROW | change]))
+
+
+def test_a_name_is_one_however_its_accents_are_typed() -> None:
+    names = [unicodedata.normalize(form, "Bé") for form in ("NFC", "NFD")]
+    cube = cube_from_rows([ROW | {"learner": name, "seed": seed} for seed, name in enumerate(names)])
+    assert cube.learner.values.tolist() == [names[0]]
+
+
+def test_chance_is_one_for_all_learners_of_a_seed() -> None:
+    both = [ROW | {"learner": name} for name in "AB"]
+    cube = cube_from_rows([both[0] | {"chance": 0.3}, both[1]])
+    assert cube.chance.values.ravel().tolist() == [0.3, 0.3]
+    assert cube_from_rows(both).chance.values.ravel().tolist() == [0.2, 0.2]
+    with pytest.raises(KaxisError, match=r"K=5 seed 0: chance is 0.1 and 0.58; it is of the data"):
+        cube_from_rows([both[0] | {"chance": 0.1}, both[1] | {"chance": 0.58}])

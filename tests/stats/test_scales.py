@@ -14,6 +14,7 @@ import scipy.stats
 from kaxis.errors import KaxisError
 from kaxis.stats.contrasts import contrast, slope_checks
 from kaxis.stats.effects import gap, layers, paired
+from kaxis.stats.factorial import factorial
 from kaxis.stats.intervals import KINDS, interval, t_interval
 from kaxis.stats.models import fieller
 from kaxis.stats.multiplicity import holm, max_t_p, simultaneous_band
@@ -267,3 +268,25 @@ def test_settings_that_are_named_only_where_they_differ_still_make_two_configura
             load_cube(store, {"source": "digits/holdout:0.1"} if "holdout" in more else {"source": "digits"})
     both = [load_cube(store, {"select": how, "source": "digits/holdout:0.1"}) for how in ("last", "best")]
     assert all(one.sizes["K"] == 3 for one in both)
+
+
+def test_seeds_without_log_odds_are_named_wherever_they_are_left_out() -> None:
+    rows = [
+        {"source": source, "K": K, "learner": name, "seed": s}
+        | {"accuracy": 1.0 if (source, K, name, s) == ("x", 5, "B", 2) else 0.6 + 0.01 * s + 0.02 * (name == "B")}
+        for source in ("x", "y")
+        for K in (5, 10)
+        for name in ("A", "B")
+        for s in range(4)
+    ]
+    cube, note = cube_from_rows(rows), "x K=5 B seed 2: an accuracy of 0 or 1 has no log odds"
+    pair = {"learner": "B", "baseline": "A", "scale": "logit"}
+    with pytest.raises(KaxisError, match=r"an accuracy of 0 or 1, which has no log odds\) at K=5 seed 2"):
+        contrast(cube.sel(source=["x"]), **pair)
+    dropped = contrast(cube.sel(source=["x"]), **pair, drop_incomplete=True)
+    assert dropped.n_seeds.values.tolist() == [3]
+    apart = differential(cube, **pair, of="x", against="y", K=(5, 5))
+    design = factorial(cube, factors=["gradient"], design={"A": {"gradient": 0}, "B": {"gradient": 1}}, scale="logit")
+    for found in (dropped, apart, design):
+        assert note in found.attrs["notes"]
+    assert contrast(cube, learner="B", baseline="A").attrs["notes"] == []

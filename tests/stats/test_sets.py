@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import f_oneway
 from scipy.stats import t as student
 
 from kaxis.errors import KaxisError
@@ -122,3 +123,28 @@ def test_what_is_refused(cli: Cli, tmp_path) -> None:
     assert (code, err) == (0, "")
     assert "a new set" in out
     assert "3 sets carry little" in out
+
+
+def test_whether_sets_differ_is_asked_of_their_seeds() -> None:
+    """Welch's analysis of variance, as scipy has it."""
+    rng = np.random.default_rng(0)
+    own = {f"s{i}": rng.normal(i, 1 + i, 5).tolist() for i in range(4)}
+    expected = f_oneway(*own.values(), equal_var=False).pvalue
+    assert float(over_sets(cube(own), K=5, **PAIR).anova_p) == pytest.approx(expected, rel=1e-6)
+
+
+def test_folders_of_ones_own_are_sets_of_their_own() -> None:
+    own = {f"folder:data/{name}/pca:32": drawn(m, 0.1) for m, name in enumerate(("birds", "cars", "dogs"))}
+    assert int(over_sets(cube(own), K=5, **PAIR).n_sets) == 3
+    twice = {**own, "folder:data/birds/merge:2/per:50": drawn(1.0, 0.1)}
+    with pytest.raises(KaxisError, match="are one set"):
+        over_sets(cube(twice), K=5, **PAIR)
+
+
+@pytest.mark.slow
+def test_sets_that_do_not_differ_are_told_apart_no_more_often_than_said() -> None:
+    """Cochran's Q is, where each set's error is known from five seeds."""
+    rng = np.random.default_rng(0)
+    found = [over_sets(cube({str(i): rng.normal(0, 1, 5).tolist() for i in range(4)}), K=5, **PAIR) for _ in range(600)]
+    assert 0.03 <= np.mean([float(f.anova_p) <= 0.05 for f in found]) <= 0.08
+    assert np.mean([float(f.Q_p) <= 0.05 for f in found]) >= 0.1

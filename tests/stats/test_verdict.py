@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from kaxis.stats.effects import paired
 from kaxis.stats.sources import differential
+from kaxis.stats.tables import cube_from_rows
 from kaxis.stats.verdict import conflict_verdict, population, verdict, verdicts
 from tests.stats.tables import AB, legs, row, wobble
 
@@ -88,3 +90,17 @@ def test_either_side_of_a_difference_says_what_its_own_seeds_vary(
     cube = legs(effects, {"cifar100/coarse": 4, "cifar100": 4}, (10, 20, 100)).assign_attrs(origin="store")
     _, *populations = verdicts(differential(cube, of="cifar100/coarse", against="cifar100", **question, **AB))
     assert tuple("class subset" in said for said in populations) == drawn
+
+
+def test_an_open_sign_that_the_exact_test_rejects_is_said_to_be() -> None:
+    """An interval by t and a test by signs may part; neither is left out."""
+    d = {5: [0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 3.0], 50: [0.1, 0.2, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 4.0]}
+    rows = [
+        {"K": K, "learner": name, "seed": s, "accuracy": 0.5 + (v / 100 if name == "B" else 0)}
+        for K, own in d.items()
+        for s, v in enumerate(own)
+        for name in "AB"
+    ]
+    words = verdicts(paired(cube_from_rows(rows), learner="B", baseline="A"))
+    assert [w.endswith("; but the exact sign-flip test rejects 0 (p = 0.00195).") for w in words[:2]] == [True, True]
+    assert words[2].endswith("confirms K = 5, 50.")

@@ -137,3 +137,27 @@ def test_check_looks_at_candidates_too(fill: Fill, cli: Cli, tmp_path: Path) -> 
     code, out, _ = cli("store", "check", "--store", tmp_path)
     assert code == 1
     assert str(other) in out
+
+
+@pytest.mark.parametrize(("top", "taken"), [("./", True), ("mine/", False)])
+def test_an_archive_that_was_made_by_hand_is_taken_or_refused(
+    top: str, taken: bool, fill: Fill, cli: Cli, tmp_path: Path
+) -> None:
+    """Never passed over as empty."""
+    two = fill(noisy(), tmp_path / "two")
+    with tarfile.open(tmp_path / "hand.tar.gz", "w:gz") as made:
+        made.add(two.path, top)
+    code, out, err = cli("store", "merge", tmp_path / "hand.tar.gz", "--store", tmp_path / "one")
+    assert (code, "30 records taken" in out) == ((0, True) if taken else (2, False))
+    assert ("records are cells/ID.json; mine/cells/" in err) != taken
+
+
+def test_study_files_that_are_none_stay_behind(fill: Fill, cli: Cli, tmp_path: Path) -> None:
+    two = fill(noisy(), tmp_path / "two")
+    (two.path / "studies" / "x.json").write_text("NaN")
+    code, out, _ = cli("store", "merge", two.path, "--store", tmp_path / "one")
+    assert (code, "studies/x.json: not a study" in out) == (1, True)
+    assert not (tmp_path / "one" / "studies" / "x.json").exists()
+    assert cli("store", "pack", tmp_path / "p.tar.gz", "--store", two.path)[0] == 0
+    with tarfile.open(tmp_path / "p.tar.gz") as packed:
+        assert "studies/x.json" not in packed.getnames()
