@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-__all__ = ["KaxisError", "each", "hint", "nearest", "out_of_memory", "visible"]
+__all__ = ["KaxisError", "each", "hint", "nearest", "out_of_memory", "told", "visible"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -29,6 +30,23 @@ class KaxisError(ValueError):
     def __init__(self, message: str, *, exit_code: int = 2) -> None:
         super().__init__(visible(" ".join(message.split())))
         self.exit_code = exit_code
+
+
+@contextlib.contextmanager
+def told(what: str, *, exit_code: int = 2) -> Iterator[None]:
+    """What the system says inside of a file that cannot be read or written, as a `KaxisError` that names it.
+
+    Examples
+    --------
+    >>> with told("--csv nowhere/t.csv"):
+    ...     open("nowhere/t.csv", "w")
+    Traceback (most recent call last):
+    kaxis.errors.KaxisError: --csv nowhere/t.csv: No such file or directory
+    """
+    try:
+        yield
+    except OSError as error:
+        raise KaxisError(f"{what}: {error.strerror or error}", exit_code=exit_code) from None
 
 
 def visible(text: str) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "text_digest",
     "unseal",
     "whole_file",
+    "write_bytes",
     "write_text",
 ]
 
@@ -68,8 +69,13 @@ def whole_file(file: Path) -> Iterator[Path]:
 
 def write_text(file: Path, text: str) -> None:
     """Text as UTF-8 whatever the locale, whole or not at all; line ends as they are."""
+    write_bytes(file, text.encode("utf-8", "surrogateescape"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Whole or not at all."""
     with whole_file(file) as part:
-        part.write_bytes(text.encode("utf-8", "surrogateescape"))
+        part.write_bytes(content)
 
 
 def read_bounded(file: Path, limit: int = LIMIT) -> bytes:

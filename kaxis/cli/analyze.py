@@ -264,7 +264,7 @@ def rankings(table: Table = None, /, *, out: Output = PLAIN) -> int:
         "Place, 95%: of its true mean, by a band over its differences to all others (1 is best).",
         "Ranks say who is ahead, not by how much; their intervals are rough.",
     ]
-    if fewer := [r for r in rows if r["n_change"] < r["n_seeds"]]:
+    if fewer := [r for r in rows if r["n_change"] != r["n_seeds"]]:
         places = dict.fromkeys(f"{r['source']} K = {r['K']} ({r['n_change']} of {r['n_seeds']})" for r in fewer)
         remarks.append(
             f"Change and agreement are over the seeds that are whole at the smallest K too: {', '.join(places)}."

@@ -10,8 +10,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from kaxis.cli.report import console, show_table
-from kaxis.errors import KaxisError, hint
-from kaxis.io import file_name, whole_file
+from kaxis.errors import KaxisError, hint, told
+from kaxis.io import file_name, write_bytes
 from kaxis.sources.lookup import image_set, image_sets
 from kaxis.spec.catalog import OWN, SYNTHETIC, source_info
 
@@ -165,18 +165,10 @@ def show(
     with style():
         sheet.savefig(made, format="png", dpi=120)
     file = out / f"{file_name(name)}_{labels.replace(':', '')}{'_augmented' if augmented else ''}.png"
-    _keep(file, made.getvalue())
+    with told(f"--out {file.parent}"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(file, made.getvalue())
     drawn = [min(columns, int((task.y_train == k).sum())) for k in range(K)]
     each = str(drawn[0]) if len(set(drawn)) == 1 else f"{min(drawn)} to {max(drawn)}"
     print(f"{file}: {K} classes of {name}, {each} training images each")
     return 0
-
-
-def _keep(file: Path, content: bytes) -> None:
-    """Write a figure whole or not at all."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(file) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise KaxisError(f"--out {file.parent}: {error.strerror or error}") from None

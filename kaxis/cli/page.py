@@ -27,7 +27,7 @@ from kaxis.cli.common import (
 from kaxis.cli.common import Table as TablePath
 from kaxis.cli.contrast import UNTIL_CLEAR
 from kaxis.cli.report import LEFT, Report, interval, number
-from kaxis.errors import KaxisError, hint
+from kaxis.errors import KaxisError, hint, told
 from kaxis.io import file_name, write_text
 
 if TYPE_CHECKING:
@@ -76,10 +76,8 @@ def report(
     page = _Maker(cube, store, table, Pair(baseline, names), first).page(conditions(where), source)
     from kaxis.page import render
 
-    try:
+    with told(f"--out {out}"):
         write_text(out, render(page))
-    except OSError as error:
-        raise KaxisError(f"--out {out}: {error.strerror or error}") from None
     print(out)
     return 0
 

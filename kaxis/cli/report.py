@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaxis.errors import KaxisError, visible
+from kaxis.errors import told, visible
 from kaxis.io import write_text
 
 if TYPE_CHECKING:
@@ -148,10 +148,8 @@ class Report:
     def show(self, *, as_json: bool = False, form: str = "", csv_file: Path | None = None) -> None:
         """Print as text, as JSON, or in another `form` of `FORMS`; with a file, keep the rows as CSV too."""
         if csv_file is not None:
-            try:
+            with told(f"--csv {csv_file}"):
                 write_text(csv_file, self.csv())
-            except OSError as error:
-                raise KaxisError(f"--csv {csv_file}: {error.strerror or error}") from None
         if as_json or form:
             print(FORMS["json" if as_json else form](self))
             return

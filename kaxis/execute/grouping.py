@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from kaxis.nets.plan import conv_counts, counts
+from kaxis.nets.plan import cell_counts
 from kaxis.spec.catalog import n_classes, source_info
 from kaxis.spec.cell import Cell
 from kaxis.spec.images import ImageSpec
 from kaxis.spec.learner import TableLearner
 from kaxis.spec.learners import TABLE
-from kaxis.spec.net import VGGSpec
 from kaxis.spec.source import SourceSpec
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.train.schedule import step_count
@@ -69,10 +67,8 @@ def flops(cell: Cell) -> float:
     learner = cell.algorithm
     if not isinstance(learner, TableLearner):  # what it costs is its own affair: as backprop with a head on every layer
         learner = TABLE["bp_deepsup"].plain()
-    shape: dict[str, Any] = {"K": cell.K, "batch": cell.training.batch_size, "learner": learner}
-    if isinstance(cell.net, VGGSpec):
-        return conv_counts(**shape, net=cell.net, size=cell.size)["flops_step"] * steps_of(cell)
-    return counts(**shape, net=cell.net, inputs=_inputs(cell.data))["flops_step"] * steps_of(cell)
+    inputs = cell.size if cell.net.conv else _inputs(cell.data)
+    return cell_counts(cell, inputs, learner)["flops_step"] * steps_of(cell)
 
 
 def _inputs(data: SourceSpec) -> int:

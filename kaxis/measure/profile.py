@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kaxis.errors import KaxisError
+from kaxis.errors import told
 
 __all__ = ["WAIT", "Profile", "profiler"]
 
@@ -35,14 +35,12 @@ class Profile:
     def prove(self) -> None:
         """Raise `KaxisError` if the file cannot be written, before anything is trained; what is in it stays."""
         new = not self.file.exists()
-        try:
+        with told(f"profile {self.file}"):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("a"):
                 pass
             if new:
                 self.file.unlink()
-        except OSError as error:
-            raise KaxisError(f"profile {self.file}: {error.strerror}") from None
 
 
 @contextmanager

@@ -91,8 +91,8 @@ def _visit(subject: Subject, device: str, steps: int) -> Timing:
             if device == "cuda":
                 torch.cuda.synchronize()
             seen.predictions = [_seconds(device, lambda: list(stack.evaluate("test"))) for _ in range(PREDICTIONS)]
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError) and not out_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
             raise
         return Timing(failed="out of memory")
     return seen

@@ -1,7 +1,5 @@
-"""The layers of the conv nets, and the arithmetic of all nets, known without torch.
-
-VGG8 is the paper's (channels, pools, goodness pooling); of VGG11 it prints channels and the first pool, of VGG13 the
-name alone: their other pools, and all of VGG13, are ours.
+"""The layers of the conv nets (what of them is the paper's: `kaxis.spec.net`), and the arithmetic of all nets, known
+without torch.
 """
 
 from __future__ import annotations
@@ -154,12 +152,13 @@ def counts(*, K: int, inputs: int, net: MLPSpec, batch: int, learner: TableLearn
     return _counts(K, trunk, [width] * (depth if learner.heads == "every" else 1), learner, batch)
 
 
-def cell_counts(cell: Cell, inputs: int) -> dict[str, int]:
-    """Those of a cell whose learner is of the table, on `inputs` features, or of a conv net images of so many pixels a
-    side.
+def cell_counts(cell: Cell, inputs: int, learner: TableLearner | None = None) -> dict[str, int]:
+    """Those of a cell on `inputs` features, or of a conv net images of so many pixels a side; of its own learner, which
+    is of the table, or of another.
     """
-    assert isinstance(cell.algorithm, TableLearner)
-    shape: dict[str, Any] = {"K": cell.K, "batch": cell.training.batch_size, "learner": cell.algorithm}
+    of = learner or cell.algorithm
+    assert isinstance(of, TableLearner)
+    shape: dict[str, Any] = {"K": cell.K, "batch": cell.training.batch_size, "learner": of}
     if isinstance(cell.net, VGGSpec):
         return conv_counts(**shape, net=cell.net, size=inputs)
     return counts(**shape, net=cell.net, inputs=inputs)

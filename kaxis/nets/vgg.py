@@ -3,10 +3,7 @@
 Shape suffixes: B batch, C channels, S side in pixels, G goodness features, K classes. Layer l: a = relu(conv h + b).
 Its head reads the pooled vector of a^power, taken before the layer's own pooling, divided by T. What goes up is
 pool -> norm over channels -> dropout. That block is the same for every learner: local ones detach what goes up, nothing
-else.
-
-VGG8 is the paper's (channels, pools, goodness pooling); of VGG11 it prints channels and the first pool, of VGG13 the
-name alone: their pools, and all of VGG13, are ours.
+else. What of the nets is the paper's: `kaxis.spec.net`.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from kaxis.errors import KaxisError
-from kaxis.io import whole_file
+from kaxis.errors import KaxisError, told
+from kaxis.io import write_bytes
 from kaxis.plots.style import style
 
 __all__ = ["drawn", "save"]
@@ -55,11 +55,8 @@ def save(
     writer.writeheader()
     writer.writerows(rows)
     made[f"{name}.csv"] = numbers.getvalue().encode("utf-8", "surrogateescape")
-    try:
+    with told(f"figures folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         for file, content in made.items():
-            with whole_file(folder / file) as part:
-                part.write_bytes(content)
-    except OSError as error:
-        raise KaxisError(f"figures folder {folder}: {error.strerror or error}") from None
+            write_bytes(folder / file, content)
     return [folder / file for file in made]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, told
 from kaxis.io import read_bounded
 from kaxis.sources import readers
 from kaxis.sources.archives import data_dir
@@ -29,25 +29,8 @@ LARGEST = 2**30
 """Bytes of the largest image file that is read."""
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
-OTHER_IMAGES = (
-    ".avif",
-    ".heic",
-    ".heif",
-    ".jp2",
-    ".j2k",
-    ".jxl",
-    ".svg",
-    ".tga",
-    ".ico",
-    ".dcm",
-    ".raw",
-    ".dng",
-    ".cr2",
-    ".nef",
-    ".exr",
-    ".hdr",
-    ".psd",
-    ".npy",
+OTHER_IMAGES = tuple(
+    ".avif .heic .heif .jp2 .j2k .jxl .svg .tga .ico .dcm .raw .dng .cr2 .nef .exr .hdr .psd .npy".split()
 )
 """Suffixes of images that are not read: counted, and said."""
 
@@ -193,11 +176,8 @@ def _listing(root: Path, wanted: tuple[str, ...] | None) -> _Listing:
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in a folder, by name; hidden files and folders (.ipynb_checkpoints, macOS's ._ files) do not count."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-    except OSError as error:
-        raise KaxisError(f"{folder}: {error.strerror or error}") from None
+    with told(str(folder)), os.scandir(folder) as entries:
+        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
 
 
 def _folders(root: Path) -> dict[str, Path]:
@@ -239,10 +219,8 @@ def _decode(files: list[Path], out: readers.Pixels) -> None:
 
     def one(i: int) -> None:
         size = out.shape[1:3]
-        try:
+        with told(str(files[i])):  # and not of the cache that it was to go to
             raw = read_bounded(files[i], LARGEST)
-        except OSError as error:  # said of the file, not of the cache that it was to go to
-            raise KaxisError(f"{files[i]}: {error.strerror or error}") from None
         out[i] = readers.decode(raw, str(files[i]), lambda image: ImageOps.fit(image, size))
 
     with ThreadPoolExecutor() as pool:

@@ -10,7 +10,15 @@ from kaxis.sources.image_set import Images
 from kaxis.spec.images import ImageSpec
 from kaxis.streams import stream
 
-__all__ = ["draw_classes", "draw_sample", "hold_out", "label_view"]
+__all__ = ["dealt", "draw_classes", "draw_sample", "hold_out", "label_view"]
+
+
+def dealt(seed: int, classes: int, groups: int) -> NDArray[np.int64]:
+    """The group of each class under ``merge:groups``: groups' sizes differ by one at most."""
+    order = stream(seed, f"merge/{groups}").permutation(classes)
+    group_of = np.empty(classes, np.int64)
+    group_of[order] = np.arange(classes) % groups
+    return group_of
 
 
 def label_view(images: Images, view: str, seed: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -28,9 +36,7 @@ def label_view(images: Images, view: str, seed: int) -> tuple[NDArray[np.int64],
         return images.labels[view], images.names[view]
     groups = int(view.removeprefix("merge:"))
     names = images.names["fine"]
-    order = stream(seed, f"merge/{groups}").permutation(len(names))
-    group_of = np.empty(len(names), np.int64)
-    group_of[order] = np.arange(len(names)) % groups
+    group_of = dealt(seed, len(names), groups)
     merged = tuple("+".join(names[i] for i in np.flatnonzero(group_of == g)) for g in range(groups))
     return group_of[images.labels["fine"]], merged
 

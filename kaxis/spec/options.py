@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self, cast
 
 from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
 
-from kaxis.errors import KaxisError, hint, nearest
+from kaxis.errors import KaxisError, hint, nearest, told
 from kaxis.io import read_bounded
 
 __all__ = ["Float", "Integers", "Option", "Spec", "Strings", "integers", "known", "read_toml", "strings", "validated"]
@@ -77,10 +77,10 @@ def read_toml(file: Path) -> dict[str, Any]:
     KaxisError
         In one line, if it cannot be read, is no TOML, or nests without end.
     """
+    with told(str(file)):
+        raw = read_bounded(file)
     try:
-        return tomllib.loads(read_bounded(file).decode("utf-8-sig").replace("\r\n", "\n"))
-    except OSError as error:
-        raise KaxisError(f"{file}: {error.strerror or error}") from None
+        return tomllib.loads(raw.decode("utf-8-sig").replace("\r\n", "\n"))
     except ValueError as error:  # no TOML, no UTF-8, a number of thousands of digits
         raise KaxisError(f"{file}: {error}") from None
     except RecursionError:

@@ -23,7 +23,7 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
-from kaxis.errors import KaxisError, out_of_memory
+from kaxis.errors import KaxisError, out_of_memory, told
 from kaxis.io import read_bounded
 from kaxis.spec.coded import CODED, LADDER, Coded, Setting
 from kaxis.spec.learner import SETTINGS, Switches
@@ -223,10 +223,8 @@ def load_rules(files: Iterable[str]) -> None:
     """
     for file in files:
         path = Path(file)
-        try:
+        with told(f"rules {file}"):
             code = hashlib.sha256(read_bounded(path)).hexdigest()[:16]
-        except OSError as error:
-            raise KaxisError(f"rules {file}: {error.strerror}") from None
         if (known := _loaded.get((str(path.resolve()), code))) and RULES.keys() >= known.keys():
             for made in known.values():  # another file may have taken a name since
                 _add(made)

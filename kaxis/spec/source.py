@@ -1,6 +1,4 @@
-"""Where labelled data come from: the teacher's options, and those of image sets. Difficulty, balance and hierarchy of
-the teacher are ours.
-"""
+"""Where labelled data come from: the options that all sources have."""
 
 from __future__ import annotations
 

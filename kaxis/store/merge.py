@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kaxis.errors import KaxisError
-from kaxis.io import LIMIT, read_bounded, whole_file
+from kaxis.errors import KaxisError, told
+from kaxis.io import LIMIT, read_bounded, whole_file, write_bytes
 from kaxis.spec.cell import Cell
 from kaxis.store.records import Store
 
@@ -35,17 +35,18 @@ def pack(store: Store, file: Path) -> int:
     Damaged and foreign files stay behind, so do weights and checkpoints.
     """
     packed = 0
-    try:
-        with whole_file(file) as part, tarfile.open(part, "w:gz", dereference=True) as made:
-            for prefix in PARTS:
-                place = Store(store.path / prefix)
-                for record in place.records(curves=False, outcomes=False):
-                    made.add(place.name(record), f"{prefix}cells/{place.name(record).name}", recursive=False)
-                    packed += not prefix
-                for study, *_ in place.study_files():
-                    made.add(study, f"{prefix}studies/{study.name}", recursive=False)
-    except OSError as error:
-        raise KaxisError(f"{file}: {error.strerror or error}", exit_code=1) from None
+    with (
+        told(str(file), exit_code=1),
+        whole_file(file) as part,
+        tarfile.open(part, "w:gz", dereference=True) as made,
+    ):
+        for prefix in PARTS:
+            place = Store(store.path / prefix)
+            for record in place.records(curves=False, outcomes=False):
+                made.add(place.name(record), f"{prefix}cells/{place.name(record).name}", recursive=False)
+                packed += not prefix
+            for study, *_ in place.study_files():
+                made.add(study, f"{prefix}studies/{study.name}", recursive=False)
     return packed
 
 
@@ -128,12 +129,8 @@ def merge(store: Store, other: Store) -> Merged:
 
 
 def _copy(source: Path, target: Path) -> None:
-    try:
-        content = read_bounded(source)
-        with whole_file(target) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise KaxisError(f"{target}: {error.strerror or error}", exit_code=1) from None
+    with told(str(target), exit_code=1):
+        write_bytes(target, read_bounded(source))
 
 
 def _apart(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:

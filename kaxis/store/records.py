@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kaxis.errors import KaxisError
+from kaxis.errors import KaxisError, told
 from kaxis.io import DAY, PART, file_name, read_bounded, sweep, text_digest, write_text
 from kaxis.spec.cell import FORMAT, Cell
 from kaxis.spec.study import Study
@@ -64,7 +64,7 @@ class Store:
         KaxisError
             If they cannot.
         """
-        try:
+        with told(f"store {self.path} cannot be written"):
             for name in ("cells", "studies", *(("weights",) if weights else ())):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self.path / name) as probe:
@@ -74,8 +74,6 @@ class Store:
             sweep(self.path)
             sweep(self.path / "checkpoints", 30 * DAY, "*.pt")  # of stacks that nobody goes on with
             sweep(self.path / "claims", name=f"*{CLAIM}")  # a living one's time is renewed
-        except OSError as error:
-            raise KaxisError(f"store {self.path} cannot be written: {error.strerror or error}") from None
 
     def _file(self, cell_id: str) -> Path:
         return self.path / "cells" / f"{cell_id}.json"
@@ -277,7 +275,5 @@ def _no_text(record: Mapping[str, Any]) -> bool:
 
 
 def _write(file: Path, text: str) -> None:
-    try:
+    with told(f"store {file}", exit_code=1):
         write_text(file, text)
-    except OSError as error:
-        raise KaxisError(f"store {file}: {error.strerror or error}", exit_code=1) from None

@@ -1,4 +1,7 @@
-"""What a record must hold: every field's type and range, and what its numbers must agree on."""
+"""What a record must hold: every field's type and range, and what its numbers must agree on.
+
+Later versions may add fields, which are passed over.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, NotRequired
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import AllowInfNan, ConfigDict, Strict, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from kaxis.errors import KaxisError
@@ -23,12 +26,9 @@ Count = Annotated[int, Strict(), Ge(0), Le(2**62)]
 Text = Annotated[str, Strict()]
 Looks = list[Fraction | None]
 Losses = list[Loss | None]
-OPEN = ConfigDict(extra="allow")
-"""Later versions may add fields; what this one reads is checked."""
 
 
 class Metrics(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     train_accuracy: NotRequired[Fraction]
     test_accuracy: NotRequired[Fraction]
     train_loss: NotRequired[Loss]
@@ -41,7 +41,6 @@ class Metrics(TypedDict):
 
 
 class Curves(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     step: list[Count]
     train_accuracy: Looks
     test_accuracy: Looks
@@ -54,7 +53,6 @@ class Curves(TypedDict):
 
 
 class Data(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     n_train: NotRequired[Annotated[int, Strict(), Ge(1)]]
     n_test: NotRequired[Annotated[int, Strict(), Ge(1)]]
     chance: NotRequired[Fraction]
@@ -65,7 +63,6 @@ class Data(TypedDict):
 
 
 class Counts(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     parameters: NotRequired[Count]
     buffers: NotRequired[Count]
     flops_step: NotRequired[Count]
@@ -73,7 +70,6 @@ class Counts(TypedDict):
 
 
 class Provenance(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     digest: NotRequired[Annotated[str, Strict(), MinLen(64)]]
     finished: NotRequired[Text]
     first_finished: NotRequired[Text]
@@ -83,7 +79,6 @@ class Provenance(TypedDict):
 
 
 class Named(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     name: Annotated[str, Strict(), MinLen(1)]
 
 
@@ -94,12 +89,10 @@ class Learner(Named):
 
 
 class Training(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     batch_size: Annotated[int, Strict(), Ge(1), Le(2**62)]
 
 
 class Config(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     source: Named
     K: Annotated[int, Strict(), Ge(2), Le(10**9)]
     seed: Annotated[int, Strict(), Ge(0), Le(2**63 - 1)]
@@ -109,7 +102,6 @@ class Config(TypedDict):
 
 
 class Tried(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     learner: Text
     id: Text
     status: Literal["done", "failed"]
@@ -118,13 +110,11 @@ class Tried(TypedDict):
 
 
 class Tuning(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     chosen: Text | None
     tried: Annotated[list[Tried], MinLen(1)]
 
 
 class Record(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
     config: Config
     status: Literal["done", "failed"]
     reason: Text

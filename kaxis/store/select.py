@@ -47,10 +47,8 @@ def flat(cell: Cell) -> dict[str, Any]:
     place = {"source": cell.source, "learner": cell.learner, "K": cell.K, "seed": cell.seed}
     train = {k: " ".join(v) if isinstance(v, list) else v for k, v in config["train"].items()}
     # A configuration leaves out what it has at its default, or what there was not when it was made.
-    defaults: dict[str, Any] = {"select": "last", "activation": "relu", "steps": "none", "epochs": "none"}
-    defaults |= {"weight_decay": 0.0}
-    if cell.net.conv:
-        defaults |= {"kernels": "plain"}
+    unnamed = {**cell.net.UNNAMED, **cell.training.UNNAMED, "weight_decay": 0.0}
+    defaults = {key: "none" if value is None else value for key, value in unnamed.items()}
     if "rule" not in config["learner"]:
         defaults |= {"label_smoothing": 0.0, **UNSAID}
     return {**defaults, **place, **learner, **net, **train}

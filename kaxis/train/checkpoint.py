@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from kaxis.errors import KaxisError
-from kaxis.io import PART, seal, unseal, whole_file
+from kaxis.io import PART, seal, unseal, write_bytes
 from kaxis.spec.cell import Cell
 from kaxis.train.stack import Stack
 
@@ -162,5 +162,4 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
     made = io.BytesIO()
     torch.save(content, made)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(file) as part:
-        part.write_bytes(seal(made.getvalue()))
+    write_bytes(file, seal(made.getvalue()))

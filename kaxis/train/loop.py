@@ -118,8 +118,8 @@ def train(
                 return _train(cells, data, device, tick, kept("cuda"), weights, after_step, stop), "cuda"
         with one_thread(), cpu_matmul(_smallest(cells[0])) as backend:
             return _train(cells, data, device, tick, kept(backend), weights, after_step, stop), backend
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError) or out_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        if out_of_memory(error):
             raise KaxisError(f"{cells[0]}: {memory_advice(cells[0], device)}", exit_code=1) from None
         raise
 

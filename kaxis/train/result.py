@@ -51,7 +51,7 @@ class Result:
         temperatures: list[float],
         right: NDArray[np.bool_],
     ) -> None:
-        """One checkpoint: accuracy and loss of each split that was looked at; which test samples are right."""
+        """One evaluation: accuracy and loss of each split that was looked at; which test samples are right."""
         earlier = [loss for loss in self.curves["train_loss"] if loss is not None] or self.curves["test_loss"]
         start = earlier[0] if earlier else math.inf
         for split, (_, loss) in seen.items():
