@@ -13,45 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from kaxis.cli import (
-    analyze,
-    audit,
-    cube,
-    data,
-    diagnose,
-    factorial,
-    figure,
-    figure_planning,
-    images,
-    learners,
-    locality,
-    page,
-    planning,
-    run,
-    sequential,
-    sets,
-    shrunk,
-    sources,
-    status,
-    store,
-)
+from kaxis.cli import analyze, audit, cube, data, diagnose, figure, learners, page, run, status, store
 from kaxis.errors import KaxisError, visible
-from kaxis.registry import Registry
+from kaxis.registry import Registry, modules
 from kaxis.train import ranks
 
-__all__ = [
-    "app",
-    "factorial",
-    "figure_planning",
-    "images",
-    "locality",
-    "main",
-    "planning",
-    "sequential",
-    "sets",
-    "shrunk",
-    "sources",
-]
+__all__ = ["app", "main"]
 
 app = App(
     name="kaxis",
@@ -65,6 +32,7 @@ for command in (run.run, status.status, cube.cube, diagnose.diagnose, page.repor
     app.command(command)
 for group in (analyze.app, figure.app, audit.app, data.app, store.app):
     app.command(group)
+list(modules(__name__))  # a verb of a group is a file that adds it there
 
 
 OWN = {name: frozenset(group) for name, group in (("analyze", analyze.app), ("figure", figure.app))}

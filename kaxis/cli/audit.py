@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from kaxis.cli.common import Json
+from kaxis.cli.common import Csv, Draw, Json, saved
 from kaxis.cli.report import Column, Report, number
 from kaxis.errors import KaxisError
 
 if TYPE_CHECKING:
     from kaxis.measure.options import Asked
 
-__all__ = ["Csv", "Depth", "Draw", "Rules", "Size", "Width", "app", "say"]
+__all__ = ["Depth", "Rules", "Size", "Width", "app"]
 
 app = App(
     name="audit",
@@ -26,13 +25,11 @@ app = App(
 )
 MiB = 2**20
 Row = Mapping[str, Any]
-Csv = Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")]
 Size = Annotated[int | None, Parameter(help="side of the images in pixels [32]; for the mlp, its inputs [256]")]
 Width = Annotated[float | None, Parameter(help="as for run: channels' factor, or units of the mlp")]
 Depth = Annotated[int | None, Parameter(help="hidden layers of the mlp")]
 Rules = Annotated[list[str] | None, Parameter(help="Python files that define learners (docs/add_a_learner.md)")]
 Precision = Annotated[Literal["float32", "bfloat16"] | None, Parameter(help="of a conv net's layers")]
-Draw = Annotated[Path | None, Parameter(name="--figure", help="folder to draw the figure into")]
 
 
 @app.default
@@ -102,7 +99,7 @@ def _drawn(rows: list[dict[str, Any]], folder: Path | None, json: bool) -> int:
     if folder is not None:
         from kaxis import plots
 
-        say(plots.save(*plots.audit(rows), folder, "audit"), json)
+        saved(plots.audit(rows), folder, "audit", on_stderr=json)
     return 0
 
 
@@ -200,9 +197,3 @@ def _along_k(place: str, rows: Sequence[Row]) -> list[str]:
         growth = many["flops_predict"] / few["flops_predict"], many["predict_bytes"] / few["predict_bytes"]
         said.append(f"{name} {growth[0]:.2f} x ({growth[1]:.2f} x)")
     return [f"{place}: arithmetic (memory) of a prediction at K = {high} over K = {low}: {'; '.join(said)}."]
-
-
-def say(files: Sequence[Path], quiet: bool) -> None:
-    """Name files that were written; on stderr where stdout holds JSON."""
-    for file in files:
-        print(file, file=sys.stderr if quiet else sys.stdout)

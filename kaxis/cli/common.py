@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,9 @@ __all__ = [
     "PLAIN",
     "Baseline",
     "Call",
+    "Csv",
+    "DataFolder",
+    "Draw",
     "Drawing",
     "Folder",
     "Interval",
@@ -63,6 +67,11 @@ Call = Annotated[
 ]
 Folder = Annotated[Path, Parameter(name="--out", help="folder to write to")]
 FIGURES = Path("figures")
+Csv = Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")]
+Draw = Annotated[Path | None, Parameter(name="--figure", help="folder to draw into")]
+DataFolder = Annotated[
+    Path | None, Parameter(name="--data", help="folder of image files; $KAXIS_DATA, else the user's cache")
+]
 Json = Annotated[bool, Parameter(name="--json", help="one JSON object on stdout")]
 Baseline = Annotated[str, Parameter(name="--baseline", help="the learner that is subtracted")]
 Learners = Annotated[
@@ -127,7 +136,7 @@ class Output(Read):
     """Where an analysis reads, and how it shows what it found."""
 
     json: Json = False
-    csv: Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")] = None
+    csv: Csv = None
     markdown: Annotated[bool, Parameter(help="print the table as Markdown")] = False
     latex: Annotated[bool, Parameter(help="print it as LaTeX, with booktabs")] = False
 
@@ -166,12 +175,12 @@ class Drawing(Read):
 DRAWN = Drawing()
 
 
-def saved(drawn: tuple[Figure, Sequence[Mapping[str, Any]]], out: Path, name: str) -> None:
-    """Write a figure and its numbers, and say which files these are."""
+def saved(drawn: tuple[Figure, Sequence[Mapping[str, Any]]], out: Path, name: str, *, on_stderr: bool = False) -> None:
+    """Write a figure and its numbers, and say which files these are: on stderr where stdout holds JSON."""
     from kaxis import plots
 
     for file in plots.save(*drawn, out, name):
-        print(file)
+        print(file, file=sys.stderr if on_stderr else sys.stdout)
 
 
 def open_store(path: Path | None) -> Store:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from kaxis.cli.common import DataFolder
 from kaxis.cli.report import console, show_table
 from kaxis.errors import KaxisError, hint, told
 from kaxis.io import file_name, write_bytes
@@ -20,10 +21,6 @@ __all__ = ["app"]
 app = App(
     name="data", help="Image sets: list them, fetch one, check the files, look at them.\n\nExample: kaxis data list"
 )
-
-Folder = Annotated[
-    Path | None, Parameter(name="--data", help="folder of image files; $KAXIS_DATA, else the user's cache")
-]
 
 
 def _place(data: Path | None) -> Path:
@@ -47,7 +44,7 @@ def _state(name: str, folder: Path) -> str:
 
 
 @app.command(name="list")
-def list_(*, data: Folder = None) -> int:
+def list_(*, data: DataFolder = None) -> int:
     """Every source: classes, image size, images, licence, download, whether its files are here.
 
     Example: kaxis data list --data ~/data
@@ -64,7 +61,7 @@ def list_(*, data: Folder = None) -> int:
 
 
 @app.command
-def get(name: str, /, *, data: Folder = None) -> int:
+def get(name: str, /, *, data: DataFolder = None) -> int:
     """Download an official archive; what an interrupted one left is gone on with, a wrong checksum is refused.
 
     Example: kaxis data get cifar100 --data ~/data
@@ -83,7 +80,7 @@ def get(name: str, /, *, data: Folder = None) -> int:
 
 
 @app.command
-def check(name: str, /, *, data: Folder = None) -> int:
+def check(name: str, /, *, data: DataFolder = None) -> int:
     """Read a set's files: sizes, labels, checksums. A file that is not the official one is named (exit 1).
 
     Example: kaxis data check cifar100 --data ~/data
@@ -123,7 +120,7 @@ def show(
     columns: int = 8,
     augmented: bool = False,
     out: Path = Path("figures"),
-    data: Folder = None,
+    data: DataFolder = None,
 ) -> int:
     """Draw a contact sheet: what a conv net sees, a row a class, with the labels it is told.
 

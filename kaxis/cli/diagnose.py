@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from kaxis.cli.common import Json, StorePath, Where, conditions, existing_store, name_skipped
+from kaxis.cli.common import (
+    Csv,
+    DataFolder,
+    Draw,
+    Json,
+    StorePath,
+    Where,
+    conditions,
+    existing_store,
+    name_skipped,
+    saved,
+)
 from kaxis.cli.report import Column, Report
 from kaxis.io import file_name
 
@@ -24,11 +33,11 @@ def diagnose(
     show: list[Literal["accuracy", "information", "temperatures"]] | None = None,
     store: StorePath = None,
     where: Where = None,
-    data: Path | None = None,
+    data: DataFolder = None,
     prob: Annotated[float, Parameter(help="of the t intervals over seeds")] = 0.95,
-    figure: Annotated[Path | None, Parameter(name="--figure", help="folder to draw the figures into")] = None,
+    figure: Draw = None,
     json: Json = False,
-    csv: Annotated[Path | None, Parameter(name="--csv", help="write the rows here too")] = None,
+    csv: Csv = None,
 ) -> int:
     """Layer by layer: accuracy, information about the label, temperatures; and how often layers disagree.
 
@@ -40,8 +49,6 @@ def diagnose(
     ----------
     show
         What to look at; all by default, temperatures where they are learned. Without information it is done in seconds.
-    data
-        Folder of image files; $KAXIS_DATA, else the user's cache.
     """
     target = existing_store(store)
     from kaxis.measure import diagnose as inside
@@ -72,8 +79,7 @@ def diagnose(
 
         for one in results:
             name = f"diagnose_{file_name(one.attrs['source'])}_K{one.attrs['K']}_{file_name(one.attrs['learner'])}"
-            for file in plots.save(*plots.diagnose(one), figure, name):
-                print(file, file=sys.stderr if json else sys.stdout)
+            saved(plots.diagnose(one), figure, name, on_stderr=json)
     return 0
 
 

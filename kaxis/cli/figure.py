@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import DRAWN, Drawing, Table, name_skipped
+from kaxis.cli.common import DRAWN, DataFolder, Drawing, Table, name_skipped
 from kaxis.errors import KaxisError, each
 from kaxis.io import file_name
 
@@ -171,17 +170,12 @@ def per_class(
     *,
     learner: str = "dtg_ff",
     baseline: str = "bp_deepsup",
-    data: Path | None = None,
+    data: DataFolder = None,
     out: Drawing = DRAWN,
 ) -> int:
     """Effects class by class, a panel for each K, with intervals over seeds and test samples; a file for each source.
 
     Example: kaxis figure per-class --store studies/results/published --where activation=relu
-
-    Parameters
-    ----------
-    data
-        Folder of image files; $KAXIS_DATA, else the user's cache.
     """
     from kaxis import plots
     from kaxis.measure import images

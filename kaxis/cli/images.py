@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Output, name_skipped
+from kaxis.cli.common import PLAIN, DataFolder, Output, name_skipped
 from kaxis.cli.report import Column, Report, interval, number
 
 __all__ = ["images"]
@@ -18,7 +17,7 @@ def images(
     *,
     baseline: str = "bp_deepsup",
     learner: str = "dtg_ff",
-    data: Path | None = None,
+    data: DataFolder = None,
     per_class: bool = False,
     prob: float = 0.95,
     out: Output = PLAIN,
@@ -31,8 +30,6 @@ def images(
 
     Parameters
     ----------
-    data
-        Folder of image files; $KAXIS_DATA, else the user's cache.
     per_class
         Class by class instead.
     """

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from kaxis.cli.audit import Csv, Depth, Draw, Rules, Size, Width, app, say
-from kaxis.cli.common import Json
+from kaxis.cli.audit import Depth, Rules, Size, Width, app
+from kaxis.cli.common import Csv, Draw, Json, saved
 from kaxis.cli.report import Column, Report
 
 __all__ = ["locality"]
@@ -72,5 +72,5 @@ def locality(
     if figure is not None:
         from kaxis import plots
 
-        say(plots.save(*plots.locality(matrix), figure, "locality"), json)
+        saved(plots.locality(matrix), figure, "locality", on_stderr=json)
     return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from cyclopts import Parameter
 
-from kaxis.cli.common import StorePath, check_output, open_store
+from kaxis.cli.common import DataFolder, StorePath, check_output, open_store
 from kaxis.cli.display import estimate, line, progress
 from kaxis.cli.report import counted
 from kaxis.cli.until import Until, longest, until_clear
@@ -56,7 +56,7 @@ def run(
     per_gpu: int = 1,
     shard: str = "1/1",
     store: StorePath = None,
-    data: Path | None = None,
+    data: DataFolder = None,
     small: bool = False,
     dry_run: bool = False,
     force: bool = False,
@@ -94,8 +94,6 @@ def run(
         Processes of each GPU, for small nets.
     shard
         i/n: the i-th of n shares of the study, for job arrays.
-    data
-        Folder of image files; $KAXIS_DATA, else the user's cache.
     small
         A study file's own setting for two cores, its [small] table.
     dry_run
