@@ -115,6 +115,7 @@ def run(
     if data is not None:  # sets of your own are looked at when the study is read, here and in every process
         os.environ["KAXIS_DATA"] = str(data.expanduser())
     study, target = _study(source, dict(options or {}), small), open_store(store)
+    _planned_before(study, target)
     if until := until if until and until.until_clear else None:
         until.check(study)
         if shard != "1/1" or force:
@@ -178,6 +179,17 @@ def _looked_at(study: Study) -> Study:
                 stacklevel=2,
             )
     return study
+
+
+def _planned_before(study: Study, target: Store) -> None:
+    """Says that a store has another plan of this study, by which analyses go on being judged."""
+    for other, created in target.studies() if study.plan and target.path.is_dir() else ():
+        if other.name == study.name and other.plan and other.plan != study.plan:
+            warnings.warn(
+                f"the study '{study.name}' has another plan in this store, of {created[:16]} UTC: the older one counts",
+                stacklevel=2,
+            )
+            return
 
 
 def _executed(study: Study, target: Store, profile: Path | None, how: dict[str, Any], json: bool) -> int:

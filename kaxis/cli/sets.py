@@ -74,6 +74,10 @@ def sets(
         f"variance: guesses from {_few(found)} seeds a set. p of none {float(found.anova_p):.2g} (Welch's analysis of "
         "variance).",
     ]
+    used = found.attrs.get("used_K", {})
+    if len(set(used.values())) > 1:
+        along = "; ".join(f"{name} {', '.join(own.split())}" for name, own in used.items())
+        remarks.append(f"The sets' numbers are over different K: {along}.")
     if k <= 5:
         remarks.append(f"{k} sets carry little: their t interval is {_wider(k, prob):.1f} times as wide as of many.")
     remarks += [f"Left out: {why}" for why in found.attrs["refused"]]

@@ -30,7 +30,8 @@ def numbers(
         raise KaxisError(f"K = {K} and {', '.join(shape)}: an effect at one K has no {next(iter(shape))}")
     if K is None:
         result = contrast(cube, learner=learner, baseline=baseline, drop_incomplete=True, **shape)
-        return result.per_seed, dict(result.attrs)
+        used = dict(zip(map(str, result.source.values), map(str, result.used_K.values), strict=True))
+        return result.per_seed, {**result.attrs, "used_K": used}
     if K not in cube.K.values:
         raise KaxisError(f"K = {K} is not there; there is {', '.join(map(str, cube.K.values))}")
     apart = 100 * difference(cube.test_accuracy.where(cube.status == "done"), learner, baseline).sel(K=K, drop=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,15 @@ def test_a_probability_is_not_rounded_to_certainty(tmp_path: Path, cli: Cli) -> 
     out = cli("analyze", "paired", file, "--baseline", "A", "--interval", "t", "--prob", "0.9999")[1]
     assert "99.99% t interval" in out
     assert "100%" not in out
+
+
+def test_a_second_plan_of_a_study_is_no_secret(tmp_path: Path, cli: Cli) -> None:
+    file, store = tmp_path / "s.toml", ["--store", tmp_path / "store"]
+    grid = (
+        "source = 'digits'\nK = [3, 5]\nseeds = 0\nsteps = 2\nlearners = ['bp', 'bp_deepsup']\n[plan]\nlearner = 'bp'\n"
+    )
+    for plan, said in (("", False), ("", False), ("low = [3]\nhigh = [5]\n", True)):
+        file.write_text(grid + plan)
+        with warnings.catch_warnings(record=True) as seen:
+            assert cli("run", file, "--jobs", "1", *store)[0] == 0
+        assert any("the study 's' has another plan in this store" in str(w.message) for w in seen) == said

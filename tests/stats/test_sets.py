@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from kaxis.errors import KaxisError
 from kaxis.stats.sets import over_sets
 from kaxis.stats.tables import cube_from_rows
 from tests.helpers import Cli
+from tests.stats.tables import write_table
 
 PAIR = {"learner": "B", "baseline": "A"}
 
@@ -148,3 +150,19 @@ def test_sets_that_do_not_differ_are_told_apart_no_more_often_than_said() -> Non
     found = [over_sets(cube({str(i): rng.normal(0, 1, 5).tolist() for i in range(4)}), K=5, **PAIR) for _ in range(600)]
     assert 0.03 <= np.mean([float(f.anova_p) <= 0.05 for f in found]) <= 0.08
     assert np.mean([float(f.Q_p) <= 0.05 for f in found]) >= 0.1
+
+
+def test_different_ranges_of_K_are_told(cli: Cli, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    along = {"a": (2, 5), "b": (10, 100), "c": (5, 50)}
+    rows = [
+        {"source": name, "K": K, "learner": who, "seed": s, "accuracy": round(0.5 + rng.normal(0, 0.02), 4)}
+        for name, both in along.items()
+        for K in both
+        for s in range(4)
+        for who in "AB"
+    ]
+    file = write_table(tmp_path / "t.csv", rows)
+    words = ["analyze", "sets", file, "--baseline", "A", "--learner", "B"]
+    assert "The sets' numbers are over different K: a 2, 5; b 10, 100; c 5, 50." in cli(*words)[1]
+    assert "over different K" not in cli(*words, "--at-K", "5")[1]
