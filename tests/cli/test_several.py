@@ -133,6 +133,6 @@ def test_a_second_plan_of_a_study_is_no_secret(tmp_path: Path, cli: Cli) -> None
     )
     for plan, said in (("", False), ("", False), ("low = [3]\nhigh = [5]\n", True)):
         file.write_text(grid + plan)
-        with warnings.catch_warnings(record=True) as seen:
+        with warnings.catch_warnings(record=True, action="always") as seen:
             assert cli("run", file, "--jobs", "1", *store)[0] == 0
         assert any("the study 's' has another plan in this store" in str(w.message) for w in seen) == said
