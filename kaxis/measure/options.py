@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from kaxis.errors import KaxisError
-from kaxis.spec.options import Float, Integers, Strings, known, read_toml
+from kaxis.spec.options import Float, Integers, Strings, parsed, read_toml
 
 __all__ = ["Asked", "asked_by", "bytes_of", "shape_of"]
 
@@ -67,7 +67,7 @@ class Asked:
         KaxisError
             For the first that does not fit.
         """
-        asked: Asked = known(cls, options)
+        asked: Asked = parsed(cls, options)
         if not asked.K or min(asked.K) < 2:
             raise KaxisError(f"K = {' '.join(map(str, asked.K)) or 'nothing'}: numbers of classes, 2 or more each")
         if asked.budget is not None:

@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 from pydantic import BeforeValidator
 
 from kaxis.errors import KaxisError
-from kaxis.spec.options import Strings, known, read_toml
+from kaxis.spec.options import Strings, parsed, read_toml
 
 __all__ = ["Cluster", "own_file"]
 
@@ -85,7 +85,7 @@ class Cluster:
         if own is None:
             own = read_toml(own_file()) if own_file().exists() else {}
         try:
-            return known(cls, {**own, **table})
+            return parsed(cls, {**own, **table})
         except KaxisError as error:
             raise KaxisError(f"cluster: {error}") from None
 

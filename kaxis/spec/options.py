@@ -15,7 +15,7 @@ from pydantic import AllowInfNan, BeforeValidator, TypeAdapter, ValidationError
 from kaxis.errors import KaxisError, hint, nearest, told
 from kaxis.io import read_bounded
 
-__all__ = ["Float", "Integers", "Option", "Spec", "Strings", "integers", "known", "read_toml", "strings", "validated"]
+__all__ = ["Float", "Integers", "Option", "Spec", "Strings", "integers", "parsed", "read_toml", "strings", "validated"]
 
 
 MOST = 100_000
@@ -116,7 +116,7 @@ class Spec:
         return cls(**{**cls.UNNAMED, **given})
 
 
-def known(kind: type[Any], options: Mapping[str, Any]) -> Any:
+def parsed(kind: type[Any], options: Mapping[str, Any]) -> Any:
     """A dataclass from options as typed; unknown keys, wrong types and values out of range are errors.
 
     Raises
@@ -132,7 +132,7 @@ def known(kind: type[Any], options: Mapping[str, Any]) -> Any:
 
 
 def validated(kind: type[Any], options: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Any:
-    """As `known`, for keys that are known to exist; `names` are those that users know them by."""
+    """As `parsed`, for keys that are known to exist; `names` are those that users know them by."""
     for each in fields(kind):
         if isinstance(options.get(each.name), bool) and "bool" not in str(each.type):  # else true would be 1
             name = (names or {}).get(each.name, each.name)
