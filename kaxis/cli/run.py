@@ -115,7 +115,6 @@ def run(
     if data is not None:  # sets of your own are looked at when the study is read, here and in every process
         os.environ["KAXIS_DATA"] = str(data.expanduser())
     study, target = _study(source, dict(options or {}), small), open_store(store)
-    _planned_before(study, target)
     if until := until if until and until.until_clear else None:
         until.check(study)
         if shard != "1/1" or force:
@@ -133,6 +132,7 @@ def run(
             print(f"Planned: {_question(most.plan)}.")
             print(f"If it is not clear before: {_left(most, target, jobs, device, '1/1')}")
         return _job_script(study, target) if on == "slurm" else 0
+    _planned_before(study, target)
     how = {
         "on": on,
         "jobs": jobs,

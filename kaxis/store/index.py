@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kaxis.io import read_bounded, seal, unseal, write_bytes
+from kaxis.io import read_bounded, seal, unseal, whole_file
 
 __all__ = ["Index", "Stamp", "stamp_of"]
 
@@ -75,9 +75,8 @@ class Index:
         """Write the rows of the files that are there, if it is worth it; where it cannot be, it is not."""
         rows = {name: self._rows[name] for name in names if name in self._rows}
         if len(rows) >= FEWEST and self._new > SHARE * len(rows):
-            text = json.dumps({"by": self._by, **_columns(rows)}, separators=(",", ":"))
-            with contextlib.suppress(OSError):
-                write_bytes(self.file, seal(text.encode()))
+            with contextlib.suppress(OSError), whole_file(self.file) as part:
+                part.write_bytes(seal(json.dumps({"by": self._by, **_columns(rows)}, separators=(",", ":")).encode()))
 
 
 def _columns(rows: Mapping[str, tuple[Stamp, dict[str, Any]]]) -> dict[str, Any]:
