@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from kaxis.cli import effect_rows
 from kaxis.cli.common import DRAWN, DataFolder, Drawing, Table, name_skipped
@@ -189,7 +189,9 @@ def per_class(
 
 
 @app.command
-def places(table: Table = None, /, *, K: int | None = None, out: Drawing = DRAWN) -> int:
+def places(
+    table: Table = None, /, *, K: Annotated[int | None, Parameter(name="--K")] = None, out: Drawing = DRAWN
+) -> int:
     """The place of every learner by mean accuracy, with the interval that comparisons with all others leave it; a file
     for each source.
 

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from kaxis.cli import analyze, effect_rows, sources
 from kaxis.cli import page_facts as facts
+from kaxis.cli import page_words as words
 from kaxis.cli.common import (
     Baseline,
     Learners,
@@ -113,7 +114,7 @@ class _Maker:
         parts = [self._source(str(s)) for s in self.cube.source.values]
         slopes, _ = self._found(analyze.slope, self.cube, pair=self.pair, drop_incomplete=True)
         conflicts = self._conflicts()
-        verdict = [*self._along(slopes), *_against(conflicts)]
+        verdict = [*self._along(slopes), *words.against(conflicts)]
         pictures = [*self._conflict_figure(), *self._forest(slopes)]
         across = [_table(r) for r in ([slopes] if slopes else []) + conflicts]
         from kaxis.page import Section
@@ -138,13 +139,12 @@ class _Maker:
             return []
         kind = f"{100 * slopes.attrs['ci_prob']:.10g} % {slopes.attrs['ci_kind']} intervals, each by itself"
         said = []
-        for sign, word in ((1, "Above 0 on"), (-1, "Below 0 on"), (0, "The sign is open on")):
-            own = [r for r in rows if (r["ci_lower"] > 0) - (r["ci_upper"] < 0) == sign]
+        for word, own in words.by_sign(rows).items():
             at = [
                 f"{r['source']} {interval(r['ci_lower'], r['ci_upper'])}, {self._seeds(r)}{self._length(r)}"
                 for r in own
             ]
-            said += [f"{word} {'; '.join(at)}"] if at else []
+            said.append(f"{word} {'; '.join(at)}")
         what = f"Slope of {self.first} - {self.pair.baseline} along K, pp per unit of ln K ({kind})"
         return [f"{what}: {'. '.join(said)}."]
 
@@ -238,28 +238,6 @@ class _Maker:
         return Section(source, _anchor(source), [why for _, why in found if why], pictures, tables)
 
 
-def _against(conflicts: Sequence[Report]) -> list[str]:
-    """Whether what a synthetic source says is seen on real ones, in a sentence."""
-    if not conflicts:
-        return []
-    from kaxis.stats.verdict import unequal_training
-
-    by: dict[str, list[str]] = {}
-    for one in conflicts:
-        differs = one.attrs["verdict"].startswith("the slope of")
-        reversed_ = "the sign is reversed, on" if one.attrs["reversal"] else "the slope is another one, on"
-        row = next(r for r in one.rows if r["what"] == "difference of slopes")
-        pairs = "paired" in one.attrs["ci_kind"]
-        n = f"{row['n_seeds']} pairs" if pairs else " and ".join(str(r["n_seeds"]) for r in one.rows[:2])
-        kind = f"{100 * one.attrs['ci_prob']:.10g} % {one.attrs['ci_kind']} interval"
-        found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])} ({kind}, n = {n})"
-        found += ", trained otherwise" if unequal_training(one.attrs) else ""
-        by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(found)
-    said = ". ".join(f"{what[0].upper()}{what[1:]} {'; '.join(names)}" for what, names in by.items())
-    against = conflicts[0].attrs["synthetic"]
-    return [f"Slope minus that of {against}, over the K that both have: {said}. What is not shown may be there."]
-
-
 def _anchor(source: str) -> str:
     return f"source-{file_name(source)}"
 
@@ -268,9 +246,9 @@ def _table(found: Report, source: str = "") -> Table:
     from kaxis.page import Table
 
     name = f"{found.analysis}_{file_name(source)}" if source else file_name(f"{found.analysis}_{found.title}")
-    words = frozenset(LEFT) | {"what"}
+    left = frozenset(LEFT) | {"what", "by"}
     remarks = [remark.strip() for remark in found.remarks]
-    return Table(found.title, found.headings, found.cells(), words, remarks, name, found.csv(), found.json())
+    return Table(found.title, found.headings, found.cells(), left, remarks, name, found.csv(), found.json())
 
 
 def _picture(figure: Figure, what: str, units: str = "", rows: Sequence[Mapping[str, Any]] = ()) -> Picture:

@@ -31,8 +31,9 @@ def stacks_of(cells: Sequence[Cell], limit: int) -> list[list[Cell]]:
         # Epochs are steps only once the seed's images are counted; a conv net's seed fills a core by itself; a rule is
         # one module.
         together = not cell.conv and not cell.rule and cell.training.steps is not None
-        # Of one sample at a time a product is a vector's, which MKL works otherwise for one network than for several.
-        alone = cell.id if cell.training.batch_size == 1 else ""
+        # Of one sample, input or unit a product is a vector's, which MKL works otherwise for one network than for more.
+        sizes = () if cell.conv else (cell.net.width, _inputs(cell.data))
+        alone = cell.id if 1 in (cell.training.batch_size, *sizes) else ""
         alike.setdefault(cell.trained_alike(across_seeds=together) + alone, []).append(cell)
     stacks = []
     for group in alike.values():

@@ -57,6 +57,7 @@ def provenance(device: str) -> dict[str, Any]:
         **gpu,
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": 1,
+        "mkl_cbwr": os.environ.get("MKL_CBWR", ""),
     }
 
 

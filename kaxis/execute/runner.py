@@ -124,7 +124,7 @@ def run(
         tried(store).prepare()
     training = {c.id: c for cell in wanted for c in cell.candidates or (cell,) if lacking(c, job.place(c))}
     for cell in training.values():
-        job.place(cell).exists(cell)  # refuses what no record can take the place of, before hours of training
+        job.place(cell).check_place(cell)  # before hours of training
     stacks = _stacks(list(training.values()), job, here)
     steps, arithmetic = sum(networks(s) * steps_of(s[0]) for s in stacks), sum(map(stack_flops, stacks))
     progress = Progress(len(training), steps, arithmetic, on_progress)

@@ -15,7 +15,7 @@ from kaxis.execute.provenance import cores
 from kaxis.execute.worker import Job
 from kaxis.io import file_name
 from kaxis.spec.cell import Cell
-from kaxis.store.claims import claimed, machine, taken
+from kaxis.store.claims import claimed, place, taken
 
 __all__ = ["slots_of", "until_done"]
 
@@ -58,7 +58,7 @@ def slots_of(job: Job, device: str, wanted: int, *, per_gpu: int, shared: bool) 
     else:  # the first of every GPU before the second of any; a batch system counts the GPUs of each job anew
         batch = os.environ.get("SLURM_JOB_ID", "")
         of = {f"cuda-{batch}-{gpu}-{i}": gpu for i in range(per_gpu) for gpu in gpus.visible() or ["0"]}
-    names = {f"{file_name(machine())}-{file_name(name)}": gpu for name, gpu in of.items()}
+    names = {f"{file_name(place())}-{file_name(name)}": gpu for name, gpu in of.items()}
     with claimed(job.claims, list(names), at_most=wanted) as mine, gpus.those([names[name] for name in mine]):
         yield len(mine)
 

@@ -63,9 +63,9 @@ def per_class(result: xr.Dataset, source: str) -> tuple[Figure, Rows]:
                 row = {"source": source, "K": int(k), "class": name, "effect": float(effect[i])}
                 ends_of = {"ci_lower": float(low[i]), "ci_upper": float(high_[i])}
                 rows.append(row | ends_of | {"n_seeds": int(at.n_seeds[i])})
-        reach = max(float(np.nanmax(np.abs(one.effect.values))) * 1.5, 1.0)
+        reach = max(1.15 * float(np.nanmax(np.abs([*one.effect.values.ravel(), *one.ci.values.ravel()]))), 1.0)
         axes[0, 0].set_ylim(-reach, reach)
         figure.supylabel(f"{about['learner']} - {about['baseline']} (pp)", fontsize=9)
-        called = f"{100 * about['ci_prob']:.10g} % interval over seeds and samples"
+        called = f"{100 * about['ci_prob']:.10g} % {about['ci_kind']} interval over seeds and samples"
         figure.suptitle(f"{short(source)}, class by class; {called}", fontsize=9)
     return figure, rows

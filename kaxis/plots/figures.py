@@ -10,7 +10,18 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, name_lines, short
+from kaxis.plots.parts import (
+    BLACK,
+    HOLLOW,
+    Rows,
+    effect_rows,
+    interval_name,
+    k_axis,
+    mean_with_interval,
+    name_lines,
+    short,
+    span,
+)
 from kaxis.plots.style import learner_look, series_look, style
 from kaxis.reference import published
 
@@ -52,7 +63,7 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
             seeds = one.difference.transpose("K", "seed").values
             ax.plot(np.repeat(x * 1.025, seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
             mean_with_interval(ax, x, one, colour=colour, marker=marker, dash=dash)
-            said = short(source) + ("" if alike else f" (n = {_span(one.n_seeds.values)})")
+            said = short(source) + ("" if alike else f" (n = {span(one.n_seeds.values)})")
             ends.append((float(x[-1]), float(one.effect[-1]), colour, said))
             rows += effect_rows(one, source)
         if paper:
@@ -62,7 +73,7 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
                 x, y = np.asarray(line.get_xydata())[-1]
                 ends.append((float(x), float(y), "0.35", str(line.get_label())))
         k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
-        called = f"{100 * effects.attrs['ci_prob']:.10g}% {effects.attrs['ci_kind']} interval"
+        called = interval_name(effects.attrs)
         many = f", n = {counts[0]}" if alike else ""
         ax.set_title(f"Mean and {called} over seeds{many}", fontsize=9)
         if ends:
@@ -112,7 +123,8 @@ def paired(
             x = np.repeat(position + shift, done.sizes["seed"])
             top.plot(x, ends[name].ravel(), **{**HOLLOW, "alpha": 0.9, **look}, label=name)
         top.set_ylabel("test accuracy (%)")
-        top.set_title(source, fontsize=9)
+        called = f"mean and {interval_name(effects.attrs)}"
+        figure.suptitle(f"{short(source)}: {called} over seeds, n = {span(one.n_seeds.values)}", fontsize=9)
         top.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
         look = learner_look(learner)
         seeds = one.difference.transpose("seed", "K").values
@@ -177,7 +189,7 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
             seeds = one.per_seed.transpose(by, "seed").values
             ax.plot(np.repeat(aside(x, 0.5), seeds.shape[1]), seeds.ravel(), marker=marker, color=colour, **HOLLOW)
             mean_with_interval(ax, x, one, colour=colour, marker=marker, dash=dash, along=by)
-            said = f"{short(source)} (n = {_span(one.n_seeds.values)})"
+            said = f"{short(source)} (n = {span(one.n_seeds.values)})"
             ends.append((float(x[-1]), float(one.effect[-1]), colour, said))
             for look in one[by].values.tolist():
                 at = one.sel({by: look})
@@ -192,7 +204,7 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
             ax.minorticks_off()
         ax.set_xlabel("training steps" if by == "step" else "epochs")
         ax.set_ylabel(f"{about['contrast']}\n({about['units']})")
-        called = f"{100 * about['ci_prob']:.10g}% {about['ci_kind']} interval"
+        called = interval_name(about)
         ax.set_title(f"{about['learner']} - {about['baseline']} along training; mean and {called}", fontsize=9)
         name_lines(ax, ends, size=8)
     return figure, rows
@@ -241,6 +253,8 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
             ax.set_xlabel("step + 1")
             ax.tick_params(labelbottom=True)
         figure.supylabel("accuracy (%), train dashed", fontsize=9)
+        done = (one.status.sel(learner=list(learners)) == "done").any("learner").sum("seed")
+        figure.suptitle(f"{short(source)}: mean over seeds, n = {span(done.sel(K=K).values)}", fontsize=9)
         axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure, rows
 
@@ -278,8 +292,3 @@ def _published_points(ax: Axes, learner: str, baseline: str) -> Rows:
         )
         rows += [{"source": f"published {r['source']}", "K": r["K"], "effect": r["effect"]} for r in real]
     return rows
-
-
-def _span(counts: Any) -> str:
-    low, high = int(min(counts)), int(max(counts))
-    return str(low) if low == high else f"{low}-{high}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,19 @@ from matplotlib.axes import Axes
 
 from kaxis.plots.style import BLACK
 
-__all__ = ["BLACK", "HOLLOW", "Rows", "effect_rows", "k_axis", "mean_with_interval", "name_lines", "short", "spread"]
+__all__ = [
+    "BLACK",
+    "HOLLOW",
+    "Rows",
+    "effect_rows",
+    "interval_name",
+    "k_axis",
+    "mean_with_interval",
+    "name_lines",
+    "short",
+    "span",
+    "spread",
+]
 
 Rows = list[dict[str, Any]]
 HOLLOW: dict[str, Any] = {
@@ -62,12 +74,31 @@ def short(name: str, most: int = 44) -> str:
     return name if len(name) <= most else f"{name[:left]}…{name[left + 1 - most :]}"
 
 
+def span(counts: Any) -> str:
+    """How many seeds: one number where it is the same everywhere.
+
+    Examples
+    --------
+    >>> span([5, 5]), span([4, 5])
+    ('5', '4-5')
+    """
+    low, high = int(min(counts)), int(max(counts))
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def interval_name(about: Mapping[str, Any]) -> str:
+    """Probability and kind of a result's intervals."""
+    return f"{100 * about['ci_prob']:.10g}% {about['ci_kind']} interval"
+
+
 def k_axis(ax: Axes, K: set[int], ylabel: str) -> None:
     ax.axhline(0, color=BLACK, linewidth=0.8, zorder=0)
     ax.set_xscale("log")
     ticks = sorted(K)
     ax.set_xticks(ticks, [str(k) for k in ticks])
     ax.minorticks_off()
+    if len(ticks) == 1:  # else an axis as wide as nothing
+        ax.set_xlim(ticks[0] / 1.5, ticks[0] * 1.5)
     ax.set_xlabel("number of classes K")
     ax.set_ylabel(ylabel)
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kaxis.errors import KaxisError
-from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, k_axis, mean_with_interval, short
+from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, interval_name, k_axis, mean_with_interval, short, span
 from kaxis.plots.style import SERIES, learner_look, series_look, style
 
 __all__ = ["band", "coverage", "factorial", "forest", "places", "power", "slopes"]
@@ -241,6 +241,9 @@ def factorial(result: xr.Dataset) -> tuple[Figure, Rows]:
                     ends = {"ci_lower": float(at.ci[0]), "ci_upper": float(at.ci[1]), "n_seeds": int(at.n_seeds)}
                     rows.append({"source": source, "K": int(k), "term": term, "effect": float(at.effect), **ends})
             k_axis(ax, drawn, f"carried ({result.attrs['units']})" if ax is axes[0] else "")
-            ax.set_title(source, fontsize=9)
+            ax.set_title(short(source, 34), fontsize=9)
         axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        about, n = result.attrs, span([row["n_seeds"] for row in rows] or [0])
+        pair = f"of {short(about['learner'], 30)} - {short(about['baseline'], 30)}"
+        figure.suptitle(f"What each switch carries {pair}; mean and {interval_name(about)}, n = {n}", fontsize=9)
     return figure, rows

@@ -136,5 +136,8 @@ def channel_statistics(name: str, folder: Path, size: int | None) -> tuple[tuple
             squares[c] += often @ shades**2
     count = n * x.shape[1] * x.shape[2]
     mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
+    variance = squares / count - mean**2
+    std = np.where(
+        variance > 1e-9, np.sqrt(np.maximum(variance, 1e-9)), 255.0
+    )  # a channel of one shade is left as it is
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())

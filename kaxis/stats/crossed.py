@@ -18,8 +18,8 @@ from kaxis.stats.intervals import check_interval, t_interval
 __all__ = ["Crossed", "crossed"]
 
 FEW = 4
-"""Seeds from which on the interval over seeds and samples holds by itself; of two it covered .89 to .90, of three .92
-to .95 (where seeds matter), so below it is no shorter than that over seeds alone."""
+"""Seeds from which on the interval over seeds and samples holds by itself; of fewer it covers too little where seeds
+matter, so it is no shorter than that over seeds alone."""
 
 
 class Crossed(NamedTuple):

@@ -27,7 +27,7 @@ try:
 except ImportError:  # a system without such locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CLAIM", "STALE", "claimed", "machine", "taken"]
+__all__ = ["CLAIM", "STALE", "claimed", "place", "taken"]
 
 CLAIM = ".claim"
 
@@ -84,7 +84,7 @@ def taken(folder: Path, names: Iterable[str]) -> set[str]:
 
 
 @cache
-def machine() -> str:
+def place() -> str:
     """This machine since it was started: where a lock says whether a process lives."""
     with contextlib.suppress(OSError):
         return f"{platform.node()} {Path('/proc/sys/kernel/random/boot_id').read_text('ascii').strip()}"
@@ -103,7 +103,7 @@ class _Holder:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(self.handle, fcntl.LOCK_EX)
         try:
-            os.write(self.handle, machine().encode())
+            os.write(self.handle, place().encode())
         except OSError:  # a full disk
             os.close(self.handle)
             self.file.unlink()
@@ -174,7 +174,7 @@ def _clock(folder: Path) -> float:
 def _lives(claim: Path, now: float) -> bool:
     """Whether a claim's holder does."""
     with contextlib.suppress(OSError), claim.open("rb") as opened:  # one that is not ours to read goes by its time
-        if fcntl and opened.read(1000) == machine().encode():
+        if fcntl and opened.read(1000) == place().encode():
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(opened.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return False

@@ -20,7 +20,7 @@ from kaxis.io import read_bounded, seal, unseal, whole_file
 
 __all__ = ["Index", "Stamp", "stamp_of"]
 
-VERSION = 1
+VERSION = 2
 FEWEST = 1_000
 """Records that are worth an index."""
 
@@ -40,6 +40,8 @@ class Stamp(NamedTuple):
 
     size: int
     time: int
+    changed: int = 0
+    """When the file took its place: one of the same size and date may have."""
 
 
 class Index:
@@ -62,7 +64,7 @@ class Index:
             self._rows = _rows(json.loads(payload), self._by) if payload else {}
 
     def get(self, name: str, stamp: Stamp) -> dict[str, Any] | None:
-        """The record of a file of this name, size and time, without curves and outcomes."""
+        """The record of a file of this name and stamp, without curves and outcomes."""
         known, record = self._rows.get(name, (None, None))
         return dict(record) if record is not None and known == stamp else None
 
@@ -106,7 +108,8 @@ def _columns(rows: Mapping[str, tuple[Stamp, dict[str, Any]]]) -> dict[str, Any]
         there = [i for i, value in enumerate(column) if value is not absent]
         whole = len(there) == len(rows)
         packed[path] = {"rows": None if whole else there, "values": [column[i] for i in there]}
-    files = {"name": list(rows), "size": [s.size for s, _ in rows.values()], "time": [s.time for s, _ in rows.values()]}
+    stamps = {field: [getattr(stamp, field) for stamp, _ in rows.values()] for field in Stamp._fields}
+    files = {"name": list(rows), **stamps}
     return {"files": files, "shared": list(shared), "columns": packed}
 
 
@@ -129,10 +132,10 @@ def _rows(content: Mapping[str, Any], by: list[Any]) -> dict[str, tuple[Stamp, d
         else:
             for record, value in zip(into, values, strict=True):
                 record[field] = value
-    stamps = map(Stamp, files["size"], files["time"])
+    stamps = map(Stamp, *(files[field] for field in Stamp._fields))
     return dict(zip(files["name"], zip(stamps, records, strict=True), strict=True))
 
 
 def stamp_of(entry: os.DirEntry[str]) -> Stamp:
     state = entry.stat()
-    return Stamp(state.st_size, state.st_mtime_ns)
+    return Stamp(state.st_size, state.st_mtime_ns, state.st_ctime_ns)

@@ -91,17 +91,14 @@ class Store:
         return self.read(cell) is not None
 
     def exists(self, cell: Cell) -> bool:
-        """Whether there is a file, whatever it holds: for a first look at many.
+        """Whether there is a file, whatever it holds: for a first look at many."""
+        return self._file(cell.id).exists()
 
-        Raises
-        ------
-        KaxisError
-            If what is there is no file, so that no record could take its place.
-        """
+    def check_place(self, cell: Cell) -> None:
+        """KaxisError where something stands that no record can take the place of."""
         file = self._file(cell.id)
-        if (there := file.exists()) and not file.is_file():
+        if file.exists() and not file.is_file():
             raise KaxisError(f"{file}: no regular file, and it has the name of the record of {cell}; move it away")
-        return there
 
     def read(self, cell: Cell) -> dict[str, Any] | None:
         """The cell's record, or None without one that is whole and right."""

@@ -24,6 +24,7 @@ from kaxis.spec.cell import Cell
 from kaxis.spec.net import MLPSpec
 from kaxis.spec.teacher import TeacherSpec
 from kaxis.train import ranks
+from kaxis.train.batches import CHUNK
 from kaxis.train.checkpoint import Checkpoint, save_weights
 from kaxis.train.conv import ConvStack
 from kaxis.train.dense import DenseStack
@@ -125,7 +126,7 @@ def train(
 
 
 def _smallest(cell: Cell) -> int | None:
-    """Multiplications of the smallest product of an MLP's step; None for what trains no stack of MLPs."""
+    """Multiplications of the smallest product of an MLP's step or look; None for what trains no stack of MLPs."""
     if cell.rule or not isinstance(cell.net, MLPSpec):
         return None
     if isinstance(cell.data, TeacherSpec):
@@ -133,7 +134,7 @@ def _smallest(cell: Cell) -> int | None:
     else:
         kind, _, components = cell.data.features.partition(":")
         inputs = int(components) if kind == "pca" else cell.K
-    return cell.training.batch_size * cell.net.width * min(cell.K, cell.net.width, inputs)
+    return min(cell.training.batch_size, CHUNK) * cell.net.width * min(cell.K, cell.net.width, inputs)
 
 
 def _train(

@@ -162,3 +162,17 @@ def test_the_verb_and_what_it_refuses(store: Store, tmp_path: Path, cli: Cli) ->
     assert (tmp_path / "places_synthetic.svg").exists()
     with pytest.raises(KaxisError, match="'bp' is not in the store"):
         over_images(store, learner="dtg_ff", baseline="bp")
+
+
+@pytest.mark.slow
+def test_of_two_and_three_seeds_it_is_no_shorter_than_over_seeds_alone_and_covers() -> None:
+    rng = np.random.default_rng(0)
+    for S in (2, 3):
+        hits = 0
+        for _ in range(600):
+            d = rng.normal(0, 1, (S, 1)) + rng.normal(0, 3, (1, 40)) + rng.normal(0, 3, (S, 40))
+            s, i = (index.ravel() for index in np.indices(d.shape))
+            found = crossed(d.ravel(), s, i)
+            assert found.upper - found.lower >= found.seeds_upper - found.seeds_lower - 1e-9
+            hits += found.lower <= 0 <= found.upper
+        assert hits / 600 >= 0.92

@@ -138,3 +138,17 @@ def test_of_another_version_of_the_package_nothing_is_believed(tmp_path: Path) -
     made.keep(names)
     assert index.Index(file, 1).get(names[0], stamp) == {"status": "done"}
     assert index.Index(file, 2).get(names[0], stamp) is None
+
+
+def test_a_record_that_took_another_s_place_is_seen(store: Store) -> None:
+    """Of the same size, with the same date."""
+    whole = len(_read(store))
+    file = sorted((store.path / "cells").iterdir())[0]
+    state, text = file.stat(), file.read_text()
+    other = file.with_name("other")
+    other.write_text(text.replace('"finished": "2026-01-02', '"finished": "2026-01-03'))
+    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
+    os.replace(other, file)
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    assert len(_read(store)) == whole - 1, "its content is not what its digest says"
+    assert [file.stem] == list(store.damaged)

@@ -372,3 +372,14 @@ def test_cuda_runs_every_way_and_goes_on_after_a_cut(how: dict[str, Any], source
     resumed = results(of, keep=tmp_path / "kept", keep_every=0.0, device="cuda")[0]
     assert resumed["status"] == "done"
     assert json.dumps(resumed["curves"]) == json.dumps(results(of, device="cuda")[0]["curves"])
+
+
+def test_a_channel_of_one_shade_is_left_as_it_is(tmp_path: Path) -> None:
+    """Divided by its spread, which is rounding, jitter would make inputs of a hundred millions of it."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (12, 16, 16, 3)).astype(np.uint8)
+    pixels[..., 2] = 0
+    file = write_npz(tmp_path / "flat.npz", n=4, train_images=pixels)
+    mean, std = channel_statistics(f"npz:{file}", tmp_path, 16)
+    assert (mean[2], std[2]) == (0.0, 1.0)
+    assert std[:2] == pytest.approx((pixels[..., :2] / 255).std((0, 1, 2)))

@@ -81,17 +81,23 @@ def test_bitwise_on_any_number_of_threads(threads: int) -> None:
         ("dtg_ff", {"batch_size": 32, "width": 16}),
         ("bp_deepsup", {"input_dim": 2, "batch_size": 16}),
         ("bp_deepsup[temperature=learned]", {"clip": 0.01}),  # five gradients of a layer are added up
+        ("bp", {"batch_size": 10, "width": 100}),  # slices that do not begin at a boundary of memory
+        ("bp", {"batch_size": 5}),
+        ("bp", {"batch_size": 1024, "width": 4, "input_dim": 4}),  # evaluation's products are the smaller ones
     ],
 )
 def test_bitwise_where_torch_would_do_otherwise_for_several(learner: str, options: dict[str, Any]) -> None:
     together = cells(learner, 3, **options)
     results, _ = train(together)
-    assert train([together[2]])[0][0] == results[2]
+    for i in (1, 2):
+        assert train([together[i]])[0][0] == results[i]
 
 
 def test_a_network_of_one_sample_a_step_has_its_stack_to_itself() -> None:
     both = Sweep.of({**SMALL, "K": 3, "seeds": "0-1", "learners": ["bp", "bp_ensemble"], "batch_size": 1}).cells()
     assert [len(stack) for stack in stacks_of(both, 8)] == [1] * 4
+    for size in ("input_dim", "width"):
+        assert [len(stack) for stack in stacks_of(cells("bp", 3, "0-1", **{size: 1}), 8)] == [1, 1]
 
 
 @pytest.mark.parametrize("members", [7, 33])
