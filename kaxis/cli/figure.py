@@ -190,7 +190,7 @@ def per_class(
 
 @app.command
 def places(
-    table: Table = None, /, *, K: Annotated[int | None, Parameter(name="--K")] = None, out: Drawing = DRAWN
+    table: Table = None, /, *, K: Annotated[int | None, Parameter(name=["--K", "--k"])] = None, out: Drawing = DRAWN
 ) -> int:
     """The place of every learner by mean accuracy, with the interval that comparisons with all others leave it; a file
     for each source.

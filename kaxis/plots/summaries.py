@@ -243,7 +243,6 @@ def factorial(result: xr.Dataset) -> tuple[Figure, Rows]:
             k_axis(ax, drawn, f"carried ({result.attrs['units']})" if ax is axes[0] else "")
             ax.set_title(short(source, 34), fontsize=9)
         axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        about, n = result.attrs, span([row["n_seeds"] for row in rows] or [0])
-        pair = f"of {short(about['learner'], 30)} - {short(about['baseline'], 30)}"
-        figure.suptitle(f"What each switch carries {pair}; mean and {interval_name(about)}, n = {n}", fontsize=9)
+        what, n = "All switches on minus all off, and what each carries", span([row["n_seeds"] for row in rows] or [0])
+        figure.suptitle(f"{what}; mean and {interval_name(result.attrs)}, n = {n}", fontsize=9)
     return figure, rows

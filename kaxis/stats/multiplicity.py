@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kaxis.stats.arrays import flipped_sums
 from kaxis.stats.intervals import constant, settled
 
-__all__ = ["holm", "max_t_p", "shrunk_correlation", "simultaneous_band"]
+__all__ = ["correlation", "holm", "max_t_p", "simultaneous_band"]
 
 DRAWS = 40_000
 
@@ -99,7 +99,7 @@ def simultaneous_band(
     mean, sd = d.mean(0), d.std(0, ddof=1)
     moving = np.array([not constant(column) for column in d.T])
     df = n - 1
-    values, vectors = np.linalg.eigh(shrunk_correlation(d[:, moving]))
+    values, vectors = np.linalg.eigh(correlation(d[:, moving]))
     L = vectors * np.sqrt(np.maximum(values, 0))
     factor, normal = _band_draws(draws, df, len(L))
     squares = np.zeros((len(L), draws))
@@ -130,7 +130,7 @@ def _complete(d_SK: ArrayLike) -> NDArray[np.float64]:
     return settled(d)
 
 
-def shrunk_correlation(d: NDArray[np.float64]) -> NDArray[np.float64]:
+def correlation(d: NDArray[np.float64]) -> NDArray[np.float64]:
     """Correlation between columns, off-diagonals shrunk by the estimated variance over the square."""
     n, K = d.shape
     sd = d.std(0, ddof=1)

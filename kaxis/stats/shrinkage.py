@@ -15,7 +15,7 @@ from kaxis.errors import KaxisError, each
 from kaxis.stats.blocks import asked, attributes, block, check_pair, difference
 from kaxis.stats.intervals import constant
 from kaxis.stats.intervals import interval as interval_of
-from kaxis.stats.multiplicity import shrunk_correlation
+from kaxis.stats.multiplicity import correlation
 
 __all__ = ["shrunk", "shrunken"]
 
@@ -46,7 +46,7 @@ def shrunken(
     """
     n, count = d_SK.shape
     y, sd = d_SK.mean(0), d_SK.std(0, ddof=1)
-    C = shrunk_correlation(d_SK) * np.outer(sd, sd) / n
+    C = correlation(d_SK) * np.outer(sd, sd) / n
     scale = float(np.sqrt(np.diag(C)).mean())
     x = np.log(K)
     X = np.stack([np.ones(count), x - x.mean()], axis=1)

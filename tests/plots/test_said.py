@@ -27,7 +27,9 @@ def test_figures_name_kind_probability_and_n(fill: Fill) -> None:
     figure, _ = plots.factorial(
         factorial(cube, factors=["gradient"], design={"A": {"gradient": 0}, "B": {"gradient": 1}})
     )
-    assert figure.get_suptitle() == "What each switch carries of B - A; mean and 95% t interval, n = 4"
+    assert (
+        figure.get_suptitle() == "All switches on minus all off, and what each carries; mean and 95% t interval, n = 4"
+    )
     curves = load_cube(fill(noisy()), curves=True)
     figure, _ = plots.curves(curves, "digits", ["dtg_ff", "bp_deepsup"])
     assert figure.get_suptitle() == "digits: mean over seeds, n = 5"
