@@ -209,8 +209,9 @@ def _prepare_sources(study: Study, data: Path | None) -> dict[str, dict[str, str
     """
     from kaxis.sources.archives import data_dir
     from kaxis.sources.images import channel_statistics, load_images
-    from kaxis.sources.load import load_task, prepare
+    from kaxis.sources.load import forget, load_task, prepare
 
+    forget()
     checksums = {}
     for sweep in study.sweeps:
         own, pixels = sweep.data, sweep.net.conv

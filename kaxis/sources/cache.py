@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def cached(key: str, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]],
 
     def write(part: Path) -> None:
         out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+        _reserve(part)
         fill(out)
         out.flush()
 
@@ -53,6 +55,19 @@ def cached(key: str, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]],
             "$XDG_CACHE_HOME moves it"
         ) from None
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _reserve(file: Path) -> None:
+    """Take the whole of a sparse file's space now: where a disk fills up under a map, the process is killed.
+
+    Raises
+    ------
+    OSError
+        If there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, os.fstat(opened.fileno()).st_size)
 
 
 def cache_dir() -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,11 @@ class Images:
     names: dict[str, tuple[str, ...]]
     checksums: dict[str, str]
     stamp: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the pixels: what is computed of them is known by it, whatever a reader says of its files."""
+        return hashlib.sha256(np.ascontiguousarray(self.pixels).data).hexdigest()
 
     @property
     def flat(self) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from kaxis.spec.images import ImageSpec, source_spec
 from kaxis.spec.source import SourceSpec
 from kaxis.spec.teacher import TeacherSpec
 
-__all__ = ["load_task", "prepare"]
+__all__ = ["forget", "load_task", "prepare"]
 
 
 def load_task(
@@ -100,3 +100,11 @@ def prepare(name: str, kind: str, folder: Path, size: int | None = None) -> NDAr
     from kaxis.sources.images import load_images
 
     return features(load_images(name, folder, size), kind, cache_dir())
+
+
+def forget() -> None:
+    """Let nothing that this process has read count: files may have changed since."""
+    from kaxis.sources.images import channel_statistics, load_images, square_pixels
+
+    for kept in (load_images, square_pixels, channel_statistics, prepare):
+        kept.cache_clear()

@@ -71,11 +71,12 @@ def inspect(name: str) -> SourceInfo:
         If it is not there, or not laid out as train/CLASS/ and val/CLASS/ (or test/CLASS/), or a class is empty.
     """
     path = _place(name, data_dir())
-    return _inspect(name, path, path.stat().st_mtime_ns if path.exists() else 0)
+    places = [path, *(path / split for split in ("train", *TESTS))]
+    return _inspect(name, path, tuple(p.stat().st_mtime_ns for p in places if p.exists()))
 
 
 @lru_cache(maxsize=8)
-def _inspect(name: str, path: Path, changed: int) -> SourceInfo:
+def _inspect(name: str, path: Path, changed: tuple[int, ...]) -> SourceInfo:
     kind = name.split(":", 1)[0]
     if not path.exists():
         raise KaxisError(f"source '{name}': no {kind} at {path} (looked below --data, else $KAXIS_DATA)")

@@ -22,6 +22,11 @@ PHOTOGRAPH = 224
 """Side in pixels of images that have no size of their own."""
 
 
+def _unjoined(name: str) -> str:
+    """A class name in a list of them that is joined by ``+``."""
+    return name.replace("%", "%25").replace("+", "%2B")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec(SourceSpec):
     """A set of images.
@@ -88,7 +93,7 @@ class ImageSpec(SourceSpec):
         parts += [self.features] if self.features != "raw" else []
         parts += [f"size:{self.size}"] if self.size else []
         parts += [self.subset] if self.subset != "any" else []
-        parts += ["classes:" + "+".join(self.classes)] if self.classes else []
+        parts += ["classes:" + "+".join(map(_unjoined, self.classes))] if self.classes else []
         parts += [f"per:{self.per_class}"] if self.per_class else []
         parts += [f"total:{self.train_total}"] if self.train_total else []
         parts += [f"holdout:{self.holdout}"] if self.holdout else []

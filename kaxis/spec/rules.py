@@ -14,20 +14,19 @@ import os
 import re
 import runpy
 import sys
-import traceback
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
-from kaxis.errors import KaxisError, out_of_memory, told
+from kaxis.errors import KaxisError, told
 from kaxis.io import read_bounded
 from kaxis.spec.coded import CODED, LADDER, Coded, Setting
 from kaxis.spec.learner import SETTINGS, Switches
 from kaxis.spec.learners import TABLE, Learner, register
+from kaxis.spec.rule_code import RuleError, author_told, authors_code, own_dtype
 from kaxis.spec.table import OPTIONS
 
 __all__ = [
@@ -80,53 +79,6 @@ class Rule:
     grouped: bool = False
     ranges: Mapping[str, Setting] = field(default_factory=dict)
     about: str = ""
-
-
-class RuleError(KaxisError):
-    """What went wrong in a learner that is code, with the place in its author's file: its cells fail, the others go
-    on.
-    """
-
-
-@contextmanager
-def authors_code(made: Rule) -> Iterator[None]:
-    """A block that runs a rule's own code: whatever it raises, even an exit, is told with the author's file and line.
-
-    Raises
-    ------
-    RuleError
-    """
-    try:
-        yield
-    except (KeyboardInterrupt, MemoryError):
-        raise
-    except KaxisError as error:
-        raise RuleError(str(error)) from None
-    except BaseException as error:
-        if out_of_memory(error):
-            raise
-        raise RuleError(_told(error, made.file, made.name)) from None
-
-
-def _told(error: BaseException, file: str, name: str) -> str:
-    """An exception in one line, with the last place in the author's file, or in a file beside it."""
-    folder = os.path.dirname(os.path.realpath(file)) if file else ""
-    frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if folder and os.path.realpath(f.filename).startswith(folder + os.sep)
-    ]
-    if isinstance(error, SyntaxError) and error.filename:
-        where = f"{os.path.basename(error.filename)}, line {error.lineno}"
-    elif frames:
-        where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"
-    else:
-        where = os.path.basename(file) if file else f"learner '{name}'"
-    try:
-        what = f"exits with {error.code!r}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
-    except Exception:  # its own text raises
-        what = type(error).__name__
-    return f"{where}: {what.rstrip(': ')}"
 
 
 def _built_in(name: str, one: Coded) -> Rule:
@@ -237,11 +189,12 @@ def load_rules(files: Iterable[str]) -> None:
         sys.path.insert(0, folder)
         _loading.append((str(path.resolve()), code))
         try:
-            runpy.run_path(str(path))
+            with own_dtype(f"rules {file}"):
+                runpy.run_path(str(path))
         except (KaxisError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            raise KaxisError(f"rules {file}: {_told(error, str(path), '')}") from None
+            raise KaxisError(f"rules {file}: {author_told(error, str(path), '')}") from None
         finally:
             _loading.pop()
             # A rule may import when it is built, so its folder stays, behind what was there.

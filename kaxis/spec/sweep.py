@@ -139,6 +139,11 @@ class Sweep(Grid):
                 f"K = {max(self.K)}: learner '{spec.name}' makes K groups of the {net.least} {what}; take fewer "
                 "classes or a wider net"
             )
+        if isinstance(training, ConvTraining) and spec.lr < training.lr_min:
+            raise KaxisError(
+                f"lr = {spec.lr:g} of '{spec.name}': below lr_min = {training.lr_min:g}, where the cosine ends; "
+                "set a smaller lr_min"
+            )
         if isinstance(spec, TableLearner) and isinstance(training, ConvTraining):
             if spec.batch_statistics:
                 training.check_batch_statistics()

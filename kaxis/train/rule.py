@@ -118,6 +118,7 @@ class RuleStack(Stack):
             "module": self.module.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers[0]],
             "random": torch.get_rng_state(),
+            "frozen": [name for name, p in self.module.named_parameters() if not p.requires_grad],
             **cuda,
         }
 
@@ -126,6 +127,9 @@ class RuleStack(Stack):
         for optimizer, was in zip(self.optimizers[0], state["optimizers"], strict=True):
             optimizer.load_state_dict(was)
         torch.set_rng_state(state["random"].cpu())
+        frozen = set(state["frozen"])
+        for name, p in self.module.named_parameters():
+            p.requires_grad_(name not in frozen)
         if "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"].cpu())
 

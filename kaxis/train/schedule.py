@@ -37,8 +37,10 @@ def step_count(train: Training, n: float) -> int:
     >>> from kaxis.spec.training import MLPTraining
     >>> step_count(MLPTraining(steps=7), 100), step_count(MLPTraining(epochs=1.5, batch_size=64), 100)
     (7, 3)
+    >>> step_count(MLPTraining(epochs=1.1, batch_size=100), 1000)  # 1.1 * 1000 / 100 is 11 and a rounding
+    11
     """
-    return train.steps or max(1, math.ceil((train.epochs or 0) * n / train.batch_size))
+    return train.steps or max(1, math.ceil(round((train.epochs or 0) * n / train.batch_size, 6)))
 
 
 def cosine(step: int, steps: int, lr: float, lr_min: float) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import records
+from tests.helpers import records, write_folder
 
 pytest.importorskip("distributed", reason="the extra grid is not installed")
 
@@ -272,6 +272,19 @@ def test_a_second_run_on_a_standing_cluster(start: Callable[..., Any], tmp_path:
         code, _, err = ended(kaxis(*line, "--on", f"dask:{file}", "--store", tmp_path / "store"))
         assert code == 0, err
     assert len(records(tmp_path / "store")) == 2
+
+
+def test_data_that_the_asking_process_names_are_found_by_workers(start: Callable[..., Any], tmp_path: Path) -> None:
+    """A set of one's own, named below --data, which a standing worker has never heard of."""
+    file = tmp_path / "scheduler.json"
+    scheduler(start, file)
+    worker(start, file)
+    write_folder(tmp_path / "data" / "insects")
+    line = ["run", "folder:insects", "--size", "8", "--K", "2", "--seeds", "0", "--learners", "bp", "--steps", "5"]
+    line += ["--on", f"dask:{file}", "--data", tmp_path / "data", "--store", tmp_path / "store"]
+    code, _, err = ended(kaxis(*line))
+    assert code == 0, err
+    assert len(records(tmp_path / "store")) == 1
 
 
 def test_a_device_of_one_machine_is_refused(tmp_path: Path) -> None:

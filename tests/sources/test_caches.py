@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from PIL import Image
 from kaxis.errors import KaxisError
 from kaxis.sources import features as computed
 from kaxis.sources import images as module
+from kaxis.sources.cache import cached
 from kaxis.sources.features import features
 from kaxis.sources.image_set import Images
 from kaxis.sources.images import load_images, square_pixels
@@ -75,6 +78,22 @@ def test_resized_images_of_a_set_without_checksums_are_its_own(reader: Any, tmp_
         reader(stripes(seed))
         seen.append(square_pixels("stripes", tmp_path, 4).copy())
     assert not np.array_equal(*seen)
+
+
+def test_features_are_known_by_the_pixels_that_they_are_of(tmp_path: Path) -> None:
+    """Whatever a reader says of its files, and whichever images are the training images."""
+    one, other = (replace(stripes(seed), checksums={"all.bin": "1"}) for seed in (0, 1))
+    made = [features(x, "raw", tmp_path).copy() for x in (one, other, replace(one, n_train=6))]
+    for x, y in itertools.combinations(made, 2):
+        assert not np.array_equal(x, y)
+
+
+def test_a_full_disk_under_the_cache_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no signal in the midst of decoding."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(KaxisError, match=r"4096\.0 GiB of decoded images cannot be kept there"):
+        cached("all", (2**42,), lambda out: pytest.fail("is filled"))
+    assert not list((tmp_path / "kaxis" / "images").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,13 @@ import pytest
 from PIL import Image
 
 from kaxis.errors import KaxisError
+from kaxis.execute.runner import run
 from kaxis.sources import own
 from kaxis.sources.images import load_images
 from kaxis.sources.load import load_task
+from kaxis.spec.study import Study
 from kaxis.spec.sweep import Sweep
+from kaxis.store.records import Store
 from tests.helpers import write_folder
 
 
@@ -93,3 +96,40 @@ def test_a_damaged_cache_is_made_again_and_a_full_one_is_one_line(
     with pytest.raises(KaxisError, match="GiB of decoded images cannot be kept there"):
         load_images(name, tmp_path, 16)
     assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_a_class_that_is_added_is_seen(tmp_path: Path) -> None:
+    """In the same process, as a notebook's is."""
+    root = write_folder(tmp_path / "a")
+    assert Sweep.of({"source": f"folder:{root}"}).K == (2,)
+    write_folder(tmp_path / "other")
+    for split in ("train", "val"):
+        (root / split / "bee").rename(root / split / "wasp")
+        (tmp_path / "other" / split / "bee").rename(root / split / "bee")
+    assert Sweep.of({"source": f"folder:{root}"}).K == (3,)
+
+
+def test_files_that_change_between_two_runs_of_a_process_are_read_again(tmp_path: Path) -> None:
+    options = {"source": f"npz:{tmp_path / 'a.npz'}", "K": 2, "seeds": 0, "steps": 2, "learners": ["bp"]}
+    seen = []
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        x = {f"{split}_images": rng.integers(0, 256, (20, 4, 4), dtype=np.uint8) for split in ("train", "test")}
+        np.savez(tmp_path / "a.npz", **x, train_labels=np.arange(20) % 2, test_labels=np.arange(20) % 2)
+        store = Store(tmp_path / f"s{seed}")
+        run(Study.of("s", options), store, jobs=1)
+        seen += [record["data"]["checksums"] for record in store.records()]
+    assert seen[0] != seen[1]
+
+
+def test_names_with_a_plus_make_no_two_sets_one(tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    for split in ("train", "val"):
+        for name in ("a", "b", "a+b", "b+a", "a%2Bb"):
+            write_folder(tmp_path / f"{split}{name}")
+            (root / split).mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"{split}{name}" / split / "bee").rename(root / split / name)
+    pairs = [["a", "b+a"], ["a+b", "a"], ["a%2Bb", "a"], ["a", "b"]]
+    labels = [Sweep.of({"source": f"folder:{root}", "classes": pair}).cells()[0].source for pair in pairs]
+    assert len(set(labels)) == 4
+    assert labels[-1].endswith("classes:a+b")

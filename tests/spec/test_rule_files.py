@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from kaxis.errors import KaxisError
 from kaxis.execute.runner import run
@@ -44,6 +45,8 @@ class M(torch.nn.Module):
         ("return torch.tensor(0.0)", "depends on no parameter"),
         ("return self.out(x) @ x", "line 10: RuntimeError"),
         ("return [][0]", "line 10: IndexError"),
+        ("torch.set_default_dtype(torch.float64); return self.out(x).sum()", "makes float64 torch's default"),
+        ("torch.set_default_dtype(torch.float64); return [][0]", "line 10: IndexError"),
         ("return self.loss(x, y)", "line 10: RecursionError"),
         ("raise type('Mute', (ValueError,), {'__str__': lambda s: 1 / 0})", "line 10: Mute"),
     ],
@@ -70,6 +73,7 @@ def test_an_error_in_a_rule_is_its_authors_and_fails_its_cells_alone(body: str, 
         status = {r["config"]["learner"]["name"]: r["status"] for r in store.records()}
         assert status == {name: "failed", "bp": "done"}
         assert run(Study.of("s", options), store, jobs=1, device="cpu").trained == 0
+        assert torch.get_default_dtype() == torch.float32
     finally:
         TABLE.pop(name, None)
         RULES.pop(name, None)
@@ -82,6 +86,7 @@ def test_an_error_in_a_rule_is_its_authors_and_fails_its_cells_alone(body: str, 
         ("exit('bye')", "exits with 'bye'"),
         ("x =", "mine.py, line 1: SyntaxError"),
         ("\n1 / 0", "mine.py, line 2: ZeroDivisionError"),
+        ("import torch; torch.set_default_dtype(torch.float64)", "mine.py: makes float64 torch's default"),
         ("import kaxis\nkaxis.rule('a', s=float('nan'))(object)", "s = nan: a finite number"),
         ("import kaxis\nkaxis.rule('a', s='x')(object)", "s = 'x': a finite number"),
     ],

@@ -65,6 +65,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"norm": "batchnorm"}, "norm = batchnorm"),
     ({"stepz": 3}, "did you mean 'steps'"),
     ({"classes": ["1", "1"]}, "named twice"),
+    ({"source": "cifar10", "net": "vgg8", "learners": ["bp[lr=1e-6]"]}, "lr = 1e-06 of 'bp.*below lr_min = 1e-05"),
     ({"lr": "inf"}, "lr = inf"),
     ({"t_max": "inf"}, "t_max = inf"),
     ({"learners": []}, "name at least one"),

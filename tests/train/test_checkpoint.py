@@ -120,6 +120,35 @@ def test_a_rule_of_somebodys_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert results(cells, keep=tmp_path) == whole
 
 
+FREEZES = """
+import torch, kaxis
+
+@kaxis.rule("freezes")
+class Freezes(torch.nn.Module):
+    def __init__(self, start):
+        super().__init__()
+        self.hidden, self.head = start.hidden(0), start.linear("head", start.features(0), start.K)
+        self.register_buffer("steps", torch.zeros(()))
+    def logits(self, x):
+        return [self.head(self.hidden(x).relu())]
+    def loss(self, x, y):
+        self.steps += 1
+        if self.steps == 20:
+            self.hidden.requires_grad_(False)
+        return torch.nn.functional.cross_entropy(self.logits(x)[0], y)
+"""
+
+
+def test_a_layer_that_a_rule_froze_stays_frozen(tmp_path: Path) -> None:
+    file = tmp_path / "freezes.py"
+    file.write_text(FREEZES)
+    cells = small(learners=["freezes"], rules=[str(file)], seeds=0)
+    whole = results(cells)
+    stopped_after(30, cells, tmp_path)
+    assert list(tmp_path.glob("*.pt"))
+    assert results(cells, keep=tmp_path) == whole
+
+
 def test_no_flipped_bit_of_a_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
     cells = small(learners=["dtg_ff"])
     whole = results(cells)

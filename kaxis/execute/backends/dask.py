@@ -22,6 +22,7 @@ from kaxis.errors import KaxisError
 from kaxis.execute.progress import Progress
 from kaxis.execute.stop import ASKED
 from kaxis.execute.worker import Job, work
+from kaxis.sources.load import forget
 from kaxis.spec.cell import Cell
 
 try:
@@ -142,6 +143,10 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
     with ALONE:
         if topic in ENDED:
             return []
+        if [topic] != AT:  # another run's data, which may be other files by now
+            if job.data is not None:
+                os.environ["KAXIS_DATA"] = str(job.data)  # of names of your own sets, as in the process that asks
+            forget()
         AT[:] = [topic]
         if not getattr(worker, "kaxis_leaves", False):
             ASKED.clear()  # of a run that was interrupted
