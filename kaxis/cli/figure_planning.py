@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 from kaxis.cli.common import DRAWN, FIGURES, Drawing, Folder, Table, saved
@@ -46,12 +47,16 @@ def power(
     curves = {}
     for spread in planning.spreads(out.cube(table), learner=learner, baseline=baseline):
         what = "slope on ln K" if spread["K"] is None else f"K = {spread['K']}"
-        sd = 0.0 if constant(spread["d"]) else float(spread["d"].std(ddof=1))
+        if constant(spread["d"]):
+            warnings.warn(f"{spread['source']}, {what}: its seeds do not differ, which plans nothing", stacklevel=2)
+            continue
+        sd = float(spread["d"].std(ddof=1))
         curves[f"{spread['source']}, {what} (spread {sd:.2f})"] = [
-            {"n_seeds": n, "power": planning.power(effect, sd, n)} for n in range(2, seeds + 1)
+            {"source": spread["source"], "n_seeds": n, "power": planning.power(effect, sd, n)}
+            for n in range(2, seeds + 1)
         ]
     if not curves:
-        raise KaxisError(f"no source has two seeds with both {learner} and {baseline} done")
+        raise KaxisError(f"no source has two seeds that differ with both {learner} and {baseline} done")
     out.save(plots.power(curves, effect, target=target), "power", table)
     return 0
 

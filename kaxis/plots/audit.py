@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from kaxis.measure.options import shape_of
 from kaxis.plots.parts import BLACK, Rows
-from kaxis.plots.style import SERIES, learner_look, style
+from kaxis.plots.style import SERIES, learner_looks, style
 
 __all__ = ["audit", "locality"]
 
@@ -67,11 +67,12 @@ def _dots(ax: Axes, rows: Sequence[Row]) -> None:
     timed = any(r["steps"] for r in rows)
     measured = any(r["allocated"] for r in rows)
     places: dict[tuple[float, float], list[str]] = {}
+    looks = learner_looks(r["learner"].split("[")[0] for r in rows)
     for n, r in enumerate(rows, 1):
         x = ((r["allocated"] or math.nan) if measured else r["peak"]) / MiB
         y = r["images_per_second"] if timed else r["flops_step"] / 1e9
         if math.isfinite(x) and math.isfinite(y):
-            ax.plot(x, y, linestyle="", markersize=6, **learner_look(r["learner"].split("[")[0]))
+            ax.plot(x, y, linestyle="", markersize=6, **looks[r["learner"].split("[")[0]])
             same = next((p for p in places if abs(p[0] / x - 1) < 0.03 and abs(p[1] / y - 1) < 0.05), (x, y))
             places.setdefault(same, []).append(str(n))
     for place, numbers in places.items():

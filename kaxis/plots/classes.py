@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from kaxis.errors import KaxisError
-from kaxis.plots.parts import BLACK, Rows, short
+from kaxis.plots.parts import BLACK, Rows, minus, short
 from kaxis.plots.style import learner_look, style
 
 __all__ = ["per_class"]
@@ -65,7 +65,7 @@ def per_class(result: xr.Dataset, source: str) -> tuple[Figure, Rows]:
                 rows.append(row | ends_of | {"n_seeds": int(at.n_seeds[i])})
         reach = max(1.15 * float(np.nanmax(np.abs([*one.effect.values.ravel(), *one.ci.values.ravel()]))), 1.0)
         axes[0, 0].set_ylim(-reach, reach)
-        figure.supylabel(f"{about['learner']} - {about['baseline']} (pp)", fontsize=9)
+        figure.supylabel(minus(about["learner"], about["baseline"], "(pp)"), fontsize=9)
         called = f"{100 * about['ci_prob']:.10g} % {about['ci_kind']} interval over seeds and samples"
         figure.suptitle(f"{short(source)}, class by class; {called}", fontsize=9)
     return figure, rows

@@ -18,11 +18,12 @@ from kaxis.plots.parts import (
     interval_name,
     k_axis,
     mean_with_interval,
+    minus,
     name_lines,
     short,
     span,
 )
-from kaxis.plots.style import learner_look, series_look, style
+from kaxis.plots.style import learner_looks, series_look, style
 from kaxis.reference import published
 
 __all__ = ["curves", "k_conflict", "paired", "slope_steps"]
@@ -72,7 +73,7 @@ def k_conflict(effects: xr.Dataset, *, paper: bool = False) -> tuple[Figure, Row
             for line in told:
                 x, y = np.asarray(line.get_xydata())[-1]
                 ends.append((float(x), float(y), "0.35", str(line.get_label())))
-        k_axis(ax, {row["K"] for row in rows}, f"{learner} - {baseline}, test accuracy (pp)")
+        k_axis(ax, {row["K"] for row in rows}, minus(learner, baseline, "test accuracy (pp)"))
         called = interval_name(effects.attrs)
         many = f", n = {counts[0]}" if alike else ""
         ax.set_title(f"Mean and {called} over seeds{many}", fontsize=9)
@@ -102,6 +103,7 @@ def paired(
     K = one.K.values
     position = np.arange(len(K))
     accuracy = 100 * cube.test_accuracy.sel(source=source, K=K)
+    looks = learner_looks([learner, baseline])
     done = np.isfinite(one.difference)
     with style():
         wide = max(4.2, 1.1 * len(K))
@@ -119,14 +121,14 @@ def paired(
         for i in range(len(K)):
             top.plot([i - 0.18, i + 0.18], [ends[baseline][i], ends[learner][i]], color="0.7", linewidth=0.8, zorder=1)
         for name, shift in ((baseline, -0.18), (learner, 0.18)):
-            look = learner_look(name)
+            look = looks[name]
             x = np.repeat(position + shift, done.sizes["seed"])
             top.plot(x, ends[name].ravel(), **{**HOLLOW, "alpha": 0.9, **look}, label=name)
         top.set_ylabel("test accuracy (%)")
         called = f"mean and {interval_name(effects.attrs)}"
         figure.suptitle(f"{short(source)}: {called} over seeds, n = {span(one.n_seeds.values)}", fontsize=9)
-        top.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
-        look = learner_look(learner)
+        top.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2 if len(learner + baseline) <= 30 else 1)
+        look = looks[learner]
         seeds = one.difference.transpose("seed", "K").values
         for line in seeds:
             bottom.plot(position - 0.1, line, color="0.8", linewidth=0.6, zorder=1)
@@ -136,7 +138,7 @@ def paired(
         bottom.set_xticks(position, [str(k) for k in K])
         top.tick_params(labelbottom=False)
         bottom.set_xlabel("number of classes K")
-        bottom.set_ylabel(f"{learner} - {baseline} (pp)")
+        bottom.set_ylabel(minus(learner, baseline, "(pp)", 24))  # both are whole in the legend
         rows = effect_rows(one, source)
         if contrast is not None and source in contrast.source.values:
             rows.append(_contrast_panel(grid["contrast"], contrast.sel(source=source), contrast.attrs, look))
@@ -205,7 +207,7 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
         ax.set_xlabel("training steps" if by == "step" else "epochs")
         ax.set_ylabel(f"{about['contrast']}\n({about['units']})")
         called = interval_name(about)
-        ax.set_title(f"{about['learner']} - {about['baseline']} along training; mean and {called}", fontsize=9)
+        ax.set_title(f"{minus(about['learner'], about['baseline'], 'along training')}; mean and {called}", fontsize=9)
         name_lines(ax, ends, size=8)
     return figure, rows
 
@@ -215,6 +217,7 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
     one = cube.sel(source=source, learner=list(learners))
     K = [k for k in one.K.values if (one.status.sel(K=k) == "done").any()]
     rows: Rows = []
+    looks = learner_looks(learners)
     with style():
         wide = min(3, len(K))
         high = -(-len(K) // wide)
@@ -231,7 +234,7 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
                         line.step + 1,
                         line,
                         dash,
-                        **learner_look(name),
+                        **looks[name],
                         markersize=3,
                         label=name if split == "test" else None,
                     )

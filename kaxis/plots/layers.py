@@ -60,7 +60,7 @@ def _rows(quantity: str, values: xr.DataArray) -> Rows:
 
 
 def _accuracy(ax: Axes, one: xr.Dataset) -> Rows:
-    look = learner_look(one.attrs["learner"].split("[")[0])
+    look = learner_look(one.attrs["learner"])
     values = 100 * one.layer_accuracy
     _seeds(ax, values, **look)
     ax.plot(one.layer, values.mean("seed"), color=look["color"], linewidth=1.2, label="a layer alone")

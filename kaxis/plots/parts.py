@@ -19,6 +19,7 @@ __all__ = [
     "interval_name",
     "k_axis",
     "mean_with_interval",
+    "minus",
     "name_lines",
     "short",
     "span",
@@ -72,6 +73,22 @@ def short(name: str, most: int = 44) -> str:
     """
     left = (most - 1) // 2
     return name if len(name) <= most else f"{name[:left]}…{name[left + 1 - most :]}"
+
+
+def minus(learner: str, baseline: str, what: str, most: int = 44) -> str:
+    """What an axis of differences is of, on two lines where the names are long.
+
+    Examples
+    --------
+    >>> minus("dtg_ff", "bp_deepsup", "test accuracy (pp)")
+    'dtg_ff - bp_deepsup, test accuracy (pp)'
+    >>> minus("dtg_ff[lr=0.004,temperature=1]", "bp_deepsup[lr=0.008]", "(pp)")
+    'dtg_ff[lr=0.004,temperature=1]\\n- bp_deepsup[lr=0.008] (pp)'
+    """
+    comma = " " if what.startswith("(") else ", "
+    learner, baseline = short(learner, most), short(baseline, most)
+    between = " " if len(learner) + len(baseline) <= 40 else "\n"
+    return f"{learner}{between}- {baseline}{comma}{what}"
 
 
 def span(counts: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from importlib.resources import as_file, files
 from typing import Any
 
 import matplotlib.style
 
-__all__ = ["SERIES", "learner_look", "series_look", "style"]
+__all__ = ["SERIES", "learner_look", "learner_looks", "series_look", "style"]
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, RED, PINK = "#0072B2", "#D55E00", "#CC79A7"
@@ -44,6 +45,30 @@ def series_look(i: int) -> tuple[str, str, str]:
 
 
 def learner_look(name: str) -> dict[str, Any]:
-    """Colour and marker of a learner; one that is not in the table gets a look from its name."""
-    colour, marker = LEARNERS.get(name) or SERIES[2 + zlib.crc32(name.encode()) % (len(SERIES) - 2)]
+    """Colour and marker of a learner by its name, with or without settings in brackets; one that is not in the table
+    gets a look from its name.
+    """
+    known = LEARNERS.get(name.partition("[")[0])
+    colour, marker = known or SERIES[2 + zlib.crc32(name.encode()) % (len(SERIES) - 2)]
     return {"color": colour, "marker": marker}
+
+
+def learner_looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """A look for each learner of one figure, no two of them the same: its own, where no earlier one has it.
+
+    Examples
+    --------
+    >>> looks = learner_looks(["dtg_ff", "dtg_ff[temperature=1]"])
+    >>> looks["dtg_ff"] == learner_look("dtg_ff"), looks["dtg_ff"] == looks["dtg_ff[temperature=1]"]
+    (True, False)
+    """
+    looks: dict[str, dict[str, Any]] = {}
+    spare = [{"color": colour, "marker": marker} for colour, marker, _ in map(series_look, range(len(SERIES) ** 2))]
+    # Those that the table names come first, so that a stranger does not take what is known as theirs.
+    for name in sorted(dict.fromkeys(names), key=lambda n: (n not in LEARNERS, n.partition("[")[0] not in LEARNERS)):
+        look, taken = learner_look(name), list(looks.values())
+        if look in taken and (free := [other for other in spare if other not in taken]):
+            colours = [other["color"] for other in taken]
+            look = min(free, key=lambda other: colours.count(other["color"]))
+        looks[name] = look
+    return looks

@@ -11,8 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kaxis.errors import KaxisError
-from kaxis.plots.parts import BLACK, HOLLOW, Rows, effect_rows, interval_name, k_axis, mean_with_interval, short, span
+from kaxis.plots.parts import (
+    BLACK,
+    HOLLOW,
+    Rows,
+    effect_rows,
+    interval_name,
+    k_axis,
+    mean_with_interval,
+    minus,
+    short,
+    span,
+)
 from kaxis.plots.style import SERIES, learner_look, series_look, style
+from kaxis.stats.intervals import constant
 
 __all__ = ["band", "coverage", "factorial", "forest", "places", "power", "slopes"]
 
@@ -37,6 +49,8 @@ def band(effects: xr.Dataset, source: str) -> tuple[Figure, Rows]:
     one = effects.sel(source=source)
     one = one.isel(K=np.flatnonzero(one.n_seeds.values > 0))
     low, high = one.band.transpose("ci_bound", "K").values
+    if all(constant(d[np.isfinite(d)]) for d in one.difference.transpose("K", "seed").values):
+        raise KaxisError(f"{source}: its seeds do not differ, which leaves no band")
     if not np.isfinite(low).all():
         raise KaxisError(f"{source}: a band over all K needs two seeds or more, each done at every K")
     learner, prob = effects.attrs["learner"], f"{100 * effects.attrs['ci_prob']:.10g} %"
@@ -49,7 +63,7 @@ def band(effects: xr.Dataset, source: str) -> tuple[Figure, Rows]:
             ax.plot(K * 0.97, line, **{**HOLLOW, **look})
         label = f"mean, {prob} {effects.attrs['ci_kind']} interval at each K"
         mean_with_interval(ax, K, one, colour=look["color"], marker=look["marker"], label=label)
-        k_axis(ax, set(K.tolist()), f"{learner} - {effects.attrs['baseline']}, test accuracy (pp)")
+        k_axis(ax, set(K.tolist()), minus(learner, effects.attrs["baseline"], "test accuracy (pp)"))
         ax.set_title(f"{source}, n = {int(one.n_seeds.max())}", fontsize=9)
         ax.legend(loc="best")
     rows = effect_rows(one, source)
@@ -95,34 +109,42 @@ def coverage(rows: Sequence[Row], *, near: float = 0.015) -> tuple[Figure, Rows]
 
 
 def power(curves: Mapping[str, Sequence[Row]], effect: float, *, target: float = 0.8) -> tuple[Figure, Rows]:
-    """Power of the two-sided t test against the number of seeds, a curve for each spread.
+    """Power of the two-sided t test against the number of seeds, a curve for each spread, a panel for each source.
 
     Parameters
     ----------
     curves : mapping of str to sequence of mapping
-        Label to rows with ``n_seeds`` and ``power``.
+        Label to rows with ``n_seeds`` and ``power``, and ``source`` where there are several.
     effect : float
         To be shown, in the curves' units.
     target : float
         Wanted power, drawn as a line.
     """
+    sources = list(dict.fromkeys(str(r.get("source", "")) for rows in curves.values() for r in rows))
+    wide = min(3, len(sources))
+    high = -(-len(sources) // wide)
     with style():
-        figure = Figure(figsize=(6.4, 3.4))
-        ax = figure.add_subplot()
-        for i, (label, rows) in enumerate(curves.items()):
-            colour, marker, dash = series_look(i)
-            x, y = [r["n_seeds"] for r in rows], [r["power"] for r in rows]
-            ax.plot(x, y, dash, color=colour, marker=marker, markersize=3, label=label)
-        ax.axhline(target, color=BLACK, linewidth=0.8, linestyle=":")
-        ax.axvline(6, color="0.7", linewidth=0.8, zorder=0)
-        ax.annotate(
-            "exact test can reject", (6, 0.02), fontsize=7, color="0.4", xytext=(3, 0), textcoords="offset points"
-        )
-        ax.set_ylim(0, 1.02)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_xlabel("seeds n")
-        ax.set_ylabel(f"power to show an effect of {effect:g}")
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        figure = Figure(figsize=(1.4 + 2.8 * wide, 0.8 + 2.6 * high))
+        axes = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False)
+        for ax in axes.flat[len(sources) :]:
+            ax.remove()
+        for ax, source in zip(axes.flat, sources, strict=False):
+            own = {label: rows for label, rows in curves.items() if str(rows[0].get("source", "")) == source}
+            for i, (label, rows) in enumerate(own.items()):
+                colour, marker, dash = series_look(i)
+                x, y = [r["n_seeds"] for r in rows], [r["power"] for r in rows]
+                called = label.removeprefix(f"{source}, ")
+                ax.plot(x, y, dash, color=colour, marker=marker, markersize=3, label=called)
+            ax.axhline(target, color=BLACK, linewidth=0.8, linestyle=":")
+            ax.axvline(6, color="0.7", linewidth=0.8, zorder=0)
+            ax.set_title(short(source, 36), fontsize=9)
+            ax.legend(loc="lower right", fontsize=6.5, frameon=True, framealpha=0.8, edgecolor="none")
+        axes[0, 0].set_ylim(0, 1.02)
+        axes[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+        for ax in axes.flat[max(0, len(sources) - wide) : len(sources)]:
+            ax.set_xlabel("seeds n; from 6 on the exact test can reject", fontsize=8)
+            ax.tick_params(labelbottom=True)
+        figure.supylabel(f"power to show an effect of {effect:g}", fontsize=9)
     return figure, [{"curve": label, **r} for label, rows in curves.items() for r in rows]
 
 
@@ -192,22 +214,27 @@ def places(result: xr.Dataset) -> tuple[Figure, Rows]:
     names, n = [str(name) for name in one.learner.values], one.sizes["learner"]
     rows: Rows = []
     with style():
-        figure = Figure(figsize=(4.6, 1.0 + 0.26 * n))
+        longest = max(len(short(name)) for name in names)  # of which none takes the place of the axes
+        figure = Figure(figsize=(4.0 + 0.07 * longest, 1.2 + 0.26 * n))
         ax = figure.add_subplot()
         for i, name in enumerate(names):
             at = one.isel(learner=i)
             low, high = at.place_ci.values
             ax.plot([low, high], [i, i], color="0.6", linewidth=4, solid_capstyle="round", zorder=1)
             ax.plot([float(at["rank"])], [i], "o", color=BLACK, markersize=4)
-            ax.annotate(f"{float(at.best):.0%}", (n + 0.6, i), fontsize=8, va="center", annotation_clip=False)
+            if np.isfinite(at.best):  # of one seed no study can be resampled
+                ax.annotate(f"{float(at.best):.0%}", (n + 0.6, i), fontsize=8, va="center", annotation_clip=False)
             row = {"learner": name, "mean_rank": float(at["rank"]), "place_lower": int(low), "place_upper": int(high)}
             rows.append(row | {"best": float(at.best), "n_seeds": int(one.n_seeds)})
-        ax.annotate("best in", (n + 0.6, -0.9), fontsize=8, va="center", annotation_clip=False)
         ax.set_yticks(range(n), [short(name) for name in names])
         ax.set_ylim(n - 0.4, -0.6)
         ax.set_xlim(0.7, n + 0.4)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_xlabel("dot: mean rank; bar: place by true mean, 95 % (1 is best)")
+        prob = f"{100 * one.attrs['ci_prob']:.10g} %"
+        ax.set_xlabel(
+            f"dot: mean rank; bar: place by true mean, {prob} (1 is best)\n"
+            "at the right: best in this share of resampled studies"
+        )
         ax.set_title(f"{short(str(one.source.item()))}, K = {int(one.K)}, n = {int(one.n_seeds)}", fontsize=9)
     return figure, rows
 

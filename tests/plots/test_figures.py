@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kaxis import plots
 from kaxis.errors import KaxisError
-from kaxis.plots.style import LEARNERS, SERIES, learner_look
+from kaxis.plots.style import LEARNERS, SERIES, learner_look, learner_looks
+from kaxis.spec.learners import TABLE
 from kaxis.stats import effects, planning, simulate
 from kaxis.stats.contrasts import contrast
 from kaxis.store.cube import load_cube
@@ -123,7 +126,14 @@ def test_curves_have_a_panel_for_each_K(fill: Fill) -> None:
 
 def test_looks_differ_in_colour_and_marker_and_are_fixed_by_name() -> None:
     assert len({look[0] for look in LEARNERS.values()}) == len({look[1] for look in LEARNERS.values()}) == len(LEARNERS)
-    assert learner_look("dtg_ff[t_max=1]") == learner_look("dtg_ff[t_max=1]")
+    assert learner_look("dtg_ff[t_max=1]") == learner_look("dtg_ff[t_max=1]") == learner_look("dtg_ff")
+
+
+@given(st.sets(st.sampled_from([*TABLE, "dtg_ff[lr=0.1]", "bp[lr=0.1]", "mine", "mine[lr=0.1]"])))
+def test_no_two_learners_of_a_figure_look_the_same(names: set[str]) -> None:
+    looks = learner_looks(names)
+    assert len({tuple(look.items()) for look in looks.values()}) == len(names)
+    assert all(looks[name] == learner_look(name) for name in names & LEARNERS.keys())
 
 
 def test_files_are_stable_byte_for_byte_and_come_with_their_numbers(fill: Fill, tmp_path: Path) -> None:
