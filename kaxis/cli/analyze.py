@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import DEFAULT_PAIR, PLAIN, Output, Pair, Scale, Table
+from kaxis.cli.common import DEFAULT_PAIR, PLAIN, Output, Pair, Scale, Table, Whole
 from kaxis.cli.contrast import Asked, show_contrast
 from kaxis.cli.report import Report, interval, number
 from kaxis.errors import KaxisError
@@ -92,8 +92,10 @@ def contrast(
 
     Parameters
     ----------
-    low, high
-        Values of K to compare, instead of what the study's plan says.
+    low
+        Values of K whose mean is taken from that of `--high`, instead of what the study's plan says.
+    high
+        Values of K, beside `--low`.
     shape
         Slope on ln K, mean over K, or curvature on ln K, instead of what the study's plan says.
     as_published
@@ -117,13 +119,18 @@ def slope(
     *,
     pair: Pair = DEFAULT_PAIR,
     scale: Scale = "pp",
-    drop_incomplete: bool = False,
+    drop_incomplete: Whole = False,
     check: bool = False,
     out: Output = PLAIN,
 ) -> int:
     """The slope of the paired effect on log K, whatever the study's plan says.
 
     Example: kaxis analyze slope --baseline bp_deepsup
+
+    Parameters
+    ----------
+    check
+        Add the slope by least squares with seed clusters (CRV3) and by a mixed model.
     """
     return show_contrast(Asked(pair, ((), ()), "slope", scale, False, drop_incomplete, check), out, table)
 

@@ -34,14 +34,17 @@ __all__ = [
     "Folder",
     "Interval",
     "Json",
+    "Learner",
     "Learners",
     "Output",
     "Pair",
+    "Prob",
     "Read",
     "Scale",
     "StorePath",
     "Table",
     "Where",
+    "Whole",
     "called_names",
     "check_output",
     "conditions",
@@ -74,6 +77,9 @@ DataFolder = Annotated[
 ]
 Json = Annotated[bool, Parameter(name="--json", help="one JSON object on stdout")]
 Baseline = Annotated[str, Parameter(name="--baseline", help="the learner that is subtracted")]
+Learner = Annotated[str, Parameter(name="--learner", help="the learner that is compared with the baseline")]
+Prob = Annotated[float, Parameter(name="--prob", help="probability of the intervals")]
+Whole = Annotated[bool, Parameter(name="--drop-incomplete", help="leave out seeds that lack a K instead of refusing")]
 Learners = Annotated[
     list[str] | None, Parameter(name="--learner", help="learners to compare with it; all others by default")
 ]

@@ -18,6 +18,8 @@ from kaxis.spec.catalog import OWN, SYNTHETIC, source_info
 
 __all__ = ["app"]
 
+SetName = Annotated[str, Parameter(help="a set that kaxis data list names, folder:PATH or npz:PATH")]
+
 app = App(
     name="data", help="Image sets: list them, fetch one, check the files, look at them.\n\nExample: kaxis data list"
 )
@@ -61,7 +63,7 @@ def list_(*, data: DataFolder = None) -> int:
 
 
 @app.command
-def get(name: str, /, *, data: DataFolder = None) -> int:
+def get(name: SetName, /, *, data: DataFolder = None) -> int:
     """Download an official archive; what an interrupted one left is gone on with, a wrong checksum is refused.
 
     Example: kaxis data get cifar100 --data ~/data
@@ -80,7 +82,7 @@ def get(name: str, /, *, data: DataFolder = None) -> int:
 
 
 @app.command
-def check(name: str, /, *, data: DataFolder = None) -> int:
+def check(name: SetName, /, *, data: DataFolder = None) -> int:
     """Read a set's files: sizes, labels, checksums. A file that is not the official one is named (exit 1).
 
     Example: kaxis data check cifar100 --data ~/data
@@ -110,7 +112,7 @@ def check(name: str, /, *, data: DataFolder = None) -> int:
 
 @app.command
 def show(
-    name: str,
+    name: SetName,
     /,
     *,
     K: Annotated[int, Parameter(name="--K")] = 10,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import DRAWN, DataFolder, Drawing, Table, name_skipped
+from kaxis.cli.common import DRAWN, Baseline, DataFolder, Drawing, Learner, Table, name_skipped
 from kaxis.errors import KaxisError, each
 from kaxis.io import file_name
 
@@ -28,8 +28,8 @@ def k_conflict(
     table: Table = None,
     /,
     *,
-    learner: str = "dtg_ff",
-    baseline: str = "bp_deepsup",
+    learner: Learner = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
     paper: bool = False,
     name: str = "k_conflict",
     out: Drawing = DRAWN,
@@ -57,8 +57,8 @@ def paired(
     table: Table = None,
     /,
     *,
-    learner: str = "dtg_ff",
-    baseline: str = "bp_deepsup",
+    learner: Learner = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
     out: Drawing = DRAWN,
 ) -> int:
     """Same-seed slopes from baseline to learner, every seed's difference along K, and the slope on log K; a file for
@@ -84,8 +84,8 @@ def band(
     table: Table = None,
     /,
     *,
-    learner: str = "dtg_ff",
-    baseline: str = "bp_deepsup",
+    learner: Learner = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
     out: Drawing = DRAWN,
 ) -> int:
     """Effects along K with a band that holds all K at once; a file for each source whose seeds are complete.
@@ -105,8 +105,8 @@ def band(
 @app.command
 def slope_steps(
     *,
-    learner: str = "dtg_ff",
-    baseline: str = "bp_deepsup",
+    learner: Learner = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
     name: str = "slope_steps",
     by: Literal["step", "epoch"] = "step",
     out: Drawing = DRAWN,
@@ -135,8 +135,8 @@ def slopes(
     table: Table = None,
     /,
     *,
-    learner: str = "dtg_ff",
-    baseline: str = "bp_deepsup",
+    learner: Learner = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
     out: Drawing = DRAWN,
 ) -> int:
     """The slope along K of every source, one below the other, with its training length.
@@ -168,8 +168,8 @@ def factorial(table: Table = None, /, *, out: Drawing = DRAWN) -> int:
 @app.command
 def per_class(
     *,
-    learner: str = "dtg_ff",
-    baseline: str = "bp_deepsup",
+    learner: Learner = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
     data: DataFolder = None,
     out: Drawing = DRAWN,
 ) -> int:
@@ -218,7 +218,11 @@ def places(
 
 
 @app.command
-def curves(*, learner: list[str] | None = None, out: Drawing = DRAWN) -> int:
+def curves(
+    *,
+    learner: Annotated[list[str] | None, Parameter(help="learners to draw; all by default")] = None,
+    out: Drawing = DRAWN,
+) -> int:
     """Train and test accuracy along training, mean over seeds; a file for each source.
 
     Example: kaxis figure curves --where source=synthetic --learner dtg_ff bp_deepsup

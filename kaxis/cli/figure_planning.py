@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Literal
 
-from kaxis.cli.common import DRAWN, FIGURES, Drawing, Folder, Table, saved
+from kaxis.cli.common import DRAWN, FIGURES, Baseline, Drawing, Folder, Learner, Table, saved
 from kaxis.cli.figure import app
 from kaxis.errors import KaxisError
 
@@ -18,8 +18,8 @@ def power(
     /,
     *,
     effect: float,
-    learner: str = "dtg_ff",
-    baseline: str = "bp_deepsup",
+    learner: Learner = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
     target: float = 0.8,
     seeds: int = 20,
     out: Drawing = DRAWN,
@@ -85,8 +85,10 @@ def coverage(
         Out of t, studentized, bca, percentile, as-published; t, studentized and percentile.
     shapes
         Out of normal, exponential, contaminated; all.
-    icc, tilt
-        Shares of the variance that are a seed's own level and slope along K.
+    icc
+        Share of the variance that is a seed's own level.
+    tilt
+        Share of the variance that is a seed's own slope along K.
     question
         As in `kaxis analyze coverage`.
     draws

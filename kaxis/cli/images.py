@@ -6,7 +6,7 @@ from typing import Any
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, DataFolder, Output, name_skipped
+from kaxis.cli.common import PLAIN, Baseline, DataFolder, Learner, Output, Prob, name_skipped
 from kaxis.cli.report import Column, Report, interval, number
 
 __all__ = ["images"]
@@ -15,11 +15,11 @@ __all__ = ["images"]
 @app.command
 def images(
     *,
-    baseline: str = "bp_deepsup",
-    learner: str = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
+    learner: Learner = "dtg_ff",
     data: DataFolder = None,
     per_class: bool = False,
-    prob: float = 0.95,
+    prob: Prob = 0.95,
     out: Output = PLAIN,
 ) -> int:
     """Effects with an interval over seeds and test samples at once: would other images say the same?

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table, over
+from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Prob, Table, over
 from kaxis.cli.report import Column, Report, interval, number
 from kaxis.errors import KaxisError, each
 
@@ -31,7 +31,7 @@ def sequential(
     at_K: Annotated[int | None, Parameter(name="--at-K", help="the effect at one K, instead of along K")] = None,
     low: list[int] | None = None,
     high: list[int] | None = None,
-    prob: float = 0.95,
+    prob: Prob = 0.95,
     out: Output = PLAIN,
 ) -> int:
     """Seeds in the order of their numbers: evidence and interval after each, which hold however often one looks.
@@ -44,8 +44,10 @@ def sequential(
         Standard deviation of a seed's number, fixed before the seeds were seen; without it pilot seeds give it.
     effect
         What would be too small to matter; then a difference can be shown to be small.
-    low, high
-        Mean effect over the high K minus that over the low K, instead of the slope on ln K.
+    low
+        Values of K: mean effect over those of `--high` minus that over these, instead of the slope on ln K.
+    high
+        Values of K, beside `--low`.
     """
     from kaxis.stats.sequential import PILOTS, fewest
     from kaxis.stats.sequential import sequential as analyse

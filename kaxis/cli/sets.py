@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Output, Table, over
+from kaxis.cli.common import PLAIN, Baseline, Learner, Output, Prob, Table, over
 from kaxis.cli.report import Column, Report, interval, number
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ def sets(
     table: Table = None,
     /,
     *,
-    baseline: str = "bp_deepsup",
-    learner: str = "dtg_ff",
+    baseline: Baseline = "bp_deepsup",
+    learner: Learner = "dtg_ff",
     source: Annotated[list[str] | None, Parameter(help="the sets; all that are not synthetic")] = None,
     at_K: Annotated[int | None, Parameter(name="--at-K", help="the effect at one K, instead of the slope")] = None,
     low: list[int] | None = None,
     high: list[int] | None = None,
-    prob: float = 0.95,
+    prob: Prob = 0.95,
     out: Output = PLAIN,
 ) -> int:
     """Over data sets: the slope along K of each, their mean with an interval, and where a new set would lie.
@@ -37,8 +37,10 @@ def sets(
 
     Parameters
     ----------
-    low, high
-        Mean effect over the high K minus that over the low K, instead of the slope on ln K.
+    low
+        Values of K: mean effect over those of `--high` minus that over these, instead of the slope on ln K.
+    high
+        Values of K, beside `--low`.
     """
     from kaxis.stats.sets import over_sets
 

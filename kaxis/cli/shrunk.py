@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
+from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Prob, Table
 from kaxis.cli.report import Column, Report, interval, number
 from kaxis.errors import each
 
@@ -24,7 +24,7 @@ def shrunk(
     baseline: Baseline = "bp_deepsup",
     learner: Learners = None,
     drop_incomplete: bool = False,
-    prob: float = 0.95,
+    prob: Prob = 0.95,
     out: Output = PLAIN,
 ) -> int:
     """Effects along K, each by itself and given those at the other K: a line in ln K, and deviations from it.

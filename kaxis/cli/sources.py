@@ -40,8 +40,10 @@ def conflict(
 
     Parameters
     ----------
-    synthetic, real
-        Sources, as `kaxis cube` names them.
+    synthetic
+        A source, as `kaxis cube` names it.
+    real
+        Another.
     learner
         The learner that is compared with the baseline.
     drop_incomplete
@@ -161,8 +163,10 @@ def differential(
 
     Parameters
     ----------
-    of, against
-        Sources, as `kaxis cube` names them.
+    of
+        A source, as `kaxis cube` names it.
+    against
+        The source whose effect is taken from it.
     K
         Number of classes of either, where it has several: one for both, or two.
     slope

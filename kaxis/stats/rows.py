@@ -30,8 +30,10 @@ def rows(result: xr.Dataset) -> list[dict[str, Any]]:
         ``x_lower``, ``x_upper``. Each seed's own numbers stay in the Dataset.
     """
     places = set(result.effect.dims) if "effect" in result else set()
-    if "source" not in places or not places <= set(PLACES) or not {"n_seeds", "ci"} <= set(result):
-        raise KaxisError("rows: of a result with an effect at each source; this one has none, or further dims")
+    if "source" not in places or not places <= set(PLACES) or not _has_intervals(result):
+        raise KaxisError(
+            "rows: of a result with an effect and its interval at each source; this one has none, or further dims"
+        )
     dims = [d for d in PLACES if d in result.effect.dims]
     shape = tuple(result.sizes[d] for d in dims)
     columns: dict[str, np.ndarray] = {}
@@ -52,6 +54,11 @@ def rows(result: xr.Dataset) -> list[dict[str, Any]]:
         values_at = {name: _plain(values[at]) for name, values in columns.items()}
         out.append(row | {k: values_at[k] for k in ("effect", "ci_lower", "ci_upper")} | values_at)
     return out
+
+
+def _has_intervals(result: xr.Dataset) -> bool:
+    """Whether each effect has an interval: of `over_sets` only their mean has one."""
+    return {"n_seeds", "ci"} <= set(result) and set(result.ci.dims) == {*result.effect.dims, "ci_bound"}
 
 
 def _plain(value: Any) -> Any:

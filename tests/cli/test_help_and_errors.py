@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
+from kaxis.cli import app
 from tests.helpers import kaxis
 
 VERBS = ["run", "status", "cube", "analyze paired", "analyze contrast", "analyze slope", "analyze gap"]
@@ -111,3 +115,28 @@ def test_an_unwritable_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
 def test_debug_shows_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert kaxis("run", "digits", "--K", "99", "--debug") == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+def _leaves(group: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name in (n for n in group if not n.startswith("-")):
+        below = list(_leaves(group[name], (*path, name)))
+        yield from below
+        if group[name].default_command is not None or not below:
+            yield *path, name
+
+
+@pytest.mark.parametrize("verb", [" ".join(path) for path in _leaves(app)])
+def test_every_option_is_said_in_words(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kaxis(*verb.split(), "--help") == 0
+    rows: list[str] = []
+    for line in capsys.readouterr().out.splitlines():
+        if not (inside := re.fullmatch(r"│ (.*) │", line)) or inside[1].strip().startswith("--no-"):
+            continue
+        if re.match(r"\*? *(--?[\w-]+|[A-Z]+) ", inside[1]) or not rows:
+            rows.append(inside[1])
+        else:
+            rows[-1] += inside[1]
+    for row in rows:
+        words = re.sub(r"\[[^]]*\]", "", row)  # defaults and choices
+        words = re.sub(r"--[\w-]+|(?<![a-z])-\w\b|\b[A-Z|]+\b(\.\.\.)?", "", words)
+        assert re.search("[a-z]{2}", words), f"{verb}: {row}"
