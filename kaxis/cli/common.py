@@ -25,6 +25,7 @@ __all__ = [
     "DRAWN",
     "FIGURES",
     "PLAIN",
+    "SHOWN",
     "Baseline",
     "Call",
     "Csv",
@@ -41,6 +42,7 @@ __all__ = [
     "Prob",
     "Read",
     "Scale",
+    "Shown",
     "StorePath",
     "Table",
     "Where",
@@ -138,18 +140,13 @@ class Read:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Output(Read):
-    """Where an analysis reads, and how it shows what it found."""
+class Shown:
+    """How what was found is shown."""
 
     json: Json = False
     csv: Csv = None
     markdown: Annotated[bool, Parameter(help="print the table as Markdown")] = False
     latex: Annotated[bool, Parameter(help="print it as LaTeX, with booktabs")] = False
-
-    def cube(self, table: Path | None = None, *, curves: bool = False) -> xr.Dataset:
-        if self.csv is not None:
-            check_output(self.csv, (".csv",), table)
-        return super().cube(table, curves=curves)
 
     def show(self, report: Report) -> None:
         forms = [name for name in ("json", "markdown", "latex") if getattr(self, name)]
@@ -157,13 +154,27 @@ class Output(Read):
             raise KaxisError(f"--{forms[0]} and --{forms[1]}: choose one")
         if self.csv is not None:
             check_output(self.csv, (".csv",))
-        if self.call:
-            said = [f"{name} is the name of {', '.join(own)} too." for name, own in self.names.items()]
-            report = replace(report, remarks=[*report.remarks, *said], attrs={**report.attrs, "called": self.names})
         report.show(form="".join(forms), csv_file=self.csv)
 
 
-PLAIN = Output()
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output(Read, Shown):
+    """Where an analysis reads, and how it shows what it found."""
+
+    def cube(self, table: Path | None = None, *, curves: bool = False) -> xr.Dataset:
+        if self.csv is not None:
+            check_output(self.csv, (".csv",), table)
+        return super().cube(table, curves=curves)
+
+    def show(self, report: Report) -> None:
+        if self.call:
+            said = [f"{name} is the name of {', '.join(own)} too." for name, own in self.names.items()]
+            report = replace(report, remarks=[*report.remarks, *said], attrs={**report.attrs, "called": self.names})
+        super().show(report)
+
+
+PLAIN, SHOWN = Output(), Shown()
 
 
 @Parameter(name="*")

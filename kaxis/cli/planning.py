@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Table
+from kaxis.cli.common import PLAIN, SHOWN, Baseline, Learners, Output, Shown, Table
 from kaxis.cli.report import Column, Report, interval, number
 from kaxis.errors import KaxisError
 
@@ -165,7 +165,7 @@ def coverage(
     shrink: float = 1.0,
     question: Literal["effect", "contrast", "slope", "gap", "mean"] = "slope",
     draws: int = 2_000,
-    out: Output = PLAIN,
+    out: Shown = SHOWN,
 ) -> int:
     """What an interval that says 95 % really covers, by simulation at the study's n, skew and seed correlation.
 

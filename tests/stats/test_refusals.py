@@ -59,7 +59,6 @@ WHOLE = cube(runs("s", (5, 10, 50), range(5)), runs("t", (5, 10, 50), range(5)))
         (lambda c: kaxis.sequential(c, spread=0.4, K=5, scale="logit", **PAIR), "K = 5 and scale"),
         (lambda c: kaxis.over_sets(c, prob=95, **PAIR), "probability 95"),
         (lambda c: kaxis.rows(kaxis.conflict(c, synthetic="s", real="t", **PAIR)), "rows: of a result with an effect"),
-        (lambda c: kaxis.rows(kaxis.over_sets(c, sources=["s", "t"], **PAIR)), "rows: of a result with an effect"),
         (lambda c: kaxis.rows(kaxis.rankings(c)), "rows: of a result with an effect"),
         (lambda c: kaxis.verdicts(kaxis.rankings(c)), "verdicts: of paired"),
         (lambda c: kaxis.verdicts(kaxis.sequential(c, spread=0.4, **PAIR)), "verdicts: of paired"),

@@ -11,6 +11,7 @@ from scipy.stats import f_oneway
 from scipy.stats import t as student
 
 from kaxis.errors import KaxisError
+from kaxis.stats.rows import rows
 from kaxis.stats.sets import over_sets
 from kaxis.stats.tables import cube_from_rows
 from tests.helpers import Cli
@@ -166,3 +167,10 @@ def test_different_ranges_of_K_are_told(cli: Cli, tmp_path: Path) -> None:
     words = ["analyze", "sets", file, "--baseline", "A", "--learner", "B"]
     assert "The sets' numbers are over different K: a 2, 5; b 10, 100; c 5, 50." in cli(*words)[1]
     assert "over different K" not in cli(*words, "--at-K", "5")[1]
+
+
+def test_rows_of_sets_are_refused() -> None:
+    """Only their mean has an interval."""
+    result = over_sets(cube({name: drawn(1.0, 0.2) for name in "abc"}), **PAIR, K=5)
+    with pytest.raises(KaxisError, match="rows: of a result with an effect and its interval at each source"):
+        rows(result)
