@@ -45,7 +45,9 @@ def table(learner: str, baseline: str) -> None:
         return
     effect, gaps = (f(leg, **pair).isel(source=0) for f in (kaxis.paired, kaxis.gap))
     print(f"\n{learner} - {baseline}, n = {leg.sizes['seed']}")
-    print("| K | baseline, % | learner, % | effect, pp [95% t] | train effect, pp [95% t] | gap difference, pp [95% t] |")
+    print(
+        "| K | baseline, % | learner, % | effect, pp [95% t] | train effect, pp [95% t] | gap difference, pp [95% t] |"
+    )
     print("|---" * 6 + "|")
     for K in leg.K.values:
         e, g = effect.sel(K=K), gaps.sel(K=K)
@@ -55,7 +57,9 @@ def table(learner: str, baseline: str) -> None:
     for scale, unit, form in (("pp", "pp", "+.2f"), ("logit", "log odds", "+.3f")):
         if leg.sizes["K"] > 2:
             slope = kaxis.contrast(leg, **pair, scale=scale)
-            print(f"slope on ln K over K = {', '.join(map(str, leg.K.values))}, {unit}: {interval(slope.isel(source=0), form=form)}")
+            print(
+                f"slope on ln K over K = {', '.join(map(str, leg.K.values))}, {unit}: {interval(slope.isel(source=0), form=form)}"
+            )
             print(*kaxis.verdicts(slope), sep="\n")
         apart = kaxis.contrast(leg, **pair, low=[10], high=[100], scale=scale)
         print(f"K = 100 minus K = 10, {unit}: {interval(apart.isel(source=0), form=form)}")

@@ -41,9 +41,11 @@ def against(conflicts: Sequence[Report]) -> list[str]:
         pairs = "paired" in one.attrs["ci_kind"]
         n = f"{row['n_seeds']} pairs" if pairs else " and ".join(str(r["n_seeds"]) for r in one.rows[:2])
         kind = f"{100 * one.attrs['ci_prob']:.10g} % {one.attrs['ci_kind']} interval"
-        found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])} ({kind}, n = {n})"
+        K = ", ".join(str(r["K"]) for r in one.rows if r["what"] == "difference of effects")
+        found = f"{one.attrs['real']} {interval(row['ci_lower'], row['ci_upper'])} (K = {K}; {kind}, n = {n})"
         found += ", trained otherwise" if unequal_training(one.attrs) else ""
         by.setdefault(reversed_ if differs else "no difference of slopes is shown, on", []).append(found)
     said = ". ".join(f"{what[0].upper()}{what[1:]} {'; '.join(names)}" for what, names in by.items())
     against = conflicts[0].attrs["synthetic"]
-    return [f"Slope minus that of {against}, over the K that both have: {said}. What is not shown may be there."]
+    each = f" Each by itself, not adjusted for being {len(conflicts)}." if len(conflicts) > 1 else ""
+    return [f"Slope minus that of {against}, over the K that both have: {said}. What is not shown may be there.{each}"]

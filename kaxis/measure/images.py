@@ -69,7 +69,8 @@ def over_images(
     Returns
     -------
     Dataset
-        Over (source, K): ``effect`` (pp), ``ci`` over seeds x samples, ``seeds_ci`` over seeds alone; ``part`` (of
+        Over (source, K): ``effect`` (pp, of all samples of all seeds: where seeds have unequally many, `kaxis.paired`
+        takes the mean of the seeds instead), ``ci`` over seeds x samples, ``seeds_ci`` over seeds alone; ``part`` (of
         seeds, samples, rest), shares of the variance of the mean; ``disagree``, share of samples on which exactly one
         learner is right, ``disagree_alone``, that of two seeds of one learner on samples that both have (mean of the
         two learners; NaN where they share none), ``disagree_chance``, what it would be if the two erred independently;

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from kaxis.plots.style import BLACK
+from kaxis.plots.style import BLACK, for_text
 
 __all__ = [
     "BLACK",
@@ -148,7 +148,7 @@ def name_lines(ax: Axes, ends: Sequence[tuple[float, float, str, str]], *, size:
     look: dict[str, Any] = {"fontsize": size, "va": "center", "annotation_clip": False}
     for (x, y, colour, text), height in zip(ends, heights, strict=True):
         leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6, "relpos": (0.0, 0.5)}
-        ax.annotate(text, (x, y), (right * 1.25, height), color=colour, arrowprops=leader, **look)
+        ax.annotate(text, (x, y), (right * 1.25, height), color=for_text(colour), arrowprops=leader, **look)
     ax.set_xlim(right=right * 1.15)
 
 

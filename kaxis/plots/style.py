@@ -9,8 +9,11 @@ from importlib.resources import as_file, files
 from typing import Any
 
 import matplotlib.style
+import numpy as np
+from matplotlib.colors import to_hex, to_rgb
+from numpy.typing import NDArray
 
-__all__ = ["SERIES", "learner_look", "learner_looks", "series_look", "style"]
+__all__ = ["SERIES", "for_text", "learner_look", "learner_looks", "series_look", "style"]
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, RED, PINK = "#0072B2", "#D55E00", "#CC79A7"
@@ -42,6 +45,25 @@ def series_look(i: int) -> tuple[str, str, str]:
     """
     again, place = divmod(i, len(SERIES))
     return SERIES[place][0], SERIES[(place + 3 * again) % len(SERIES)][1], ("-", "--", ":")[again % 3]
+
+
+def for_text(colour: str) -> str:
+    """A colour as dark as text on white needs it (WCAG 2: a contrast of 4.5 to 1); a dark one as it is.
+
+    Examples
+    --------
+    >>> for_text(BLUE) == BLUE.lower(), for_text(SKY) == SKY.lower()
+    (True, False)
+    """
+    rgb = np.array(to_rgb(colour))
+    while 1.05 / (_luminance(rgb) + 0.05) < 4.5:
+        rgb = 0.95 * rgb
+    return to_hex(rgb)
+
+
+def _luminance(rgb: NDArray[np.float64]) -> float:
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def learner_look(name: str) -> dict[str, Any]:
