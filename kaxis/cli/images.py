@@ -74,8 +74,8 @@ def _remarks(per_class: bool) -> list[str]:
     ]
     if not per_class:
         said += [
-            "pp: of all samples of all seeds; where seeds have unequally many, `analyze paired` takes the mean of the seeds "
-            "instead.",
+            "pp: of all samples of all seeds; where seeds have unequally many, `analyze paired` takes the mean of the "
+            "seeds instead.",
             "of samples: their share of the variance of the mean. Where each seed has test samples of its own, seeds "
             "hold both.",
             "differ: on which exactly one learner is right; seeds differ: of one learner, two seeds; by chance: if the "

@@ -58,7 +58,7 @@ def for_text(colour: str) -> str:
     rgb = np.array(to_rgb(colour))
     while 1.05 / (_luminance(rgb) + 0.05) < 4.5:
         rgb = 0.95 * rgb
-    return to_hex(rgb)
+    return to_hex((rgb[0], rgb[1], rgb[2]))
 
 
 def _luminance(rgb: NDArray[np.float64]) -> float:
