@@ -87,6 +87,11 @@ def run(
     on_progress : callable
         Called several times a second with a `Progress`.
 
+    Returns
+    -------
+    Summary
+        What was asked for, found, trained, and what failed.
+
     Raises
     ------
     KaxisError

@@ -124,6 +124,11 @@ def per_class(
     Dataset
         Over (source, K, class): ``effect`` (pp), ``ci``, ``n_seeds``, ``n_samples``; NaN and 0 for classes that no seed
         drew. Of a synthetic source classes are numbers that mean another thing at every seed: it is left out.
+
+    Raises
+    ------
+    KaxisError
+        If no pair of cells keeps its outcomes, or the images are not there.
     """
     cube, places = _outcomes(store, learner, baseline, where, data)
     table = []

@@ -2,13 +2,15 @@
 CSV.
 """
 
+from kaxis.plots.along import curves, slope_steps
 from kaxis.plots.audit import audit, locality
 from kaxis.plots.classes import per_class
-from kaxis.plots.figures import curves, k_conflict, paired, slope_steps
+from kaxis.plots.figures import k_conflict, paired
 from kaxis.plots.layers import diagnose
+from kaxis.plots.planning import coverage, power
 from kaxis.plots.ranked import ranked
 from kaxis.plots.save import drawn, save
-from kaxis.plots.summaries import band, coverage, factorial, forest, places, power, slopes
+from kaxis.plots.summaries import band, factorial, forest, places, slopes
 
 __all__ = [
     "audit",

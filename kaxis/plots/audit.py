@@ -32,6 +32,11 @@ def audit(rows: Sequence[Row]) -> tuple[Figure, Rows]:
     rows : sequence of mapping
         From `kaxis.measure.audit.audit`; every net and shape has a row of panels, of which the fewest classes are
         drawn.
+
+    Returns
+    -------
+    figure, list of dict
+        The figure, and a row for each number that is drawn.
     """
     kinds = list(dict.fromkeys(map(shape_of, rows)))
     with style():
@@ -92,6 +97,11 @@ def locality(*matrices: xr.DataArray) -> tuple[Figure, Rows]:
     ----------
     *matrices : DataArray
         From `kaxis.measure.locality.locality`; a panel each.
+
+    Returns
+    -------
+    figure, list of dict
+        The figure, and a row for each number that is drawn.
     """
     wide, high = (sum(m.shape[1] for m in matrices), max(m.shape[0] for m in matrices))
     rows: Rows = []

@@ -25,6 +25,11 @@ def per_class(result: xr.Dataset, source: str) -> tuple[Figure, Rows]:
         From `kaxis.measure.images.per_class`.
     source : str
 
+    Returns
+    -------
+    figure, list of dict
+        The figure, and a row for each number that is drawn.
+
     Raises
     ------
     KaxisError

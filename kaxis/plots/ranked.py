@@ -26,6 +26,11 @@ def ranked(effects: Mapping[str, xr.Dataset], source: str, *, floor: float | Non
     floor : float, optional
         Effects below it (pp) are drawn at it; their numbers, at the labels and beside the figure, are whole.
 
+    Returns
+    -------
+    figure, list of dict
+        The figure, and a row for each number that is drawn.
+
     Raises
     ------
     KaxisError

@@ -37,6 +37,10 @@ def load_images(name: str, folder: Path, size: int | None = None) -> Images:
     size : int, optional
         Side of the images in pixels, where a set of your own has none or another is wanted.
 
+    Returns
+    -------
+    Images
+
     Raises
     ------
     KaxisError

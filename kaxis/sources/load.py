@@ -33,6 +33,11 @@ def load_task(
     pixels : bool
         Images for a conv net instead of features for an MLP.
 
+    Returns
+    -------
+    Task
+        Features or images, rows of training, test and held-out samples, their labels, and facts for the record.
+
     Raises
     ------
     KaxisError

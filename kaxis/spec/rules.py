@@ -104,6 +104,11 @@ _loading: list[tuple[str, str]] = []
 def rule(name: str, **settings: float) -> Callable[[Any], Any]:
     """Class decorator: add a learner to the table under a name.
 
+    Raises
+    ------
+    KaxisError
+        For a name or setting that is taken, or a setting that is no finite number.
+
     Examples
     --------
     >>> @rule("mine", strength=0.5)

@@ -105,6 +105,11 @@ class Study:
     def of(cls, name: str, options: Mapping[str, Any], *, part: bool = False) -> Study:
         """From one flat table of options, with ``sweep`` (a list of tables that change it) and ``plan``; as `part` of
         a study it may lack the learners of the plan.
+
+        Raises
+        ------
+        KaxisError
+            For an option or value that there is not.
         """
         shared = dict(options)
         tables, asked = _tables(shared), shared.pop("plan", None)
@@ -132,6 +137,11 @@ class Study:
 
         With `small` the file's ``[small]`` table goes over every sweep first (its own ``sweep`` and ``plan`` replace
         the file's): the same question at a size for two cores.
+
+        Raises
+        ------
+        KaxisError
+            If the file cannot be read, is no TOML, or asks for what there is not.
         """
         try:
             options = read_toml(path)

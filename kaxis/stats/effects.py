@@ -86,6 +86,11 @@ def gap(cube: xr.Dataset, *, learner: str, baseline: str, interval: str = "t", p
         infinite bounds. Both terms contain the test accuracy, so they are tied by arithmetic.
         ``effect_normalised``: the difference of gaps in per cent of the headroom above chance, as in `paired`.
         ``difference`` (source, K, seed).
+
+    Raises
+    ------
+    KaxisError
+        If a learner is not in the cube, or no cell has a training accuracy.
     """
     check_pair(cube, learner, baseline)
     pair = cube.sel(learner=[learner, baseline])

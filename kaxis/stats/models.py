@@ -30,6 +30,11 @@ class Equivalence(NamedTuple):
 def equivalence(d: ArrayLike, margin: float, alpha: float = 0.05) -> Equivalence:
     """Is the mean effect smaller than `margin` either way (TOST, Schuirmann 1987)?
 
+    Raises
+    ------
+    KaxisError
+        For a margin that is not above 0, or a learner that is not in the cube.
+
     Examples
     --------
     >>> e = equivalence([0.1, -0.1, 0.05, 0.0, -0.05], margin=0.5)

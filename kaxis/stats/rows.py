@@ -28,6 +28,11 @@ def rows(result: xr.Dataset) -> list[dict[str, Any]]:
         ``source``, ``K`` (None for a contrast), ``layer``, ``class`` (where there are), ``learner``, ``baseline``,
         ``effect``, ``ci_lower``, ``ci_upper``, and every other variable by its name; an interval ``x_ci`` as
         ``x_lower``, ``x_upper``. Each seed's own numbers stay in the Dataset.
+
+    Raises
+    ------
+    KaxisError
+        For a result that has no effect with an interval at each source.
     """
     places = set(result.effect.dims) if "effect" in result else set()
     if "source" not in places or not places <= set(PLACES) or not _has_intervals(result):

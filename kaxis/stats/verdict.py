@@ -24,6 +24,11 @@ def verdicts(result: xr.Dataset) -> list[str]:
     result : Dataset
         From `paired`, `gap`, `layers`, `contrast`, `differential` or `conflict`.
 
+    Returns
+    -------
+    list of str
+        A sentence a line.
+
     Raises
     ------
     KaxisError

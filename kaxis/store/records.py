@@ -131,6 +131,11 @@ class Store:
         curves, outcomes : bool
             Without them a record takes a third of the memory, and one that was read before need not be read again
             (`kaxis.store.index`).
+
+        Yields
+        ------
+        dict
+            A record as it was written.
         """
         self.problems, self.damaged, self.undigested = [], {}, 0
         folder = self.path / "cells"
