@@ -14,6 +14,7 @@ from kaxis.plots.parts import (
     HOLLOW,
     Rows,
     interval_name,
+    kind,
     mean_with_interval,
     minus,
     name_lines,
@@ -63,7 +64,7 @@ def slope_steps(result: xr.Dataset) -> tuple[Figure, Rows]:
             for look in one[by].values.tolist():
                 at = one.sel({by: look})
                 row = {"source": source, by: look, "effect": float(at.effect), "n_seeds": int(at.n_seeds)}
-                row |= {"ci_lower": float(at.ci[0]), "ci_upper": float(at.ci[1])}
+                row |= {"ci_lower": float(at.ci[0]), "ci_upper": float(at.ci[1])} | kind(about)
                 rows.append(row | {f"seed_{int(s)}": float(at.per_seed.sel(seed=s)) for s in one.seed.values})
         ax.axhline(0, color=BLACK, linewidth=0.8, zorder=0)
         if by == "step":

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from kaxis.errors import KaxisError
-from kaxis.plots.parts import BLACK, Rows, minus, short
+from kaxis.plots.parts import BLACK, Rows, kind, minus, short
 from kaxis.plots.style import learner_look, style
 
 __all__ = ["per_class"]
@@ -67,7 +67,7 @@ def per_class(result: xr.Dataset, source: str) -> tuple[Figure, Rows]:
             for i, name in enumerate(names):
                 row = {"source": source, "K": int(k), "class": name, "effect": float(effect[i])}
                 ends_of = {"ci_lower": float(low[i]), "ci_upper": float(high_[i])}
-                rows.append(row | ends_of | {"n_seeds": int(at.n_seeds[i])})
+                rows.append(row | ends_of | {"n_seeds": int(at.n_seeds[i])} | kind(about))
         reach = max(1.15 * float(np.nanmax(np.abs([*one.effect.values.ravel(), *one.ci.values.ravel()]))), 1.0)
         axes[0, 0].set_ylim(-reach, reach)
         figure.supylabel(minus(about["learner"], about["baseline"], "(pp)"), fontsize=9)

@@ -16,6 +16,7 @@ from kaxis.plots.parts import (
     effect_rows,
     interval_name,
     k_axis,
+    kind,
     mean_with_interval,
     minus,
     name_lines,
@@ -163,7 +164,7 @@ def _contrast_panel(ax: Axes, one: xr.Dataset, about: dict[str, Any], look: dict
     ax.yaxis.set_label_position("right")
     ax.set_ylabel(about["units"])
     row = {"source": str(one.source.item()), "contrast": about["contrast"], "effect": mean, "n_seeds": int(one.n_seeds)}
-    row |= {"ci_lower": float(ci[0]), "ci_upper": float(ci[1])}
+    row |= {"ci_lower": float(ci[0]), "ci_upper": float(ci[1])} | kind(about)
     return row | {f"seed_{int(s)}": float(v) for s, v in zip(seeds.seed.values, seeds.values, strict=True)}
 
 

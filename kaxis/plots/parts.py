@@ -18,6 +18,7 @@ __all__ = [
     "effect_rows",
     "interval_name",
     "k_axis",
+    "kind",
     "mean_with_interval",
     "minus",
     "name_lines",
@@ -108,6 +109,11 @@ def interval_name(about: Mapping[str, Any]) -> str:
     return f"{100 * about['ci_prob']:.10g}% {about['ci_kind']} interval"
 
 
+def kind(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row of numbers says of itself: the units, and kind and probability of its interval."""
+    return {name: about[name] for name in ("units", "ci_kind", "ci_prob") if name in about}
+
+
 def k_axis(ax: Axes, K: set[int], ylabel: str) -> None:
     ax.axhline(0, color=BLACK, linewidth=0.8, zorder=0)
     ax.set_xscale("log")
@@ -125,7 +131,7 @@ def effect_rows(one: xr.Dataset, source: str) -> Rows:
     for k in one.K.values:
         at = one.sel(K=k)
         row = {"source": source, "K": int(k), "effect": float(at.effect), "n_seeds": int(at.n_seeds)}
-        row |= {f"ci_{bound}": float(at.ci.sel(ci_bound=bound)) for bound in ("lower", "upper")}
+        row |= {f"ci_{bound}": float(at.ci.sel(ci_bound=bound)) for bound in ("lower", "upper")} | kind(one.attrs)
         row |= {f"seed_{int(s)}": float(at.difference.sel(seed=s)) for s in one.seed.values}
         rows.append(row)
     return rows

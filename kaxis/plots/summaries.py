@@ -18,6 +18,7 @@ from kaxis.plots.parts import (
     effect_rows,
     interval_name,
     k_axis,
+    kind,
     mean_with_interval,
     minus,
     short,
@@ -169,7 +170,7 @@ def places(result: xr.Dataset) -> tuple[Figure, Rows]:
             if np.isfinite(at.best):  # of one seed no study can be resampled
                 ax.annotate(f"{float(at.best):.0%}", (n + 0.6, i), fontsize=8, va="center", annotation_clip=False)
             row = {"learner": name, "mean_rank": float(at["rank"]), "place_lower": int(low), "place_upper": int(high)}
-            rows.append(row | {"best": float(at.best), "n_seeds": int(one.n_seeds)})
+            rows.append(row | {"best": float(at.best), "n_seeds": int(one.n_seeds), "ci_prob": one.attrs["ci_prob"]})
         ax.set_yticks(range(n), [short(name) for name in names])
         ax.set_ylim(n - 0.4, -0.6)
         ax.set_xlim(0.7, n + 0.4)
@@ -215,7 +216,8 @@ def factorial(result: xr.Dataset) -> tuple[Figure, Rows]:
                 for k in one.K.values:
                     at = one.sel(K=k)
                     ends = {"ci_lower": float(at.ci[0]), "ci_upper": float(at.ci[1]), "n_seeds": int(at.n_seeds)}
-                    rows.append({"source": source, "K": int(k), "term": term, "effect": float(at.effect), **ends})
+                    row = {"source": source, "K": int(k), "term": term, "effect": float(at.effect)}
+                    rows.append(row | ends | kind(result.attrs))
             k_axis(ax, drawn, f"carried ({result.attrs['units']})" if ax is axes[0] else "")
             ax.set_title(short(source, 34), fontsize=9)
         axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
