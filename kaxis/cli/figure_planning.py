@@ -44,11 +44,12 @@ def power(
     from kaxis.stats.intervals import constant
 
     planning.seeds_needed(effect, abs(effect) or 1.0, target)  # refuses an effect or a power that there is not
-    curves = {}
+    curves, same = {}, False
     for spread in planning.spreads(out.cube(table), learner=learner, baseline=baseline):
         what = "slope on ln K" if spread["K"] is None else f"K = {spread['K']}"
         if constant(spread["d"]):
             warnings.warn(f"{spread['source']}, {what}: its seeds do not differ, which plans nothing", stacklevel=2)
+            same = True
             continue
         sd = float(spread["d"].std(ddof=1))
         curves[f"{spread['source']}, {what} (spread {sd:.2f})"] = [
@@ -56,7 +57,8 @@ def power(
             for n in range(2, seeds + 1)
         ]
     if not curves:
-        raise KaxisError(f"no source has two seeds that differ with both {learner} and {baseline} done")
+        which = "whose differences differ" if same else f"with both {learner} and {baseline} done"
+        raise KaxisError(f"no source has two seeds {which}")
     out.save(plots.power(curves, effect, target=target), "power", table)
     return 0
 

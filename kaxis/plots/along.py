@@ -85,7 +85,7 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
     one = cube.sel(source=source, learner=list(learners))
     K = [k for k in one.K.values if (one.status.sel(K=k) == "done").any()]
     rows: Rows = []
-    looks = learner_looks(learners)
+    looks = learner_looks(map(str, cube.learner.values))  # the same in the figure of every source
     with style():
         wide = min(3, len(K))
         high = -(-len(K) // wide)

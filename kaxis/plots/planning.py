@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kaxis.errors import KaxisError
 from kaxis.plots.parts import (
     BLACK,
     Rows,
@@ -79,11 +80,14 @@ def power(curves: Mapping[str, Sequence[Row]], effect: float, *, target: float =
     figure, list of dict
         The figure, and a row for each number that is drawn.
     """
+    curves = {label: rows for label, rows in curves.items() if rows}
+    if not curves:
+        raise KaxisError("power: no curve to draw")
     sources = list(dict.fromkeys(str(r.get("source", "")) for rows in curves.values() for r in rows))
-    wide = min(3, len(sources))
+    wide = min(2, len(sources))
     high = -(-len(sources) // wide)
     with style():
-        figure = Figure(figsize=(1.4 + 2.8 * wide, 0.8 + 2.6 * high))
+        figure = Figure(figsize=(1.0 + 4.9 * wide, 0.8 + 2.4 * high))
         axes = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False)
         for ax in axes.flat[len(sources) :]:
             ax.remove()
@@ -97,7 +101,7 @@ def power(curves: Mapping[str, Sequence[Row]], effect: float, *, target: float =
             ax.axhline(target, color=BLACK, linewidth=0.8, linestyle=":")
             ax.axvline(6, color="0.7", linewidth=0.8, zorder=0)
             ax.set_title(short(source, 36), fontsize=9)
-            ax.legend(loc="lower right", fontsize=6.5, frameon=True, framealpha=0.8, edgecolor="none")
+            ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7)
         axes[0, 0].set_ylim(0, 1.02)
         axes[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
         for ax in axes.flat[max(0, len(sources) - wide) : len(sources)]:

@@ -87,7 +87,7 @@ def learner_looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     looks: dict[str, dict[str, Any]] = {}
     spare = [{"color": colour, "marker": marker} for colour, marker, _ in map(series_look, range(len(SERIES) ** 2))]
     # Those that the table names come first, so that a stranger does not take what is known as theirs.
-    for name in sorted(dict.fromkeys(names), key=lambda n: (n not in LEARNERS, n.partition("[")[0] not in LEARNERS)):
+    for name in sorted(dict.fromkeys(names), key=lambda n: (n not in LEARNERS, n.partition("[")[0] not in LEARNERS, n)):
         look, taken = learner_look(name), list(looks.values())
         if look in taken and (free := [other for other in spare if other not in taken]):
             colours = [other["color"] for other in taken]

@@ -55,10 +55,16 @@ def band(effects: xr.Dataset, source: str) -> tuple[Figure, Rows]:
     one = effects.sel(source=source)
     one = one.isel(K=np.flatnonzero(one.n_seeds.values > 0))
     low, high = one.band.transpose("ci_bound", "K").values
-    if all(constant(d[np.isfinite(d)]) for d in one.difference.transpose("K", "seed").values):
-        raise KaxisError(f"{source}: its seeds do not differ, which leaves no band")
-    if not np.isfinite(low).all():
+    there = np.isfinite(one.difference.transpose("K", "seed").values)
+    if there.sum() < 2 * len(there) or not (there == there[:1]).all():
         raise KaxisError(f"{source}: a band over all K needs two seeds or more, each done at every K")
+    if not np.isfinite(low).all():
+        same = ", ".join(
+            str(k)
+            for k, d in zip(one.K.values, one.difference.transpose("K", "seed").values, strict=True)
+            if constant(d[np.isfinite(d)])
+        )
+        raise KaxisError(f"{source}: seeds do not differ at K = {same}, which leaves no band")
     learner, prob = effects.attrs["learner"], f"{100 * effects.attrs['ci_prob']:.10g} %"
     look, K = learner_look(learner), one.K.values
     with style():

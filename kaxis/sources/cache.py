@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import math
 import multiprocessing
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +44,8 @@ def cached(key: str, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]],
             return array
 
     def write(part: Path) -> None:
+        if shutil.disk_usage(part.parent).free < math.prod(shape):  # or it would be taken from everybody on the disk
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
         _reserve(part)
         fill(out)
@@ -65,9 +70,14 @@ def _reserve(file: Path) -> None:
     OSError
         If there is no room.
     """
-    if hasattr(os, "posix_fallocate"):
-        with file.open("r+b") as opened:
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with file.open("r+b") as opened:
+        try:
             os.posix_fallocate(opened.fileno(), 0, os.fstat(opened.fileno()).st_size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):  # a file system that cannot
+                raise
 
 
 def cache_dir() -> Path:

@@ -109,7 +109,9 @@ def prepare(name: str, kind: str, folder: Path, size: int | None = None) -> NDAr
 
 def forget() -> None:
     """Let nothing that this process has read count: files may have changed since."""
+    from kaxis.sources import own
     from kaxis.sources.images import channel_statistics, load_images, square_pixels
 
+    own.forget()
     for kept in (load_images, square_pixels, channel_statistics, prepare):
         kept.cache_clear()

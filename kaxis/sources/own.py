@@ -23,7 +23,7 @@ from kaxis.sources.cache import cached, md5_of
 from kaxis.sources.image_set import Images
 from kaxis.sources.info import SourceInfo
 
-__all__ = ["canonical", "inspect", "left_out", "load_folder", "load_own"]
+__all__ = ["canonical", "forget", "inspect", "left_out", "load_folder", "load_own"]
 
 LARGEST = 2**30
 """Bytes of the largest image file that is read."""
@@ -72,7 +72,9 @@ def inspect(name: str) -> SourceInfo:
     """
     path = _place(name, data_dir())
     places = [path, *(path / split for split in ("train", *TESTS))]
-    return _inspect(name, path, tuple(p.stat().st_mtime_ns for p in places if p.exists()))
+    with told(str(path)):
+        changed = tuple(p.stat().st_mtime_ns for p in places if p.exists())
+    return _inspect(name, path, changed)
 
 
 @lru_cache(maxsize=8)
@@ -89,6 +91,11 @@ def _inspect(name: str, path: Path, changed: tuple[int, ...]) -> SourceInfo:
         warnings.warn(f"{name}: left out: {listing.told()}", stacklevel=2)
     n = listing.n_train
     return SourceInfo(name, {"fine": len(listing.names)}, "your own images", None, n, len(listing.files) - n)
+
+
+def forget() -> None:
+    """Let nothing that was counted count: files may have changed since."""
+    _inspect.cache_clear()
 
 
 def left_out(name: str, folder: Path) -> str:

@@ -1,5 +1,5 @@
-"""Running the code of a rule's author: what it raises is told by its file and line, and what it leaves behind is not
-left to others.
+"""Running the code of a rule's author: what it raises is told by its file and line, and torch's defaults stay as they
+were for others.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from kaxis.errors import KaxisError, out_of_memory
 
-__all__ = ["RuleError", "author_told", "authors_code", "own_dtype"]
+__all__ = ["RuleError", "author_told", "authors_code", "own_defaults"]
 
 
 class RuleError(KaxisError):
@@ -41,7 +41,7 @@ def authors_code(made: Authored) -> Iterator[None]:
     RuleError
     """
     try:
-        with own_dtype(f"rule '{made.name}'"):
+        with own_defaults(f"rule '{made.name}'"):
             yield
     except (KeyboardInterrupt, MemoryError):
         raise
@@ -54,29 +54,35 @@ def authors_code(made: Authored) -> Iterator[None]:
 
 
 @contextmanager
-def own_dtype(who: str) -> Iterator[None]:
-    """A block of somebody's code that leaves torch's default dtype, which is every learner's, as it was.
+def own_defaults(who: str) -> Iterator[None]:
+    """A block of somebody's code that leaves torch's default dtype and device, which are every learner's, as they were.
 
     Raises
     ------
     KaxisError
-        If it does not; it is put back.
+        If it does not; they are put back.
     """
     torch = sys.modules.get("torch")
-    before = torch.get_default_dtype() if torch else None
-    after = None
+    before = _defaults(torch) if torch else None
+    changed = None
     try:
         yield
     finally:
         if torch := sys.modules.get("torch"):
-            after, before = torch.get_default_dtype(), before or torch.float32
-            if after != before:
-                torch.set_default_dtype(before)
-    if after != before:
+            usual = before or (torch.float32, torch.device("cpu"))
+            changed = next((a for a, b in zip(_defaults(torch), usual, strict=True) if a != b), None)
+            if changed is not None:
+                torch.set_default_dtype(usual[0])
+                torch.set_default_device(None if usual[1].type == "cpu" else usual[1])
+    if changed is not None:
+        new = str(changed).removeprefix("torch.")
         raise KaxisError(
-            f"{who}: makes {str(after).removeprefix('torch.')} torch's default, which is every learner's; "
-            "give it to the tensors that need it"
+            f"{who}: makes {new} torch's default, which is every learner's; give it to the tensors that need it"
         )
+
+
+def _defaults(torch: Any) -> tuple[Any, Any]:
+    return torch.get_default_dtype(), torch.get_default_device()
 
 
 def author_told(error: BaseException, file: str, name: str) -> str:

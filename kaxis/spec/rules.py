@@ -26,7 +26,7 @@ from kaxis.io import read_bounded
 from kaxis.spec.coded import CODED, LADDER, Coded, Setting
 from kaxis.spec.learner import SETTINGS, Switches
 from kaxis.spec.learners import TABLE, Learner, register
-from kaxis.spec.rule_code import RuleError, author_told, authors_code, own_dtype
+from kaxis.spec.rule_code import RuleError, author_told, authors_code, own_defaults
 from kaxis.spec.table import OPTIONS
 
 __all__ = [
@@ -186,7 +186,7 @@ def load_rules(files: Iterable[str]) -> None:
             for made in known.values():  # another file may have taken a name since
                 _add(made)
             continue
-        before, path_before = dict(RULES), list(sys.path)
+        before, table, path_before, modules = dict(RULES), dict(TABLE), list(sys.path), set(sys.modules)
         folder = str(path.resolve().parent)
         for name in [name for name, home in _beside.items() if home != folder]:
             sys.modules.pop(name, None)  # another folder's module of that name is not this one's
@@ -194,11 +194,12 @@ def load_rules(files: Iterable[str]) -> None:
         sys.path.insert(0, folder)
         _loading.append((str(path.resolve()), code))
         try:
-            with own_dtype(f"rules {file}"):
+            with own_defaults(f"rules {file}"):
                 runpy.run_path(str(path))
-        except (KaxisError, KeyboardInterrupt):
-            raise
         except BaseException as error:
+            _put_back(before, table, modules, folder)
+            if isinstance(error, (KaxisError, KeyboardInterrupt)):
+                raise
             raise KaxisError(f"rules {file}: {author_told(error, str(path), '')}") from None
         finally:
             _loading.pop()
@@ -214,6 +215,17 @@ def load_rules(files: Iterable[str]) -> None:
                 whole.update(siblings[name].read_bytes())
             RULES.update({name: replace(RULES[name], code=whole.hexdigest()[:16]) for name in mine})
         _loaded[str(path.resolve()), code] = {name: RULES[name] for name in mine}
+
+
+def _put_back(rules: dict[str, Rule], table: dict[str, Learner], modules: set[str], folder: str) -> None:
+    """Nothing of a file that failed stays: neither what it had defined by then nor what it imported from its folder."""
+    for held, was in ((RULES, rules), (TABLE, table)):
+        held.clear()
+        held.update(was)  # type: ignore[arg-type]
+    for name in sys.modules.keys() - modules:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and os.path.dirname(os.path.realpath(file)).startswith(os.path.realpath(folder)):
+            del sys.modules[name]
 
 
 def _siblings(path: Path, folder: str) -> dict[str, Path]:

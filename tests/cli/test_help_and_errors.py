@@ -136,6 +136,7 @@ def test_every_option_is_said_in_words(verb: str, capsys: pytest.CaptureFixture[
             rows.append(inside[1])
         else:
             rows[-1] += inside[1]
+    assert rows
     for row in rows:
         words = re.sub(r"\[[^]]*\]", "", row)  # defaults and choices
         words = re.sub(r"--[\w-]+|(?<![a-z])-\w\b|\b[A-Z|]+\b(\.\.\.)?", "", words)

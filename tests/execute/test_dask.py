@@ -287,6 +287,25 @@ def test_data_that_the_asking_process_names_are_found_by_workers(start: Callable
     assert len(records(tmp_path / "store")) == 1
 
 
+def test_the_data_folder_of_a_run_does_not_reach_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kaxis.execute.backends import dask
+    from kaxis.execute.worker import Job
+
+    class Worker:
+        address = "tcp://there"
+
+        def log_event(self, *_: object) -> None: ...
+
+    seen = []
+    monkeypatch.setenv("KAXIS_DATA", "before")
+    monkeypatch.setattr(dask, "OWN_DATA", "its own")
+    monkeypatch.setattr(dask, "get_worker", Worker)
+    monkeypatch.setattr(dask, "work", lambda *_: seen.append(os.environ["KAXIS_DATA"]) or [])
+    for topic, data in (("first", tmp_path), ("second", None)):
+        dask._there(Job(tmp_path, "cpu", data, False, 60.0), [], topic, dask._versions())
+    assert seen == [str(tmp_path), "its own"]
+
+
 def test_a_device_of_one_machine_is_refused(tmp_path: Path) -> None:
     code, _, err = ended(kaxis("run", "digits", "--K", "3", "--on", "dask", "--device", "cuda:1", "--store", tmp_path))
     assert code == 2

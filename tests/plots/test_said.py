@@ -88,3 +88,36 @@ def test_a_page_says_nothing_of_a_sign_without_an_interval(seeds: int, tmp_path:
     head = (tmp_path / "r.html").read_text().partition("<table")[0]
     assert "No interval (one seed, or no spread) on t -" in head
     assert "sign is open" not in head
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "said"),
+    [
+        ({(K, 0): 1.0 for K in (5, 10)}, "two seeds or more, each done at every K"),
+        ({(5, 0): 1.0, (10, 0): 1.0, (5, 1): 1.0}, "two seeds or more, each done at every K"),
+        ({(K, i): 1.0 + i * (K == 5) for K in (5, 10) for i in range(3)}, "seeds do not differ at K = 10, which"),
+    ],
+)
+def test_why_there_is_no_band(accuracies: dict[tuple[int, int], float], said: str, tmp_path: Path, cli: Cli) -> None:
+    rows = [
+        {"K": K, "learner": name, "seed": seed, "accuracy": 0.5 + 0.01 * effect * (name == "B")}
+        for (K, seed), effect in accuracies.items()
+        for name in "AB"
+    ]
+    file = write_table(tmp_path / "t.csv", rows)
+    code, _, err = cli("figure", "band", file, "--baseline", "A", "--learner", "B", "--out", tmp_path)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.filterwarnings("ignore:.*plans nothing")  # said on stderr too
+def test_power_has_a_panel_for_each_source_and_needs_seeds_that_differ(tmp_path: Path, cli: Cli) -> None:
+    curves = {f"{s}, K = 5": [{"source": s, "n_seeds": n, "power": n / 10} for n in (2, 3)] for s in "abc"}
+    figure, rows = plots.power(curves, 1.0)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["a", "b", "c"]
+    assert len(rows) == 6
+    same = [{"K": K, "learner": n, "seed": i, "accuracy": 0.5} for K in (5, 10) for i in range(3) for n in "AB"]
+    file = write_table(tmp_path / "t.csv", same)
+    code, _, err = cli("figure", "power", file, "--effect", "1", "--baseline", "A", "--learner", "B", "--out", tmp_path)
+    assert code == 2
+    assert err.splitlines()[-1] == "kaxis: no source has two seeds whose differences differ"

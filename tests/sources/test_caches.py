@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,11 +92,25 @@ def test_features_are_known_by_the_pixels_that_they_are_of(tmp_path: Path) -> No
 
 
 def test_a_full_disk_under_the_cache_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no signal in the midst of decoding."""
+    """And no signal in the midst of decoding; nothing is taken of the disk before."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(KaxisError, match=r"4096\.0 GiB of decoded images cannot be kept there"):
-        cached("all", (2**42,), lambda out: pytest.fail("is filled"))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**20))
+    with pytest.raises(KaxisError, match="of decoded images cannot be kept there"):
+        cached("all", (2**21,), lambda out: pytest.fail("is filled"))
     assert not list((tmp_path / "kaxis" / "images").iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_reserve_takes_images_too(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    assert (cached("all", (9,), lambda out: out.fill(7)) == 7).all()
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ class M(torch.nn.Module):
         ("return [][0]", "line 10: IndexError"),
         ("torch.set_default_dtype(torch.float64); return self.out(x).sum()", "makes float64 torch's default"),
         ("torch.set_default_dtype(torch.float64); return [][0]", "line 10: IndexError"),
+        ("torch.set_default_device('meta'); return self.out(x).sum()", "makes meta torch's default"),
         ("return self.loss(x, y)", "line 10: RecursionError"),
         ("raise type('Mute', (ValueError,), {'__str__': lambda s: 1 / 0})", "line 10: Mute"),
     ],
@@ -97,6 +98,21 @@ def test_a_file_of_rules_that_does_not_run_is_one_line(text: str, says: str, tmp
     assert code == 2
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_a_file_that_failed_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither rules of before its error nor a module beside it, by which it would pass the second time."""
+    from kaxis.spec.learners import TABLE
+    from kaxis.spec.rules import RULES
+
+    (tmp_path / "beside_float64.py").write_text("import torch\ntorch.set_default_dtype(torch.float64)\n")
+    file = tmp_path / "mine.py"
+    file.write_text(RULE.format(name="half", body="return self.out(x).sum()") + "import beside_float64\n")
+    for _ in range(2):
+        with pytest.raises(KaxisError, match=r"mine\.py: makes float64 torch's default"):
+            load_rules([str(file)])
+        assert "half" not in TABLE
+        assert "half" not in RULES
 
 
 def test_a_folder_beside_a_rule_that_is_no_package_is_refused_in_one_line(tmp_path: Path) -> None:

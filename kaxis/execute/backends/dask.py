@@ -43,6 +43,9 @@ GRACE = 20.0
 TELL = 0.5
 """Seconds between a worker's words about where a stack stands."""
 
+OWN_DATA = os.environ.get("KAXIS_DATA")
+"""Of a worker: the data folder that it was started with."""
+
 ALONE = threading.Lock()
 """Torch's threads and random generator are a process's: one stack at a time, however many threads a worker has."""
 
@@ -144,8 +147,11 @@ def _there(job: Job, stack: list[Cell], topic: str, versions: dict[str, str]) ->
         if topic in ENDED:
             return []
         if [topic] != AT:  # another run's data, which may be other files by now
-            if job.data is not None:
-                os.environ["KAXIS_DATA"] = str(job.data)  # of names of your own sets, as in the process that asks
+            data = job.data or OWN_DATA  # also of sets of your own, whose names are looked up below it
+            if data is None:
+                os.environ.pop("KAXIS_DATA", None)
+            else:
+                os.environ["KAXIS_DATA"] = str(data)
             forget()
         AT[:] = [topic]
         if not getattr(worker, "kaxis_leaves", False):
