@@ -132,7 +132,7 @@ class Study:
         return cls(name, sweeps, Plan.of(spec["plan"]) if spec["plan"] is not None else None)
 
     @classmethod
-    def load(cls, path: Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
+    def load(cls, path: str | Path, changes: Mapping[str, Any] | None = None, *, small: bool = False) -> Study:
         """From a study file; `changes` (flags) go over every sweep.
 
         With `small` the file's ``[small]`` table goes over every sweep first (its own ``sweep`` and ``plan`` replace
@@ -143,6 +143,7 @@ class Study:
         KaxisError
             If the file cannot be read, is no TOML, or asks for what there is not.
         """
+        path = Path(path)
         try:
             options = read_toml(path)
         except KaxisError as error:
