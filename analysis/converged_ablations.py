@@ -58,11 +58,11 @@ def table(learner: str, baseline: str) -> None:
         if leg.sizes["K"] > 2:
             slope = kaxis.contrast(leg, **pair, scale=scale)
             print(
-                f"slope on ln K over K = {', '.join(map(str, leg.K.values))}, {unit}: {interval(slope.isel(source=0), form=form)}"
+                f"slope on ln K after 120 epochs over K = {', '.join(map(str, leg.K.values))}, {unit}: {interval(slope.isel(source=0), form=form)}"
             )
             print(*kaxis.verdicts(slope), sep="\n")
         apart = kaxis.contrast(leg, **pair, low=[10], high=[100], scale=scale)
-        print(f"K = 100 minus K = 10, {unit}: {interval(apart.isel(source=0), form=form)}")
+        print(f"K = 100 minus K = 10 after 120 epochs, {unit}: {interval(apart.isel(source=0), form=form)}")
         if leg.sizes["K"] == 2 and scale == "pp":
             print(*kaxis.verdicts(apart), sep="\n")
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cyclopts import App
 
 from kaxis.cli import effect_rows
-from kaxis.cli.common import DEFAULT_PAIR, PLAIN, Output, Pair, Scale, Table, Whole
+from kaxis.cli.common import DEFAULT_PAIR, PLAIN, Check, Output, Pair, Scale, Table, Whole
 from kaxis.cli.contrast import Asked, show_contrast
 from kaxis.cli.report import Report, interval, number
 from kaxis.errors import KaxisError
@@ -78,8 +78,8 @@ def contrast(
     shape: Literal["slope", "mean", "curvature"] | None = None,
     scale: Scale = "pp",
     as_published: bool = False,
-    drop_incomplete: bool = False,
-    check: bool = False,
+    drop_incomplete: Whole = False,
+    check: Check = False,
     out: Output = PLAIN,
 ) -> int:
     """One contrast along K, the one that the study planned: the slope on log K, or high K minus low K.
@@ -100,10 +100,6 @@ def contrast(
         Slope on ln K, mean over K, or curvature on ln K, instead of what the study's plan says.
     as_published
         The paper's bootstrap over (K, seed) observations, which takes those that share a seed for independent.
-    drop_incomplete
-        Leave out seeds that lack a K instead of refusing.
-    check
-        Add the slope by least squares with seed clusters (CRV3) and by a mixed model.
     """
     split = (tuple(low or ()), tuple(high or ()))
     if shape and (low or high):
@@ -120,17 +116,12 @@ def slope(
     pair: Pair = DEFAULT_PAIR,
     scale: Scale = "pp",
     drop_incomplete: Whole = False,
-    check: bool = False,
+    check: Check = False,
     out: Output = PLAIN,
 ) -> int:
     """The slope of the paired effect on log K, whatever the study's plan says.
 
     Example: kaxis analyze slope --baseline bp_deepsup
-
-    Parameters
-    ----------
-    check
-        Add the slope by least squares with seed clusters (CRV3) and by a mixed model.
     """
     return show_contrast(Asked(pair, ((), ()), "slope", scale, False, drop_incomplete, check), out, table)
 

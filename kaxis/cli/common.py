@@ -28,6 +28,7 @@ __all__ = [
     "SHOWN",
     "Baseline",
     "Call",
+    "Check",
     "Csv",
     "DataFolder",
     "Draw",
@@ -81,6 +82,10 @@ Json = Annotated[bool, Parameter(name="--json", help="one JSON object on stdout"
 Baseline = Annotated[str, Parameter(name="--baseline", help="the learner that is subtracted")]
 Learner = Annotated[str, Parameter(name="--learner", help="the learner that is compared with the baseline")]
 Prob = Annotated[float, Parameter(name="--prob", help="probability of the intervals")]
+Check = Annotated[
+    bool,
+    Parameter(name="--check", help="add the slope by least squares, seeds as clusters (CRV3), and by a mixed model"),
+]
 Whole = Annotated[bool, Parameter(name="--drop-incomplete", help="leave out seeds that lack a K instead of refusing")]
 Learners = Annotated[
     list[str] | None, Parameter(name="--learner", help="learners to compare with it; all others by default")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Prob, Table
+from kaxis.cli.common import PLAIN, Baseline, Learners, Output, Prob, Table, Whole
 from kaxis.cli.report import Column, Report, interval, number
 from kaxis.errors import each
 
@@ -23,18 +23,13 @@ def shrunk(
     *,
     baseline: Baseline = "bp_deepsup",
     learner: Learners = None,
-    drop_incomplete: bool = False,
+    drop_incomplete: Whole = False,
     prob: Prob = 0.95,
     out: Output = PLAIN,
 ) -> int:
     """Effects along K, each by itself and given those at the other K: a line in ln K, and deviations from it.
 
     Example: kaxis analyze shrunk --learner dtg_ff --where source=synthetic
-
-    Parameters
-    ----------
-    drop_incomplete
-        Leave out seeds that lack a K instead of refusing.
     """
     from kaxis.stats.rows import rows as plain
     from kaxis.stats.shrinkage import shrunk as analyse

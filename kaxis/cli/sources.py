@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from kaxis.cli import effect_rows
 from kaxis.cli.analyze import app
-from kaxis.cli.common import PLAIN, Baseline, Interval, Output, Scale, Table
+from kaxis.cli.common import PLAIN, Baseline, Interval, Learner, Output, Scale, Table, Whole
 from kaxis.cli.report import Column, Report, number
 from kaxis.cli.report import interval as bounds
 
@@ -26,9 +26,9 @@ def conflict(
     synthetic: str = "synthetic",
     real: str,
     baseline: Baseline = "bp_deepsup",
-    learner: str = "dtg_ff",
+    learner: Learner = "dtg_ff",
     scale: Scale = "pp",
-    drop_incomplete: bool = False,
+    drop_incomplete: Whole = False,
     out: Output = PLAIN,
 ) -> int:
     """Does the slope along K differ between a synthetic and a real source? One slope a seed, then Welch; paired where
@@ -44,10 +44,6 @@ def conflict(
         A source, as `kaxis cube` names it.
     real
         Another.
-    learner
-        The learner that is compared with the baseline.
-    drop_incomplete
-        Leave out seeds that lack a K instead of refusing.
     """
     from kaxis.stats.sources import conflict as compare
     from kaxis.stats.verdict import verdicts
@@ -149,7 +145,7 @@ def differential(
     K: Annotated[list[int] | None, Parameter(name="--K")] = None,
     slope: bool = False,
     baseline: Baseline = "bp_deepsup",
-    learner: str = "dtg_ff",
+    learner: Learner = "dtg_ff",
     scale: Scale = "pp",
     interval: Interval = "t",
     out: Output = PLAIN,
@@ -171,8 +167,6 @@ def differential(
         Number of classes of either, where it has several: one for both, or two.
     slope
         Compare slopes on ln K instead, over the K that both have.
-    learner
-        The learner that is compared with the baseline.
     """
     from kaxis.errors import KaxisError
     from kaxis.stats.sources import differential as compare

@@ -18,6 +18,7 @@ from kaxis.plots.parts import (
     mean_with_interval,
     minus,
     name_lines,
+    panels,
     short,
     span,
 )
@@ -87,13 +88,8 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
     rows: Rows = []
     looks = learner_looks(map(str, cube.learner.values))  # the same in the figure of every source
     with style():
-        wide = min(3, len(K))
-        high = -(-len(K) // wide)
-        figure = Figure(figsize=(2.2 * wide + 1.0, 2.2 * high + 0.4))
-        axes = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False)
-        for ax in axes.flat[len(K) :]:
-            ax.remove()
-        for ax, k in zip(axes.flat, K, strict=False):
+        figure, axes, wide = panels(len(K), 3, (2.2, 2.2), (1.0, 0.4), sharex=True, sharey=True)
+        for ax, k in zip(axes, K, strict=True):
             for name in learners:
                 for split, dash in (("test", "-"), ("train", "--")):
                     line = 100 * one[f"{split}_accuracy_curve"].sel(K=k, learner=name)
@@ -120,11 +116,11 @@ def curves(cube: xr.Dataset, source: str, learners: Sequence[str]) -> tuple[Figu
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")  # no mathematics: text is text
             ax.set_title(f"K = {k}")
-        for ax in (axes.flat[i] for i in range(max(0, len(K) - wide), len(K))):
+        for ax in axes[-wide:]:
             ax.set_xlabel("step + 1")
             ax.tick_params(labelbottom=True)
         figure.supylabel("accuracy (%), train dashed", fontsize=9)
         done = (one.status.sel(learner=list(learners)) == "done").any("learner").sum("seed")
         figure.suptitle(f"{short(source)}: mean over seeds, n = {span(done.sel(K=K).values)}", fontsize=9)
-        axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axes[wide - 1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure, rows

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from kaxis.errors import KaxisError
-from kaxis.plots.parts import BLACK, Rows, kind, minus, short
+from kaxis.plots.parts import BLACK, Rows, kind, minus, panels, short
 from kaxis.plots.style import learner_look, style
 
 __all__ = ["per_class"]
@@ -42,13 +42,8 @@ def per_class(result: xr.Dataset, source: str) -> tuple[Figure, Rows]:
     rows: Rows = []
     look = learner_look(about["learner"])
     with style():
-        wide = min(3, len(K))
-        high = -(-len(K) // wide)
-        figure = Figure(figsize=(2.4 * wide + 0.6, 2.4 * high + 0.5))
-        axes = figure.subplots(high, wide, sharey=True, squeeze=False)
-        for ax in axes.flat[len(K) :]:
-            ax.remove()
-        for ax, k in zip(axes.flat, K, strict=False):
+        figure, axes, _ = panels(len(K), 3, (2.4, 2.4), (0.6, 0.5), sharey=True)
+        for ax, k in zip(axes, K, strict=True):
             at = one.sel(K=k)
             at = at.isel({"class": np.flatnonzero(at.n_seeds.values > 0)}).sortby("effect")
             place, effect, names = np.arange(at.sizes["class"]), at.effect.values, [str(c) for c in at["class"].values]
@@ -69,7 +64,7 @@ def per_class(result: xr.Dataset, source: str) -> tuple[Figure, Rows]:
                 ends_of = {"ci_lower": float(low[i]), "ci_upper": float(high_[i])}
                 rows.append(row | ends_of | {"n_seeds": int(at.n_seeds[i])} | kind(about))
         reach = max(1.15 * float(np.nanmax(np.abs([*one.effect.values.ravel(), *one.ci.values.ravel()]))), 1.0)
-        axes[0, 0].set_ylim(-reach, reach)
+        axes[0].set_ylim(-reach, reach)
         figure.supylabel(minus(about["learner"], about["baseline"], "(pp)"), fontsize=9)
         called = f"{100 * about['ci_prob']:.10g} % {about['ci_kind']} interval over seeds and samples"
         figure.suptitle(f"{short(source)}, class by class; {called}", fontsize=9)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from kaxis.plots.style import BLACK, for_text
 
@@ -22,6 +23,7 @@ __all__ = [
     "mean_with_interval",
     "minus",
     "name_lines",
+    "panels",
     "short",
     "span",
     "spread",
@@ -35,6 +37,22 @@ HOLLOW: dict[str, Any] = {
     "markeredgewidth": 0.8,
     "alpha": 0.55,
 }
+
+
+def panels(
+    count: int, most: int, each: tuple[float, float], more: tuple[float, float], **shared: Any
+) -> tuple[Figure, list[Axes], int]:
+    """A figure of `count` panels, at most `most` beside each other; their size, and what stands around them, in inches.
+
+    The panels in order, and how many a row has: so many at the end have none below.
+    """
+    wide = min(most, count)
+    high = -(-count // wide)
+    figure = Figure(figsize=(each[0] * wide + more[0], each[1] * high + more[1]))
+    axes = list(figure.subplots(high, wide, squeeze=False, **shared).flat)
+    for ax in axes[count:]:
+        ax.remove()
+    return figure, axes[:count], wide
 
 
 def mean_with_interval(

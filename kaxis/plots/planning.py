@@ -10,11 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kaxis.errors import KaxisError
-from kaxis.plots.parts import (
-    BLACK,
-    Rows,
-    short,
-)
+from kaxis.plots.parts import BLACK, Rows, panels, short
 from kaxis.plots.style import SERIES, series_look, style
 
 __all__ = ["coverage", "power"]
@@ -84,14 +80,9 @@ def power(curves: Mapping[str, Sequence[Row]], effect: float, *, target: float =
     if not curves:
         raise KaxisError("power: no curve to draw")
     sources = list(dict.fromkeys(str(r.get("source", "")) for rows in curves.values() for r in rows))
-    wide = min(2, len(sources))
-    high = -(-len(sources) // wide)
     with style():
-        figure = Figure(figsize=(1.0 + 4.9 * wide, 0.8 + 2.4 * high))
-        axes = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False)
-        for ax in axes.flat[len(sources) :]:
-            ax.remove()
-        for ax, source in zip(axes.flat, sources, strict=False):
+        figure, axes, wide = panels(len(sources), 2, (4.9, 2.4), (1.0, 0.8), sharex=True, sharey=True)
+        for ax, source in zip(axes, sources, strict=True):
             own = {label: rows for label, rows in curves.items() if str(rows[0].get("source", "")) == source}
             for i, (label, rows) in enumerate(own.items()):
                 colour, marker, dash = series_look(i)
@@ -102,9 +93,9 @@ def power(curves: Mapping[str, Sequence[Row]], effect: float, *, target: float =
             ax.axvline(6, color="0.7", linewidth=0.8, zorder=0)
             ax.set_title(short(source, 36), fontsize=9)
             ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7)
-        axes[0, 0].set_ylim(0, 1.02)
-        axes[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
-        for ax in axes.flat[max(0, len(sources) - wide) : len(sources)]:
+        axes[0].set_ylim(0, 1.02)
+        axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+        for ax in axes[-wide:]:
             ax.set_xlabel("seeds n; from 6 on the exact test can reject", fontsize=8)
             ax.tick_params(labelbottom=True)
         figure.supylabel(f"power to show an effect of {effect:g}", fontsize=9)

@@ -118,6 +118,7 @@ def test_bad_input_is_one_line_that_names_the_value(options: dict[str, Any], mes
 @pytest.mark.parametrize("file", STUDIES, ids=lambda f: f.stem)
 def test_study_files_load_and_have_distinct_cells(file: Path) -> None:
     study = Study.load(file)
+    assert Study.load(str(file)) == study
     cells = study.cells()
     assert len({c.id for c in cells}) == len(cells)
     if len({json.dumps([c.config["net"], c.config["train"]]) for c in cells}) == 1:  # else --where takes them apart
